@@ -1,0 +1,80 @@
+"""What can go wrong, as values: each error says what, where and what to do next.
+
+Only a `TransientFault` is ever retried. Exit codes are part of the interface
+(`docs/reference/exit-codes.md`).
+"""
+
+from __future__ import annotations
+
+
+class PaylakeError(Exception):
+    """Base of every error that a user sees.
+
+    :param what: one sentence that says what is wrong.
+    :param next_step: one sentence that says what to do about it.
+    :param where: a file, line, date, table or address, when there is one.
+    """
+
+    exit_code = 10
+
+    def __init__(self, what: str, next_step: str, *, where: str | None = None) -> None:
+        self.what = what
+        self.next_step = next_step
+        self.where = where
+        super().__init__(self.sentence())
+
+    def sentence(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.what.rstrip('.')}{place}. {self.next_step}"
+
+
+class PermanentFailure(PaylakeError):
+    """A bad file, a broken rule, a wrong key: trying again gives the same."""
+
+
+class UsageFault(PaylakeError):
+    """The call itself is wrong."""
+
+    exit_code = 2
+
+
+class Waiting(PaylakeError):
+    """A required delivery has not come; the date waits."""
+
+    exit_code = 11
+
+
+class Held(PaylakeError):
+    """The gate, or a held earlier date, keeps this date back."""
+
+    exit_code = 12
+
+
+class LeaseHeld(PaylakeError):
+    """Another writer is at work."""
+
+    exit_code = 13
+
+
+class EnvironmentFault(PaylakeError):
+    """Something this machine lacks: an engine, a port, the right Python."""
+
+    exit_code = 14
+
+
+class DiskFull(PaylakeError):
+    """No room to write."""
+
+    exit_code = 15
+
+
+class NotVerified(PaylakeError):
+    """A signature, digest or chain does not verify."""
+
+    exit_code = 16
+
+
+class TransientFault(PaylakeError):
+    """Worth another try: a commit conflict, a refused connection."""
+
+    exit_code = 17

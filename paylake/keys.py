@@ -1,0 +1,158 @@
+"""The home's keys: generated once, kept below ``<home>/keys`` for the owner alone.
+
+A simulated home holds demo keys for every sender; the trust file says which key may sign which
+feed, from when to when. Verifying always takes its keys from the trust file, never from what is
+being verified.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from paylake.crypto import PrivateKey, PublicKey, Tokeniser
+from paylake.errors import PermanentFailure
+from paylake.settings import Settings
+
+# Sender key -> the feeds that it may sign. A real institution edits keys/trust.json instead.
+DEMO_SENDERS: dict[str, tuple[str, ...]] = {
+    "switch-1": ("transaction",),
+    "ledger-1": ("ledger_journal", "ledger_balance"),
+    "registry-1": ("merchant", "terminal"),
+    "custodian-1": ("custodian_statement",),
+    "paylake-1": ("*",),
+}
+INSTITUTION = "institution"
+
+
+@dataclass(frozen=True)
+class TrustedKey:
+    """A verifying key with what it may sign and when."""
+
+    key_id: str
+    sender: str
+    feeds: tuple[str, ...]
+    public: PublicKey
+    valid_from: date
+    valid_to: date
+    is_demo: bool
+
+    def may_sign(self, feed: str) -> bool:
+        return "*" in self.feeds or feed in self.feeds
+
+    def is_valid_on(self, day: date) -> bool:
+        return self.valid_from <= day <= self.valid_to
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a secret so that no other user ever could read it, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+class Keyring:
+    """Keys of one home."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.path("keys")
+
+    def ensure_demo(self) -> None:
+        """Generate what a simulated home needs and does not have yet."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
+        for name in (*DEMO_SENDERS, INSTITUTION):
+            self._ensure_pair(name)
+        self.ensure_secrets()
+        trust = self.folder / "trust.json"
+        if not trust.exists():
+            entries = {
+                name: {
+                    "sender": name.rsplit("-", 1)[0],
+                    "feeds": list(feeds),
+                    "public_key": self.public(name).pem(),
+                    "valid_from": "2018-01-01",
+                    "valid_to": "2035-12-31",
+                    "demo": True,
+                }
+                for name, feeds in DEMO_SENDERS.items()
+            }
+            write_private(trust, json.dumps(entries, indent=2).encode())
+
+    def ensure_secrets(self) -> None:
+        """The token and sealing keys, and the pair that paylake and the institution sign with."""
+        for name in ("token.key", "seal.key"):
+            path = self.folder / name
+            if not path.exists():
+                write_private(path, secrets.token_bytes(16).hex().encode())
+        for name in ("paylake-1", INSTITUTION):
+            self._ensure_pair(name)
+
+    def _ensure_pair(self, name: str) -> None:
+        private = self.folder / f"{name}.key.pem"
+        if not private.exists():
+            write_private(private, PrivateKey.generate().pem().encode())
+        public = self.folder / f"{name}.pub.pem"
+        if not public.exists():
+            write_private(public, PrivateKey.load(private).public.pem().encode())
+
+    def private(self, name: str) -> PrivateKey:
+        """:raises PermanentFailure: when there is no such key."""
+        return PrivateKey.load(self.folder / f"{name}.key.pem")
+
+    def public(self, name: str) -> PublicKey:
+        """:raises PermanentFailure: when there is no such key."""
+        return PublicKey.load(self.folder / f"{name}.pub.pem")
+
+    def _secret(self, name: str) -> bytes:
+        path = self.folder / name
+        if not path.exists():
+            raise PermanentFailure(
+                f"The home has no {name}",
+                "Restore the keys folder from the backup; nothing sealed can be opened without it.",
+                where=str(path),
+            )
+        return bytes.fromhex(path.read_text("ascii").strip())
+
+    def seal_key(self) -> bytes:
+        """The 16-byte SM4 key that kept files and vault values are sealed with."""
+        return self._secret("seal.key")
+
+    def tokeniser(self) -> Tokeniser:
+        return Tokeniser(self._secret("token.key"), "t1")
+
+    def trust(self) -> dict[str, TrustedKey]:
+        """Senders' verifying keys by key id.
+
+        :raises PermanentFailure: when the trust file is absent or damaged.
+        """
+        path = self.folder / "trust.json"
+        try:
+            entries = json.loads(path.read_text("utf-8"))
+            return {
+                key_id: TrustedKey(
+                    key_id=key_id,
+                    sender=entry["sender"],
+                    feeds=tuple(entry["feeds"]),
+                    public=PublicKey.from_pem(entry["public_key"]),
+                    valid_from=date.fromisoformat(entry["valid_from"]),
+                    valid_to=date.fromisoformat(entry["valid_to"]),
+                    is_demo=bool(entry.get("demo", False)),
+                )
+                for key_id, entry in entries.items()
+            }
+        except (OSError, KeyError, ValueError) as error:
+            raise PermanentFailure(
+                f"The trust file cannot be read: {error}",
+                "Restore it, or write it as docs/reference/keys.md says.",
+                where=str(path),
+            ) from None

@@ -1,0 +1,133 @@
+"""Settings: one list, each with its default, its environment variable and its origin.
+
+Precedence: default < ``<home>/paylake.toml`` < environment (``PAYLAKE_<NAME>``) < an explicit
+argument. `bin/paylake settings` prints every one with where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from paylake.errors import UsageFault
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _setting(default: Any, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Paths are absolute, ports are on 127.0.0.1."""
+
+    home: Path = _setting(ROOT / "var" / "demo", "where everything that runs lands")
+    engine: str = _setting("sail", "sail, spark, or sc://host:port")
+    engine_port: int = _setting(15002, "Spark Connect server of the engine")
+    ledger_port: int = _setting(8701, "HTTP of the ledger service")
+    airflow_port: int = _setting(8780, "Airflow API server and UI")
+    superset_port: int = _setting(8788, "Superset")
+    zone: str = _setting("Asia/Shanghai", "time zone of business dates")
+    cutoff: str = _setting("23:00", "wall-clock time at which the next business date begins")
+    run_time: str = _setting("08:00", "run time of a date, on the following calendar day")
+    currency: str = _setting("CNY", "currency of amounts that name none")
+    start: str = _setting("2026-09-12", "first simulated business date")
+    days: int = _setting(30, "simulated business dates")
+    merchants: int = _setting(300, "simulated merchants")
+    terminals: int = _setting(900, "simulated terminals")
+    txns: int = _setting(10_000, "simulated card and code payments a day")
+    seed: int = _setting(20260912, "seed of the simulation")
+    lease_wait_seconds: int = _setting(600, "how long a writer waits for the lease")
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def origin(self, name: str) -> str:
+        """Where a setting's value came from: ``default``, a file, or an environment variable."""
+        return self.origins.get(name, "default")
+
+    def path(self, *parts: str) -> Path:
+        """A path below the home."""
+        return self.home.joinpath(*parts)
+
+    def as_environment(self) -> dict[str, str]:
+        """The environment variables that give a child process these settings."""
+        return {
+            f"PAYLAKE_{f.name.upper()}": str(getattr(self, f.name))
+            for f in fields(self)
+            if f.name != "origins"
+        }
+
+
+def describe() -> list[tuple[str, str, Any]]:
+    """Each setting as (name, about, default)."""
+    return [(f.name, f.metadata["about"], f.default) for f in fields(Settings) if f.name != "origins"]
+
+
+def _convert(name: str, value: Any, origin: str) -> Any:
+    kind = {f.name: type(f.default) for f in fields(Settings) if f.name != "origins"}[name]
+    if issubclass(kind, Path):
+        return Path(value).expanduser().absolute()
+    if kind is int:
+        try:
+            return int(value)
+        except ValueError:
+            raise UsageFault(
+                f"Setting {name} must be a whole number, got {value!r}",
+                "Correct it, or remove it to get the default.",
+                where=origin,
+            ) from None
+    return str(value)
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings of one home.
+
+    :param environ: environment to read, the process's own by default.
+    :param overrides: explicit values (a command's options); None means not given.
+    :raises UsageFault: for an unknown name in the file or a value of the wrong kind.
+    """
+    environ = os.environ if environ is None else environ
+    known = {f.name for f in fields(Settings)} - {"origins"}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+
+    def take(name: str, value: Any, origin: str) -> None:
+        values[name] = _convert(name, value, origin)
+        origins[name] = origin
+
+    def from_environment() -> None:
+        for name in known:
+            variable = f"PAYLAKE_{name.upper()}"
+            if environ.get(variable):
+                take(name, environ[variable], f"environment {variable}")
+
+    from_environment()
+    if overrides.get("home") is not None:
+        take("home", overrides["home"], "argument")
+    home = values.get("home", Settings.home)
+    file = home / "paylake.toml"
+    if file.is_file():
+        for name, value in tomllib.loads(file.read_text("utf-8")).items():
+            if name not in known:
+                raise UsageFault(
+                    f"Unknown setting {name!r}",
+                    "`bin/paylake settings` lists the known ones.",
+                    where=str(file),
+                )
+            if name not in values and name != "home":
+                take(name, value, f"file {file}")
+    for name, value in overrides.items():
+        if value is not None:
+            take(name, value, "argument")
+    settings = Settings(**values, origins=origins)
+    if settings.engine not in ("sail", "spark") and not settings.engine.startswith("sc://"):
+        raise UsageFault(
+            f"Unknown engine {settings.engine!r}",
+            "Use sail, spark or sc://host:port.",
+            where=settings.origin("engine"),
+        )
+    return settings
