@@ -1,0 +1,266 @@
+"""A typed client of the ledger service.
+
+Every call may be repeated without harm: commands carry an idempotency key, opening an account
+twice opens it once, a day closes once, an export writes the same bytes. So transient faults (no
+connection, time-out, 429, 502, 503, 504) are retried with growing pauses; everything else fails
+at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Literal, TypedDict
+
+import httpx
+import orjson
+
+from paylake.errors import PermanentFailure, TransientFault
+
+#: Commands in one transaction, at most; the service refuses a larger batch.
+BATCH_LIMIT = 1000
+_TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
+
+CommandType = Literal[
+    "payment", "refund", "fee", "settlement", "top_up", "withdrawal", "dispute",
+    "dispute_release",
+]
+
+
+class Command(TypedDict, total=False):
+    """One command. Amounts are whole minor units (fen). Which fields a type takes:
+
+    all: `type`, `idempotency_key`, `currency_code`, `amount_minor`, and in a simulated service
+    `occurred_at` (ISO 8601 with zone, at most milliseconds), which becomes `booked_at`.
+
+    - `payment`: `transaction_id`, `merchant_id`, `channel` (`unionpay`, `netsunion`, or
+      `internal` for a payment from a payment account, which also takes `user_id`),
+      `issuer_fee_minor`, `network_fee_minor` (both 0 when internal), `acquirer_fee_minor`
+    - `refund`: `transaction_id` (its own), `original_transaction_id`, and optionally the three
+      returned fees; when given they must be the pro-rata ones (`ledger.domain.money`)
+    - `fee`: `fee_id`, `merchant_id`
+    - `settlement`: `payout_id`, `merchant_id`
+    - `top_up`: `top_up_id`, `user_id`
+    - `withdrawal`: `withdrawal_id`, `user_id`, `fee_minor`
+    - `dispute`: `transaction_id` (its own), `original_transaction_id` (the payment)
+    - `dispute_release`: `transaction_id` (its own), `original_transaction_id` (the dispute)
+    """
+
+    type: CommandType
+    idempotency_key: str
+    occurred_at: str
+    currency_code: str
+    amount_minor: int
+    transaction_id: str
+    original_transaction_id: str
+    merchant_id: str
+    user_id: str
+    channel: Literal["unionpay", "netsunion", "internal"]
+    issuer_fee_minor: int
+    network_fee_minor: int
+    acquirer_fee_minor: int
+    fee_minor: int
+    fee_id: str
+    payout_id: str
+    top_up_id: str
+    withdrawal_id: str
+
+
+class Result(TypedDict, total=False):
+    """What became of a command. `status` is `posted` or `refused`.
+
+    posted: `journal_id`, `sequence`, `booking_date`, `booked_at`; refused: `reason` (a code of
+    docs/explanation/ledger.md), `detail`, and `field` where one is to blame. `replayed` is true
+    when the answer is that of an earlier command with this key and content.
+    """
+
+    idempotency_key: str
+    status: Literal["posted", "refused"]
+    replayed: bool
+    journal_id: str
+    sequence: int
+    booking_date: str
+    booked_at: str
+    reason: str
+    detail: str
+    field: str
+    first_index: int
+
+
+class Account(TypedDict):
+    """An account to open: `2101` for a user, `2201` and `2202` for a merchant."""
+
+    account_code: str
+    party_id: str
+    currency_code: str
+
+
+class LedgerRefusal(PermanentFailure):
+    """The service refused a whole request (not one command of it); `reason` is its code."""
+
+    def __init__(self, reason: str, what: str, next_step: str, *, where: str | None = None):
+        self.reason = reason
+        super().__init__(what, next_step, where=where)
+
+
+class LedgerClient:
+    """Talks to one ledger service.
+
+    :param base_url: such as `http://127.0.0.1:18701`
+    :param token: bearer token (`<home>/keys/ledger.token` in a demo home)
+    :param retries: how often a transient fault is tried again before :class:`TransientFault`
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout: float = 60.0,
+        retries: int = 6,
+        transport: httpx.BaseTransport | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._retries = retries
+        self._pause = pause
+        self._http = httpx.Client(
+            base_url=base_url,
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,
+            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+        )
+
+    def __enter__(self) -> LedgerClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def health(self) -> dict[str, Any]:
+        """Mode, clock, last sequence, last closed date. No retry: it is asked while waiting."""
+        return self._answer(self._http.get("/healthz"))
+
+    def set_clock(self, now: datetime) -> dict[str, Any]:
+        """Set the clock of a service started as simulated (refused by any other)."""
+        if now.tzinfo is None:
+            raise ValueError("the clock needs a time with a zone")
+        return self._call("PUT", "/v1/clock", {"now": now.isoformat()})
+
+    def open_accounts(self, accounts: Sequence[Account]) -> list[dict[str, Any]]:
+        """Open accounts; one that is open already answers `already_open`."""
+        results: list[dict[str, Any]] = []
+        for first in range(0, len(accounts), BATCH_LIMIT):
+            body = {"accounts": list(accounts[first : first + BATCH_LIMIT])}
+            results += self._call("POST", "/v1/accounts", body)["results"]
+        return results
+
+    def command(self, command: Command) -> Result:
+        """Post one command. A refusal is a result, not an error."""
+        return self.batch([command])[0]
+
+    def batch(self, commands: Sequence[Command]) -> list[Result]:
+        """Post commands in order, each thousand in one transaction; one result a command.
+
+        A refused command does not stop the others. When this raises, the batch that failed was
+        not posted or its answer was lost: send the same commands again.
+        """
+        results: list[Result] = []
+        for first in range(0, len(commands), BATCH_LIMIT):
+            body = {"commands": list(commands[first : first + BATCH_LIMIT])}
+            results += self._call("POST", "/v1/batches", body)["results"]
+        return results
+
+    def close_day(self, day: date) -> dict[str, Any]:
+        """Close a business date: trial balance and signed chain head. Closes once."""
+        return self._call("POST", f"/v1/days/{day.isoformat()}/close", {})
+
+    def export_day(self, day: date, sent_at: datetime, sequence: int = 1) -> dict[str, Any]:
+        """Write the date's `ledger_journal` and `ledger_balance` deliveries into the inbox."""
+        if sent_at.tzinfo is None:
+            raise ValueError("sent_at needs a time zone")
+        body = {"sent_at": sent_at.isoformat(), "sequence": sequence}
+        return self._call("POST", f"/v1/days/{day.isoformat()}/export", body)
+
+    def day(self, day: date) -> dict[str, Any]:
+        """A closed date: chain head, trial balance by account code, counts."""
+        return self._call("GET", f"/v1/days/{day.isoformat()}")
+
+    def balances(
+        self,
+        account_code: str | None = None,
+        party_ids: Iterable[str] | None = None,
+        currency_code: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Balances now, `balance_minor` signed to the account's normal side, by account id."""
+        query: dict[str, Any] = {"limit": BATCH_LIMIT}
+        if account_code is not None:
+            query["account_code"] = account_code
+        if currency_code is not None:
+            query["currency_code"] = currency_code
+        wanted = None if party_ids is None else set(party_ids)
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", "/v1/balances", query=query)
+            found += [
+                row for row in page["balances"] if wanted is None or row["party_id"] in wanted
+            ]
+            if page["next"] is None:
+                return found
+            query["after"] = page["next"]
+
+    def journal(self, journal_id: str) -> dict[str, Any]:
+        """One journal with its legs and chain digest."""
+        return self._call("GET", f"/v1/journals/{journal_id}")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        content = None if body is None else orjson.dumps(body)
+        fault = "no answer"
+        for attempt in range(self._retries + 1):
+            if attempt:
+                self._pause(min(0.1 * 2**attempt, 5.0))
+            try:
+                answer = self._http.request(method, path, content=content, params=query)
+            except httpx.TransportError as error:
+                fault = f"{type(error).__name__}: {error}"
+                continue
+            if answer.status_code in _TRANSIENT_STATUS:
+                fault = f"answer {answer.status_code}"
+                continue
+            return self._answer(answer)
+        raise TransientFault(
+            f"the ledger service did not answer {method} {path} ({fault})",
+            "see that it runs (`bin/paylake status`), then repeat the command",
+            where=str(self._http.base_url),
+        )
+
+    @staticmethod
+    def _answer(answer: httpx.Response) -> dict[str, Any]:
+        try:
+            document = orjson.loads(answer.content)
+        except orjson.JSONDecodeError as error:
+            raise PermanentFailure(
+                f"the ledger service answered {answer.status_code} with something not JSON",
+                "see that the address is that of a paylake ledger",
+                where=str(answer.url),
+            ) from error
+        if answer.status_code >= 400:
+            problem = document.get("error", {})
+            raise LedgerRefusal(
+                problem.get("reason", f"http_{answer.status_code}"),
+                problem.get("what", f"the ledger service answered {answer.status_code}"),
+                problem.get("next_step", "read the ledger's log"),
+                where=str(answer.url),
+            )
+        return document
