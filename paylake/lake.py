@@ -1,0 +1,293 @@
+"""Delta tables of one home: create, replace by business date, append, read, digest.
+
+Small and Arrow-shaped writes go through `deltalake`; rows are read by DuckDB's `delta_scan` (never
+`DeltaTable.to_pyarrow_*`, which aborts the process at exit); large computing belongs to the engine.
+Every table, dbt's included, is created here, with the properties that pinned reading needs: no
+checkpoint, because the embedded engine cannot read older versions behind one.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import deltalake
+import duckdb
+import pyarrow as pa
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from paylake.crypto import sm3_hex
+from paylake.errors import DiskFull, PermanentFailure, TransientFault
+from paylake.settings import Settings
+
+if TYPE_CHECKING:
+    from paylake.contracts import Contract
+
+LAYERS = ("bronze", "quarantine", "silver", "vault", "state", "work", "gold", "ops")
+
+PROPERTIES = {
+    "delta.checkpointInterval": "1000000",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+_NAMED = re.compile(rf"\b({'|'.join(LAYERS)})\.(\w+)\b")
+
+
+def delta_extension() -> Path:
+    """The signed Delta extension of DuckDB, from its wheel: no download."""
+    import duckdb_extension_delta
+
+    folder = Path(next(iter(duckdb_extension_delta.__path__)))
+    return folder / "extensions" / f"v{duckdb.__version__}" / "delta.duckdb_extension"
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that reads Delta, in UTC."""
+    connection = duckdb.connect(":memory:")
+    connection.execute(f"load '{delta_extension()}'")
+    connection.execute("set timezone = 'UTC'")
+    return connection
+
+
+def between(first: date, last: date, column: str = "business_date") -> str:
+    """The predicate of a range of business dates, in SQL that every engine here reads."""
+    return f"{column} >= date '{first}' and {column} <= date '{last}'"
+
+
+class Lake:
+    """The lake of one home."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.root = settings.path("lake")
+
+    def path(self, layer: str, table: str) -> Path:
+        if layer not in LAYERS:
+            raise ValueError(f"no layer named {layer}")
+        return self.root / layer / table
+
+    def exists(self, layer: str, table: str) -> bool:
+        return (self.path(layer, table) / "_delta_log").is_dir()
+
+    def tables(self, layer: str) -> list[str]:
+        """Tables that exist in a layer, sorted."""
+        folder = self.root / layer
+        if not folder.is_dir():
+            return []
+        return sorted(p.name for p in folder.iterdir() if (p / "_delta_log").is_dir())
+
+    def ensure(
+        self,
+        layer: str,
+        table: str,
+        schema: pa.Schema,
+        partition_by: Sequence[str] = ("business_date",),
+    ) -> Path:
+        """Create the table when it is not there; when it is, its columns must be these.
+
+        :raises PermanentFailure: when the stored columns differ (evolve it first).
+        """
+        path = self.path(layer, table)
+        if not self.exists(layer, table):
+            path.mkdir(parents=True, exist_ok=True)
+            deltalake.DeltaTable.create(
+                str(path),
+                schema=schema,
+                mode="ignore",
+                partition_by=list(partition_by),
+                configuration=PROPERTIES,
+            )
+            return path
+        stored = self.columns(layer, table)
+        wanted = [(f.name, str(f.type)) for f in schema]
+        if stored != wanted:
+            raise PermanentFailure(
+                f"{layer}.{table} holds other columns than its contract: "
+                f"{_difference(stored, wanted)}",
+                "Evolve the table (docs/how-to/change-a-table.md) before writing to it.",
+                where=str(path),
+            )
+        return path
+
+    def ensure_contract(self, contract: Contract, layer: str | None = None) -> Path:
+        """`ensure` with the columns and partitions of a contract."""
+        return self.ensure(
+            layer or contract.layer, contract.table, contract.arrow_schema, contract.partition_by
+        )
+
+    def columns(self, layer: str, table: str) -> list[tuple[str, str]]:
+        """(name, Arrow type) of the stored table, in order."""
+        schema = pa.schema(self._table(layer, table).schema().to_arrow())
+        return [(f.name, str(_plain(f.type))) for f in schema]
+
+    def replace(
+        self, layer: str, table: str, data: pa.Table, first: date, last: date
+    ) -> int:
+        """Replace the partitions of these business dates, atomically. Returns the new version.
+
+        :param data: rows of exactly these dates, with the stored table's columns.
+        """
+        return self._write(
+            layer, table, data, mode="overwrite", predicate=between(first, last)
+        )
+
+    def append(self, layer: str, table: str, data: pa.Table) -> int:
+        """Append rows. Returns the new version."""
+        return self._write(layer, table, data, mode="append", predicate=None)
+
+    def overwrite(self, layer: str, table: str, data: pa.Table) -> int:
+        """Replace the whole of an undated table, atomically. Returns the new version."""
+        return self._write(layer, table, data, mode="overwrite", predicate=None)
+
+    @retry(
+        retry=retry_if_exception_type(TransientFault),
+        stop=stop_after_attempt(5),
+        wait=wait_exponential_jitter(initial=0.1, max=2),
+        reraise=True,
+    )
+    def _write(
+        self, layer: str, table: str, data: pa.Table, *, mode: str, predicate: str | None
+    ) -> int:
+        path = self.path(layer, table)
+        stored = self.columns(layer, table)
+        given = [(f.name, str(_plain(f.type))) for f in data.schema]
+        if stored != given:
+            raise PermanentFailure(
+                f"Rows for {layer}.{table} have other columns than the table: "
+                f"{_difference(stored, given)}",
+                "Correct the writer, or evolve the table first.",
+                where=str(path),
+            )
+        try:
+            deltalake.write_deltalake(
+                str(path), data, mode=mode, predicate=predicate, configuration=None
+            )
+        except CommitFailedError as error:
+            raise TransientFault(
+                f"Another commit to {layer}.{table} came first: {error}", "Try again."
+            ) from error
+        except OSError as error:
+            raise disk_fault(error, path) from error
+        return self.version(layer, table)
+
+    def _table(self, layer: str, table: str, version: int | None = None) -> deltalake.DeltaTable:
+        try:
+            return deltalake.DeltaTable(str(self.path(layer, table)), version=version)
+        except TableNotFoundError:
+            raise PermanentFailure(
+                f"There is no table {layer}.{table}",
+                "Run the step that makes it; `bin/paylake status` shows what has run.",
+                where=str(self.path(layer, table)),
+            ) from None
+
+    def version(self, layer: str, table: str) -> int:
+        return self._table(layer, table).version()
+
+    def query(
+        self, sql: str, parameters: Any = None, versions: dict[str, int] | None = None
+    ) -> pa.Table:
+        """Run DuckDB SQL in which tables are named `layer.table`; returns an Arrow table.
+
+        :param versions: pins, by `layer.table`; the latest version where none is given.
+        :raises PermanentFailure: when a named table does not exist.
+        """
+        with connect() as connection:
+            self.attach(connection, _NAMED.findall(sql), versions or {})
+            return connection.execute(sql, parameters).to_arrow_table()
+
+    def attach(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        names: Iterable[tuple[str, str]],
+        versions: dict[str, int],
+    ) -> None:
+        """Make views `layer.table` over Delta tables in a DuckDB connection."""
+        for layer, table in dict.fromkeys(names):
+            if not self.exists(layer, table):
+                self._table(layer, table)
+            pin = versions.get(f"{layer}.{table}")
+            pinned = "" if pin is None else f", version => {pin}"
+            connection.execute(f"create schema if not exists {layer}")
+            connection.execute(
+                f"create or replace view {layer}.{table} as "
+                f"select * from delta_scan('{self.path(layer, table)}'{pinned})"
+            )
+
+    def digests(
+        self,
+        layer: str,
+        table: str,
+        first: date,
+        last: date,
+        version: int | None = None,
+    ) -> dict[date, str]:
+        """Content digest of each partition: equal for equal rows, whatever order or files.
+
+        Each row becomes a JSON list of its values as text, in column order; the rows' SHA-256
+        are sorted and hashed; the column names and types go in front, under SM3. Dates without
+        rows are absent from the result.
+        """
+        columns = self.columns(layer, table)
+        names = [name for name, _ in columns]
+        if "business_date" not in names:
+            raise ValueError(f"{layer}.{table} is not dated")
+        values = ", ".join(f'"{name}"::varchar' for name in names)
+        result = self.query(
+            f"""
+            select business_date, sha256(string_agg(h, '' order by h)) as digest, count(*) as n
+            from (
+                select business_date, sha256(to_json([{values}])::varchar) as h
+                from {layer}.{table}
+                where {between(first, last)}
+            )
+            group by business_date
+            """,
+            versions=None if version is None else {f"{layer}.{table}": version},
+        )
+        head = repr(columns)
+        return {
+            row["business_date"]: sm3_hex(f"{head}|{row['n']}|{row['digest']}".encode())
+            for row in result.to_pylist()
+        }
+
+    def drop(self, layer: str, table: str) -> None:
+        """Remove a derived table for good (never one of bronze, quarantine, vault or ops)."""
+        if layer in ("bronze", "quarantine", "vault", "ops", "gold"):
+            raise ValueError(f"{layer} tables are not dropped")
+        shutil.rmtree(self.path(layer, table), ignore_errors=False)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Arrow types that Delta does not tell apart, made equal."""
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(_plain(kind.value_type))
+    return kind
+
+
+def _difference(stored: list[tuple[str, str]], given: list[tuple[str, str]]) -> str:
+    missing = [f"{n} {t}" for n, t in stored if (n, t) not in given]
+    extra = [f"{n} {t}" for n, t in given if (n, t) not in stored]
+    if not missing and not extra:
+        return "the same columns in another order"
+    return f"expected but not given {missing or 'none'}, given but not expected {extra or 'none'}"
+
+
+def disk_fault(error: OSError, path: Path) -> PermanentFailure | DiskFull:
+    """An OSError of writing, as the error that a user should see."""
+    if error.errno == 28 or "No space left" in str(error):
+        return DiskFull(
+            "The disk is full", "Free some space and run the command again.", where=str(path)
+        )
+    return PermanentFailure(
+        f"Cannot write: {error}", "Check the folder and its rights.", where=str(path)
+    )
