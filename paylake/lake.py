@@ -28,7 +28,7 @@ from paylake.settings import Settings
 if TYPE_CHECKING:
     from paylake.contracts import Contract
 
-LAYERS = ("bronze", "quarantine", "silver", "vault", "state", "work", "gold", "ops")
+LAYERS = ("bronze", "quarantine", "silver", "vault", "state", "reference", "work", "gold", "ops")
 
 PROPERTIES = {
     "delta.checkpointInterval": "1000000",
