@@ -1,0 +1,1 @@
+"""DAGs: when things run and in which order."""

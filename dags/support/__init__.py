@@ -1,0 +1,1 @@
+"""What the DAG files share: assets, default arguments, the operator that calls the command."""

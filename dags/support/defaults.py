@@ -1,0 +1,42 @@
+"""Owners, retries and the alarm of every task."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime, timedelta
+from typing import Any
+
+from dags.support.operator import PAYLAKE
+
+ZONE = "Asia/Shanghai"
+START = datetime(2018, 1, 1)
+OWNER = "payments-data"
+
+
+def raise_alarm(context: Any) -> None:
+    """Tell the institution's alarm channels that a task failed for good."""
+    run, task = context["dag_run"], context["ti"]
+    subprocess.run(
+        [
+            str(PAYLAKE), "alarm",
+            "--kind", "task_failed",
+            "--date", str(run.partition_key),
+            "--detail", f"{run.dag_id}.{task.task_id}: {context.get('exception')}",
+        ],
+        check=True,
+        timeout=120,
+    )
+
+
+ARGUMENTS: dict[str, Any] = {
+    "owner": OWNER,
+    "retries": 2,
+    "retry_delay": timedelta(seconds=5),
+    "on_failure_callback": raise_alarm,
+}
+
+COMMON: dict[str, Any] = {
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": ARGUMENTS,
+}
