@@ -41,6 +41,7 @@ class Column:
     valid_values: tuple[str, ...] = ()
     max_length: int | None = None
     properties: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)  # logicalTypeOptions
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def _column(node: dict[str, Any]) -> Column:
         valid_values=values,
         max_length=(node.get("logicalTypeOptions") or {}).get("maxLength"),
         properties=_properties(node),
+        options=dict(node.get("logicalTypeOptions") or {}),
     )
 
 
