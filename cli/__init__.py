@@ -1,0 +1,1 @@
+"""The `paylake` command: it imports every room and is imported by none."""
