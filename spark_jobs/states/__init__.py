@@ -1,0 +1,1 @@
+"""Mergeable daily states of entities: one module a table."""
