@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from cli.environments import python_of
-from paylake import engine, services
+from paylake import engine, home, services
 from paylake.keys import write_private
 from paylake.settings import ROOT, Settings
 
@@ -42,21 +42,22 @@ def engine_server(settings: Settings) -> services.Service:
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """Airflow's whole configuration: no file to edit, no port but loopback."""
-    home = settings.path("airflow")
+    folder = settings.path("airflow")
     port = settings.airflow_port
     return {
         **settings.as_environment(),
         "PATH": f"{python_of('airflow').parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "PAYLAKE_PYTHON": sys.executable,
-        "AIRFLOW_HOME": str(home),
+        "PAYLAKE_HOME_KIND": home.read(settings).kind,
+        "AIRFLOW_HOME": str(folder),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": settings.zone,
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{AIRFLOW_USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
