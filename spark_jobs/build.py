@@ -216,13 +216,11 @@ def _build_marts(settings: Settings, spark: SparkSession, first: date, last: dat
 
 def _built_after(lake: Lake, last: date) -> list[date]:
     """Dates after `last` that silver holds already."""
-    found: set[date] = set()
-    for name in SILVER:
-        dates = lake.query(
-            f"select distinct business_date from {name} where business_date > ?", [last]
-        )
-        found.update(dates["business_date"].to_pylist())
-    return sorted(found)
+    dates = " union ".join(f"select business_date from {name}" for name in SILVER)
+    found = lake.query(
+        f"select distinct business_date from ({dates}) where business_date > ?", [last]
+    )
+    return sorted(found["business_date"].to_pylist())
 
 
 def _silver_digests(lake: Lake, first: date, last: date) -> dict[str, dict[date, str]]:

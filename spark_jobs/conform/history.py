@@ -36,10 +36,12 @@ def changes(
     shown = (key, *attributes)
     in_range = snapshots.where(between(first, last))
     dates = in_range.select("business_date").distinct()
+    # One partition on purpose: there are as many rows as dates.
+    in_order = Window.partitionBy(F.lit(0)).orderBy("business_date")
     calendar = dates.select(
         "business_date",
-        F.row_number().over(Window.orderBy("business_date")).alias("_ordinal"),
-        F.lead("business_date").over(Window.orderBy("business_date")).alias("_next_date"),
+        F.row_number().over(in_order).alias("_ordinal"),
+        F.lead("business_date").over(in_order).alias("_next_date"),
     )
     seen = in_range.join(calendar, on="business_date", how="inner").select(
         "business_date",
