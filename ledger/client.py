@@ -32,13 +32,13 @@ class Command(TypedDict, total=False):
     """One command. Amounts are whole minor units (fen). Which fields a type takes:
 
     all: `type`, `idempotency_key`, `currency_code`, `amount_minor`, and in a simulated service
-    `occurred_at` (ISO 8601 with zone, at most milliseconds), which becomes `booked_at`.
+    `occurred_at` (ISO 8601 with zone, whole seconds), which becomes `booked_at`.
 
     - `payment`: `transaction_id`, `merchant_id`, `channel` (`unionpay`, `netsunion`, or
       `internal` for a payment from a payment account, which also takes `user_id`),
       `issuer_fee_minor`, `network_fee_minor` (both 0 when internal), `acquirer_fee_minor`
-    - `refund`: `transaction_id` (its own), `original_transaction_id`, and optionally the three
-      returned fees; when given they must be the pro-rata ones (`ledger.domain.money`)
+    - `refund`: `transaction_id` (its own), `original_transaction_id` (the payment), and the three
+      fees as returned; they must be the pro-rata ones (`ledger.domain.money.returned_fee`)
     - `fee`: `fee_id`, `merchant_id`
     - `settlement`: `payout_id`, `merchant_id`
     - `top_up`: `top_up_id`, `user_id`

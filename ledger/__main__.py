@@ -1,0 +1,6 @@
+"""`python -m ledger`."""
+
+from ledger.entrypoints.cli import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Storage, signing, files: what the service's ports stand for."""

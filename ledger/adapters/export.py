@@ -1,0 +1,153 @@
+"""End-of-day export: the `ledger_journal` and `ledger_balance` feeds of a closed date.
+
+The bytes depend on the closed date alone, so a date exported again, or by a ledger that resumed
+after a crash, gives the same files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+
+from ledger.adapters.chart_file import load_chart
+from ledger.adapters.heads import KEY_ID
+from ledger.adapters.sqlite_store import SqliteReader
+from ledger.domain.chain import journal_id
+from ledger.domain.chart import Chart
+from paylake.deliveries import DeliveryFile, write_delivery
+from paylake.errors import PermanentFailure
+from paylake.settings import Settings
+
+BALANCE_COLUMNS = (
+    "account_id", "account_code", "account_kind", "party_id", "currency_code", "opening_minor",
+    "debit_minor", "credit_minor", "closing_minor",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: the two delivery folders and their row counts."""
+
+    business_date: date
+    sequence: int
+    journal_path: Path
+    journal_rows: int
+    balance_path: Path
+    balance_rows: int
+
+
+def ledger_path(settings: Settings) -> Path:
+    """The ledger's database of a home."""
+    return settings.path("ledger", "ledger.db")
+
+
+def export_day(
+    settings: Settings, day: date, sequence: int = 1, *, sent_at: datetime
+) -> Exported:
+    """Write both deliveries of a closed date into the inbox.
+
+    :param sequence: delivery sequence; the ledger sends a date once, as 1
+    :param sent_at: the time that the control files carry, aware
+    :raises PermanentFailure: when the date is not closed, or the inbox holds other content
+    """
+    reader = SqliteReader(ledger_path(settings))
+    try:
+        with reader.snapshot():
+            if reader.find_close(day.isoformat()) is None:
+                raise PermanentFailure(
+                    f"the ledger has not closed {day}", "close the date first",
+                    where=str(reader.path),
+                )
+            journal, journal_totals = journal_file(reader, day)
+            balance, balance_totals = balance_file(reader, day, load_chart())
+    finally:
+        reader.close()
+    paths = [
+        write_delivery(
+            settings, feed, day, sequence, [file], sent_at, KEY_ID, totals,
+        )
+        for feed, file, totals in (
+            ("ledger_journal", journal, journal_totals),
+            ("ledger_balance", balance, balance_totals),
+        )
+    ]
+    return Exported(day, sequence, paths[0], journal.rows, paths[1], balance.rows)
+
+
+def journal_file(reader: SqliteReader, day: date) -> tuple[DeliveryFile, dict[str, Decimal]]:
+    """JSON Lines, one leg a line, in chain order; and Σ amount by currency."""
+    accounts = {a.ref: a for a in reader.accounts()}
+    lines: list[bytes] = []
+    totals: dict[str, int] = {}
+    rows = reader.db.execute(
+        "select j.sequence, l.leg_number, j.journal_type, j.business_key, l.account, "
+        "l.direction, l.amount_minor, j.currency_code, l.component, j.booking_date, "
+        "j.booked_at, l.custodian_reference, j.chain_digest from journal j "
+        "join leg l on l.sequence = j.sequence where j.booking_date = ? order by 1, 2",
+        (day.isoformat(),),
+    )
+    for (
+        sequence, number, journal_type, business_key, ref, direction, amount, currency,
+        component, booking_date, booked_at, reference, digest,
+    ) in rows:
+        account = accounts[ref]
+        totals[currency] = totals.get(currency, 0) + amount
+        lines.append(orjson.dumps({
+            "journal_id": journal_id(sequence),
+            "leg_number": number,
+            "journal_type": journal_type,
+            "business_key": business_key,
+            "account_id": account.account_id,
+            "account_code": account.code,
+            "party_id": account.party_id,
+            "direction": direction,
+            "amount_minor": amount,
+            "currency_code": currency,
+            "component": component,
+            "booking_date": booking_date,
+            "booked_at": booked_at,
+            "custodian_reference": reference,
+            "chain_sequence": sequence,
+            "chain_digest": digest.hex(),
+        }, option=orjson.OPT_APPEND_NEWLINE))
+    name = f"ledger_journal_{day:%Y%m%d}.jsonl"
+    return DeliveryFile(name, b"".join(lines), len(lines)), _yuan(totals)
+
+
+def balance_file(
+    reader: SqliteReader, day: date, chart: Chart
+) -> tuple[DeliveryFile, dict[str, Decimal]]:
+    """CSV of every account at the close, by account id; and Σ closing by currency."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(BALANCE_COLUMNS)
+    totals: dict[str, int] = {}
+    count = 0
+    rows = reader.db.execute(
+        "select a.account_id, a.account_code, a.party_id, a.currency_code, b.opening_minor, "
+        "b.debit_minor, b.credit_minor, b.closing_minor from day_balance b "
+        "join account a on a.ref = b.account where b.booking_date = ? "
+        "order by a.account_id, a.currency_code", (day.isoformat(),),
+    )
+    for account_id, code, party, currency, *amounts in rows:
+        writer.writerow(
+            (account_id, code, chart.classes[code].kind, party or "", currency, *amounts)
+        )
+        totals[currency] = totals.get(currency, 0) + amounts[-1]
+        count += 1
+    name = f"ledger_balance_{day:%Y%m%d}.csv"
+    return DeliveryFile(name, text.getvalue().encode("utf-8"), count), _yuan(totals)
+
+
+def _yuan(totals: dict[str, int]) -> dict[str, Decimal]:
+    """Minor units / 100, as design.md section 3 says of the ledger's feeds; always 2 decimals."""
+    return {
+        currency: (Decimal(total) / 100).quantize(Decimal("0.01"))
+        for currency, total in totals.items()
+    }

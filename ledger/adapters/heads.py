@@ -1,0 +1,76 @@
+"""Day heads as files outside the database, signed by the ledger's key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from paylake.keys import Keyring
+from paylake.settings import Settings
+
+KEY_ID = "ledger-1"
+
+
+class HeadFiles:
+    """Signs heads with `ledger-1` and keeps `<home>/ledger/heads/<date>.json` and `.json.sig`."""
+
+    key_id = KEY_ID
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.path("ledger", "heads")
+        self._key = Keyring(settings).private(KEY_ID)
+
+    def sign(self, document: bytes) -> bytes:
+        """Detached SM2 signature, DER."""
+        return self._key.sign(document)
+
+    def keep(self, day: str, document: bytes, signature: bytes) -> None:
+        """Write a head's two files if they are not there; never change one that is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path, data in zip(head_paths(self.folder, day), (document, signature), strict=True):
+            if not path.exists():
+                _write(path, data)
+
+
+def head_paths(folder: Path, day: str) -> tuple[Path, Path]:
+    """The head's document and signature."""
+    return folder / f"{day}.json", folder / f"{day}.json.sig"
+
+
+def read_heads(settings: Settings) -> dict[str, tuple[bytes, bytes]]:
+    """Every head file: day -> (document, signature; empty when its file is missing)."""
+    folder = settings.path("ledger", "heads")
+    heads = {}
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        signature = path.with_name(path.name + ".sig")
+        heads[path.stem] = (
+            path.read_bytes(), signature.read_bytes() if signature.is_file() else b"",
+        )
+    return heads
+
+
+def trusted_by(settings: Settings):
+    """(key id, document, signature) -> whether the trust file's key of that id verifies it."""
+    trust = Keyring(settings).trust()
+
+    def check(key_id: str, document: bytes, signature: bytes) -> bool:
+        key = trust.get(key_id)
+        return key is not None and key.may_sign("ledger_journal") and key.public.verify(
+            document, signature
+        )
+
+    return check
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

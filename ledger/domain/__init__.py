@@ -1,0 +1,1 @@
+"""Pure rules of the ledger: no storage, no clock, no framework."""

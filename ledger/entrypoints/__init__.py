@@ -1,0 +1,1 @@
+"""Ways into the ledger: HTTP and the command line."""

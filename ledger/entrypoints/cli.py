@@ -1,0 +1,81 @@
+"""`python -m ledger serve | verify | export | state`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from ledger.entrypoints import operations
+from paylake import settings as settings_module
+from paylake.dates import parse_date
+from paylake.errors import PaylakeError, UsageFault
+
+_home = click.option("--home", type=click.Path(path_type=Path), help="Home; PAYLAKE_HOME.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The double-entry ledger service."""
+
+
+@main.command()
+@_home
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1.")
+@click.option("--simulated", is_flag=True, help="Clock set by the simulator; demo keys alone.")
+def serve(home: Path | None, port: int | None, simulated: bool) -> None:
+    """Run the HTTP service until it is told to stop."""
+    settings = settings_module.load(home=home, ledger_port=port)
+    operations.serve(settings, simulated=simulated)
+
+
+@main.command()
+@_home
+def verify(home: Path | None) -> None:
+    """Check every row; exit code 16 names the first that is broken."""
+    found = operations.verify(settings_module.load(home=home))
+    print(json.dumps(operations.verified_as_dict(found), indent=1))
+
+
+@main.command()
+@_home
+def state(home: Path | None) -> None:
+    """Show what the ledger holds."""
+    print(json.dumps(asdict(operations.state(settings_module.load(home=home))), indent=1))
+
+
+@main.command()
+@_home
+@click.option("--date", "day", required=True, help="A closed business date.")
+@click.option("--sent-at", required=True, help="Time for the control files, with zone.")
+@click.option("--sequence", type=click.IntRange(1, 999), default=1, show_default=True)
+def export(home: Path | None, day: str, sent_at: str, sequence: int) -> None:
+    """Write a closed date's deliveries into the inbox."""
+    try:
+        moment = datetime.fromisoformat(sent_at)
+    except ValueError:
+        raise UsageFault(f"{sent_at!r} is not a time", "Write 2026-09-13T01:00:00+08:00.") from None
+    if moment.tzinfo is None:
+        raise UsageFault(f"{sent_at!r} has no zone", "Write 2026-09-13T01:00:00+08:00.")
+    done = operations.export_day(
+        settings_module.load(home=home), parse_date(day), sequence, sent_at=moment
+    )
+    print(json.dumps({name: str(value) for name, value in asdict(done).items()}, indent=1))
+
+
+def run() -> None:
+    """Entry point: an error is one sentence and an exit code."""
+    try:
+        main.main(standalone_mode=False, prog_name="python -m ledger")
+    except PaylakeError as error:
+        print(f"ledger: {error.sentence()}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)

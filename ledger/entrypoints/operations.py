@@ -1,0 +1,188 @@
+"""What operators do with a ledger besides posting: serve, verify, export. Called by the command
+line and by `bin/paylake ledger …`."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import signal
+import socket
+from dataclasses import asdict, dataclass
+
+import uvicorn
+
+from ledger.adapters.chart_file import load_chart
+from ledger.adapters.export import export_day, ledger_path
+from ledger.adapters.heads import KEY_ID, HeadFiles, read_heads, trusted_by
+from ledger.adapters.sqlite_store import SqliteReader, SqliteStore
+from ledger.adapters.tokens import Tokens, ensure_demo_token
+from ledger.service.clock import Clock
+from ledger.service.ledger import Ledger
+from ledger.service.verify import Verified
+from ledger.service.verify import verify as verify_rows
+from paylake import home
+from paylake.dates import business_date
+from paylake.errors import EnvironmentFault, NotVerified, UsageFault
+from paylake.keys import Keyring
+from paylake.settings import Settings
+
+__all__ = ["LedgerState", "export_day", "open_ledger", "serve", "state", "verify"]
+log = logging.getLogger("ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """A ledger as it stands on disk, read without the service."""
+
+    kind: str
+    journals: int
+    accounts: int
+    closed_dates: int
+    last_closed: str | None
+    clock: str | None
+
+
+def state(settings: Settings) -> LedgerState:
+    """:raises PermanentFailure: when there is no ledger."""
+    reader = SqliteReader(ledger_path(settings))
+    try:
+        with reader.snapshot():
+            closed = reader.closed_dates()
+            return LedgerState(
+                kind=reader.meta("kind") or "",
+                journals=reader.db.execute("select count(*) from journal").fetchone()[0],
+                accounts=len(reader.accounts()),
+                closed_dates=len(closed),
+                last_closed=closed[-1] if closed else None,
+                clock=reader.meta("clock"),
+            )
+    finally:
+        reader.close()
+
+
+def verify(settings: Settings) -> Verified:
+    """Check the whole ledger; works beside a running service.
+
+    :raises NotVerified: exit code 16, naming the first broken row
+    """
+    reader = SqliteReader(ledger_path(settings))
+    try:
+        found = verify_rows(reader, load_chart(), trusted_by(settings), read_heads(settings))
+    finally:
+        reader.close()
+    if found.broken is not None:
+        raise NotVerified(
+            f"The ledger does not verify; first broken row: {found.broken.sentence()}",
+            "Stop the service and compare with the last backup and the day heads; nothing "
+            "was changed.",
+            where=str(ledger_path(settings)),
+        )
+    return found
+
+
+def check_kind(settings: Settings, simulated: bool) -> None:
+    """A simulated ledger takes demo keys alone, any other takes none.
+
+    :raises UsageFault: when home, key and mode do not fit together
+    """
+    if simulated and home.exists(settings) and home.read(settings).kind != "simulated":
+        raise UsageFault(
+            f"This home is {home.read(settings).kind}, its ledger cannot be simulated",
+            "Leave out --simulated, or use a simulated home.", where=str(settings.home),
+        )
+    key = Keyring(settings).trust().get(KEY_ID)
+    if key is None:
+        raise UsageFault(
+            f"The trust file has no key {KEY_ID}", "Add the ledger's public key to it.",
+            where=str(settings.path("keys", "trust.json")),
+        )
+    if key.is_demo != simulated:
+        raise UsageFault(
+            "A simulated ledger takes demo keys alone" if simulated
+            else f"Key {KEY_ID} is a demo key, and this ledger is not simulated",
+            "Use a home of its own for the simulation." if simulated
+            else "Put a real key in its place, or start with --simulated.",
+            where=str(settings.path("keys", "trust.json")),
+        )
+
+
+def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
+    """Open (or make) the ledger of a home for writing. Close it by `ledger.store.close()`."""
+    chart = load_chart()
+    store = SqliteStore(
+        ledger_path(settings), simulated=simulated, chart_version=chart.version
+    )
+    try:
+        clock = Clock(simulated, lambda moment: business_date(moment, settings))
+        return Ledger(store, chart, clock, HeadFiles(settings))
+    except BaseException:
+        store.close()
+        raise
+
+
+def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> None:
+    """Run the HTTP service on 127.0.0.1 until SIGTERM or SIGINT; requests under way finish.
+
+    :raises EnvironmentFault: when the port is taken
+    """
+    from ledger.entrypoints.http import create_app
+
+    logging.config.dictConfig(_LOGGING)
+    port = settings.ledger_port if port is None else port
+    listener = _listen(port)
+    try:
+        if simulated:
+            Keyring(settings).ensure_demo()
+            ensure_demo_token(settings)
+        check_kind(settings, simulated)
+        tokens = Tokens.load(settings)
+        ledger = open_ledger(settings, simulated=simulated)
+    except BaseException:
+        listener.close()
+        raise
+    log.info(
+        "ledger open at sequence %d, %s, http://127.0.0.1:%d", ledger.head.sequence,
+        "simulated" if simulated else "real", port,
+    )
+    config = uvicorn.Config(
+        create_app(settings, ledger, tokens), log_config=None, access_log=False,
+        timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False,
+        limit_concurrency=200,
+    )
+    server = uvicorn.Server(config)
+    # Uvicorn raises the signal again after a clean stop; a clean stop is exit code 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    server.run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise EnvironmentFault(
+            f"Port {port} is taken ({error.strerror})",
+            "Stop what holds it, or set PAYLAKE_LEDGER_PORT.", where=f"127.0.0.1:{port}",
+        ) from error
+    return listener
+
+
+def verified_as_dict(found: Verified) -> dict[str, object]:
+    """For printing."""
+    return {name: value for name, value in asdict(found).items() if name != "broken"}
+
+
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"err": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "ledger": {"level": "INFO", "handlers": ["err"], "propagate": False},
+        "uvicorn": {"level": "WARNING", "handlers": ["err"], "propagate": False},
+    },
+}
