@@ -1,0 +1,62 @@
+"""An Arrow table to a file for a spreadsheet or another program."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from paylake.errors import UsageFault
+from paylake.lake import disk_fault
+
+XLSX_ROWS = 1_048_575
+
+
+def write(rows: pa.Table, path: Path) -> None:
+    """Write by the file's suffix; money stays exact (XLSX keeps amounts as numbers of 15 digits).
+
+    :raises UsageFault: for another suffix, or more rows than a sheet holds.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".csv":
+            with path.open("wb") as file:
+                file.write(b"\xef\xbb\xbf")  # so that spreadsheets read Chinese text as UTF-8
+                pa.csv.write_csv(rows, file)
+        elif suffix == ".parquet":
+            pa.parquet.write_table(rows, path)
+        elif suffix == ".xlsx":
+            _xlsx(rows, path)
+        else:
+            raise UsageFault(f"Cannot write {suffix or 'a file without suffix'}",
+                             "Use .csv, .xlsx or .parquet.", where=str(path))
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
+def _xlsx(rows: pa.Table, path: Path) -> None:
+    import xlsxwriter
+
+    if rows.num_rows > XLSX_ROWS:
+        raise UsageFault(
+            f"{rows.num_rows:,} rows do not fit a sheet ({XLSX_ROWS:,})",
+            "Narrow the dates, or write .csv or .parquet.",
+        )
+    with xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_formulas": False}) as book:
+        sheet = book.add_worksheet("data")
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        amount = book.add_format({"num_format": "#,##0.00##"})
+        sheet.write_row(0, 0, rows.column_names)
+        for number, record in enumerate(rows.to_pylist(), start=1):
+            for column, value in enumerate(record.values()):
+                if isinstance(value, Decimal):
+                    sheet.write_number(number, column, value, amount)
+                elif hasattr(value, "isoformat") and not hasattr(value, "hour"):
+                    sheet.write_datetime(number, column, value, day)
+                elif hasattr(value, "isoformat"):
+                    sheet.write_string(number, column, value.isoformat())
+                elif value is not None:
+                    sheet.write(number, column, value)
