@@ -1,0 +1,22 @@
+{# A share or rate, the same on both engines; null when there is no base. #}
+{% macro ratio(part, base) -%}
+    round(cast({{ part }} as double) / nullif({{ base }}, 0), 9)
+{%- endmacro %}
+
+
+{# The median of a group, exact: the middle value, or the half of the two middle ones. #}
+{% macro exact_median(value) -%}
+    case
+        when count({{ value }}) > 0
+            then (
+                element_at(
+                    sort_array(collect_list({{ value }})),
+                    cast(floor((count({{ value }}) + 1) / 2) as int)
+                )
+                + element_at(
+                    sort_array(collect_list({{ value }})),
+                    cast(floor(count({{ value }}) / 2) as int) + 1
+                )
+            ) * 0.5
+    end
+{%- endmacro %}

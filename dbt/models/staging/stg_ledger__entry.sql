@@ -1,0 +1,27 @@
+-- grain: journal_id, leg_number
+with
+
+source as (
+    select * from {{ source('silver', 'ledger_entry') }}
+),
+
+final as (
+    select
+        business_date,
+        journal_id,
+        leg_number,
+        journal_type,
+        business_key,
+        account_id,
+        account_code,
+        party_id,
+        component,
+        currency_code,
+        case direction when 'D' then amount else -amount end as debit_amount,
+        case direction when 'C' then amount else -amount end as credit_amount,
+        adjusts_date,
+        coalesce(custodian_reference, business_key) as custodian_reference
+    from source
+)
+
+select * from final

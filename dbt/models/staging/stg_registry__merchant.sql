@@ -1,0 +1,24 @@
+-- grain: merchant_id, valid_from
+with
+
+source as (
+    select * from {{ source('silver', 'merchant') }}
+),
+
+final as (
+    select
+        merchant_id,
+        business_date as valid_from,
+        lead(business_date) over (partition by merchant_id order by business_date) as valid_to,
+        merchant_name,
+        merchant_type,
+        mcc,
+        region_code,
+        settlement_mode,
+        settlement_cycle,
+        fee_class,
+        minimum_payout_amount
+    from source
+)
+
+select * from final

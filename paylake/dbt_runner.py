@@ -1,0 +1,308 @@
+"""Run the dbt project for business dates, in process, in the engine session of the command.
+
+dbt never creates a table: the kernel creates it from the columns described beside each model, and
+keeps the seeds as Delta tables of the layer `reference`. dbt then replaces the business dates of
+the run in one commit a model (`dbt/macros/replace_dates.sql`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from paylake import dates, dbt_project
+from paylake.contracts import arrow_schema
+from paylake.engine import register_table
+from paylake.errors import PermanentFailure, TransientFault
+from paylake.lake import Lake
+from paylake.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+REFERENCE = "reference"
+WORK = "work"
+_TRANSIENT = ("Failed to commit transaction", "ConcurrentAppend", "ConcurrentModification")
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One model or test: `seconds` is what it took, `rows` is not known for views."""
+
+    name: str
+    kind: str
+    status: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DbtResult:
+    """What one call of dbt did."""
+
+    first: date
+    last: date
+    nodes: list[NodeResult] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the stored models that were built."""
+        stored = dbt_project.models()
+        return [n.name for n in self.nodes if n.kind == "model" and stored[n.name].stored]
+
+
+def run(
+    settings: Settings,
+    spark_remote: str,
+    first: date,
+    last: date,
+    select: str | None = None,
+    variables: dict[str, Any] | None = None,
+) -> DbtResult:
+    """Build the models for the business dates `first` to `last` into `work`.
+
+    :param spark_remote: address of the command's session (`spark.paylake_remote`).
+    :param select: dbt's selection; the views that it reads are built with it.
+    :param variables: dbt variables; `absent_feeds` lists feeds that a mapped home does not have.
+    :raises PermanentFailure: names the model and what dbt said.
+    :raises TransientFault: when another commit to a model's table came first.
+    """
+    variables = dict(variables or {})
+    absent = variables.get("absent_feeds", [])
+    if "merchant" not in absent:
+        # Due dates need the working day after the last date: fail here, by name, not with a null.
+        dates.next_working_day(last, 1)
+    chosen = [] if select is None else ["--select", *select.split(), "config.materialized:view"]
+    return _invoke(settings, spark_remote, ["run", *chosen], first, last, variables)
+
+
+def test(
+    settings: Settings,
+    spark_remote: str,
+    first: date,
+    last: date,
+    select: str | None = None,
+    variables: dict[str, Any] | None = None,
+) -> DbtResult:
+    """Run the project's unit and data tests; data tests look at the built dates alone.
+
+    :raises PermanentFailure: names the test that failed and what dbt said.
+    """
+    chosen = [] if select is None else ["--select", *select.split()]
+    return _invoke(settings, spark_remote, ["test", *chosen], first, last, dict(variables or {}))
+
+
+def _invoke(
+    settings: Settings,
+    spark_remote: str,
+    arguments: list[str],
+    first: date,
+    last: date,
+    variables: dict[str, Any],
+) -> DbtResult:
+    from dbt.cli.main import dbtRunner
+
+    folder = settings.path("dbt")
+    variables |= {
+        "first_date": first.isoformat(),
+        "last_date": last.isoformat(),
+        "run_time_offset_minutes": run_time_offset(settings),
+    }
+    with _session(spark_remote) as spark, _ansi_mode():
+        prepare(settings, spark, variables.get("absent_feeds", []))
+        _write_profile(settings)
+        result = dbtRunner().invoke(
+            [
+                "--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats",
+                "--no-version-check", "--log-level-file", "info",
+                "--log-path", str(settings.path("log", "dbt")),
+                *arguments,
+                "--project-dir", str(dbt_project.PROJECT),
+                "--profiles-dir", str(folder),
+                "--target-path", str(folder / "target"),
+                "--vars", json.dumps(variables),
+            ]
+        )  # fmt: skip
+    return _read_result(result, arguments[0], first, last, settings)
+
+
+def prepare(settings: Settings, spark: SparkSession, absent_feeds: Sequence[str] = ()) -> None:
+    """Create what dbt expects to find, and name it in the session's catalog.
+
+    :raises PermanentFailure: when a source has no table and its feed is not declared absent.
+    """
+    lake = Lake(settings)
+    for layer in (REFERENCE, WORK, "staging"):
+        spark.sql(f"create schema if not exists {layer}")
+    for seed in dbt_project.seeds():
+        _load_seed(lake, seed)
+        register_table(spark, lake.path(REFERENCE, seed.name), f"{REFERENCE}.{seed.name}")
+    for model in dbt_project.models().values():
+        if model.stored:
+            path = lake.ensure(WORK, model.name, model.schema)
+            register_table(spark, path, f"{WORK}.{model.name}")
+    for source in dbt_project.sources():
+        _offer_source(lake, spark, source, absent_feeds)
+
+
+def run_time_offset(settings: Settings) -> int:
+    """Minutes from midnight UTC of a business date to its run time."""
+    day = date(2026, 1, 1)
+    midnight = datetime.combine(day, time(), UTC)
+    return int((dates.run_time(day, settings) - midnight).total_seconds() // 60)
+
+
+def _offer_source(
+    lake: Lake, spark: SparkSession, source: dbt_project.Source, absent_feeds: Sequence[str]
+) -> None:
+    name = f"{source.layer}.{source.table}"
+    spark.sql(f"create schema if not exists {source.layer}")
+    if lake.exists(source.layer, source.table):
+        register_table(spark, lake.path(source.layer, source.table), name)
+        return
+    if not source.optional and source.feed not in absent_feeds:
+        raise PermanentFailure(
+            f"The models need {name}, and it is not there",
+            f"Ingest and conform the feed {source.feed}, or declare it absent in the mapping.",
+            where=str(lake.path(source.layer, source.table)),
+        )
+    columns = ", ".join(f"cast(null as {kind}) as {column}" for column, kind in source.columns)
+    spark.sql(f"create or replace view {name} as select {columns} where false")
+
+
+def _load_seed(lake: Lake, seed: dbt_project.Seed) -> None:
+    """Bring the seed's table up to its file; equal content is left alone."""
+    rows = read_seed(seed)
+    lake.ensure(REFERENCE, seed.name, rows.schema, partition_by=())
+    # Delta keeps no order: compare as sorted rows.
+    stored = lake.query(f"select * from {REFERENCE}.{seed.name}")
+    if _sorted(stored) != _sorted(rows):
+        lake.overwrite(REFERENCE, seed.name, rows)
+
+
+def _sorted(table: pa.Table) -> list[tuple[str, ...]]:
+    return sorted(tuple(str(value) for value in row.values()) for row in table.to_pylist())
+
+
+def read_seed(seed: dbt_project.Seed) -> pa.Table:
+    """A seed's rows with the types of `dbt_project.yml`; empty fields are null.
+
+    :raises PermanentFailure: when the file's columns or a value do not fit them.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    schema = arrow_schema(seed.columns)
+    options = csv.ConvertOptions(column_types=schema, strings_can_be_null=True, null_values=[""])
+    try:
+        return csv.read_csv(seed.path, convert_options=options).cast(schema)
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise PermanentFailure(
+            f"The seed does not fit its column types: {error}",
+            "Correct the file, or `seeds` in dbt/dbt_project.yml.",
+            where=str(seed.path),
+        ) from error
+
+
+@contextmanager
+def _session(spark_remote: str) -> Iterator[SparkSession]:
+    """The command's session, made the one that dbt finds.
+
+    dbt-spark asks pyspark for "the" session from threads of its own; with SPARK_REMOTE set and this
+    session as the default one, that is the session in which the tables are registered.
+    """
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    names = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({"SPARK_REMOTE": spark_remote, "SPARK_CONNECT_MODE_ENABLED": "1"})
+    session_id = spark_remote.rpartition("session_id=")[2].partition(";")[0]
+    spark = ConnectSession.getActiveSession()
+    if spark is None or spark.session_id != session_id:
+        spark = ConnectSession.builder.remote(spark_remote).create()
+    ConnectSession._set_default_and_active_session(spark)
+    try:
+        yield spark
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _ansi_mode() -> Iterator[None]:
+    """Keep ANSI mode on while dbt runs.
+
+    dbt-spark turns it off before every statement, whatever the profile says. Without it an overflow
+    becomes a null, which money may not do, and the embedded engine refuses signed decimals.
+    """
+    from dbt.adapters.spark.connections import SparkCredentials
+
+    original = SparkCredentials.__post_init__
+
+    def keep_ansi(credentials: SparkCredentials) -> None:
+        original(credentials)
+        credentials.server_side_parameters["spark.sql.ansi.enabled"] = "true"
+
+    SparkCredentials.__post_init__ = keep_ansi
+    try:
+        yield
+    finally:
+        SparkCredentials.__post_init__ = original
+
+
+def _write_profile(settings: Settings) -> None:
+    """profiles.yml of this home: a session connection, whose address is in SPARK_REMOTE."""
+    folder = settings.path("dbt")
+    folder.mkdir(parents=True, exist_ok=True)
+    output = {
+        "type": "spark",
+        "method": "session",
+        "host": "NA",
+        "schema": WORK,
+        "threads": 2,
+    }
+    text = yaml.safe_dump({"paylake": {"target": "home", "outputs": {"home": output}}})
+    path = folder / "profiles.yml"
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+
+
+def _read_result(
+    result: Any, command: str, first: date, last: date, settings: Settings
+) -> DbtResult:
+    nodes = []
+    failed: list[tuple[str, str, str]] = []
+    for entry in getattr(result.result, "results", None) or []:
+        kind = str(entry.node.resource_type)
+        nodes.append(NodeResult(entry.node.name, kind, str(entry.status), entry.execution_time))
+        if str(entry.status) in ("error", "fail", "runtime error"):
+            failed.append((entry.node.name, kind, " ".join((entry.message or "").split())))
+    where = str(settings.path("log", "dbt", "dbt.log"))
+    if failed:
+        name, kind, message = failed[0]
+        if any(text in message for text in _TRANSIENT):
+            raise TransientFault(f"Another commit to {name} came first", "Run the step again.")
+        others = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise PermanentFailure(
+            f"The dbt {kind} {name} failed for {first} to {last}: {message[:600]}{others}",
+            "Correct the model or its input; the log has the SQL.",
+            where=where,
+        )
+    if not result.success:
+        message = " ".join(str(result.exception or "no reason given").split())
+        raise PermanentFailure(
+            f"dbt could not {command}: {message[:600]}",
+            "Correct the project; the log has more.",
+            where=where,
+        )
+    return DbtResult(first, last, nodes)
