@@ -10,7 +10,16 @@ import numpy as np
 from simulator import reference as ref
 from simulator.population import Population
 from simulator.records import (
-    DISPUTE, FEE, KINDS, PAYMENT, REFUND, SETTLEMENT, TOP_UP, WITHDRAWAL, Day, Operations,
+    DISPUTE,
+    FEE,
+    KINDS,
+    PAYMENT,
+    REFUND,
+    SETTLEMENT,
+    TOP_UP,
+    WITHDRAWAL,
+    Day,
+    Operations,
 )
 from simulator.shape import CUTOFF_HOUR
 
