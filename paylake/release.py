@@ -203,8 +203,13 @@ def first_date(settings: Settings) -> date | None:
     return min((day for day in seen if day is not None), default=None)
 
 
-def verdicts(settings: Settings, first: date, last: date) -> dict[date, Verdict]:
-    """What the newest gate says of each date, waivers applied, for the content that is there now."""
+def verdicts(
+    settings: Settings, first: date, last: date, digests: dict[date, str] | None = None
+) -> dict[date, Verdict]:
+    """What the newest gate says of each date, waivers applied, for the content that is there now.
+
+    :param digests: of `content.gated`, when the caller has just computed them.
+    """
     rows: dict[date, list[dict[str, Any]]] = {}
     for row in ops.rows(
         settings, "gate_result", "business_date between $first and $last",
@@ -215,7 +220,7 @@ def verdicts(settings: Settings, first: date, last: date) -> dict[date, Verdict]
         settings, "waiver", "business_date between $first and $last",
         {"first": first, "last": last},
     )
-    now = content.gated(Lake(settings), first, last)
+    now = digests if digests is not None else content.gated(Lake(settings), first, last)
     return {
         day: _verdict(day, rows.get(day, []), waivers, now[day])
         for day in date_range(first, last)

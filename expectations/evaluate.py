@@ -1,0 +1,234 @@
+"""Judging evidence with Great Expectations: the whole range at once, failures date by date."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pandas as pd
+
+from expectations import evidence
+from expectations.suites import ROW_KINDS, Check, Suite
+from paylake.dates import date_range
+from paylake.errors import PaylakeError
+from paylake.lake import Lake
+
+if TYPE_CHECKING:
+    from great_expectations.core.batch_definition import BatchDefinition
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Result of one check on one date: `pass`, `fail`, `not_determinable` or `error`."""
+
+    business_date: date
+    suite: str
+    check: Check
+    result: str
+    observed: str | None
+    expected: str
+    detail: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps the date back, waivers aside."""
+        return self.check.severity == "fail" and self.result in ("fail", "error")
+
+
+@lru_cache(maxsize=1)
+def _batches() -> BatchDefinition:
+    # Before the import: the library would otherwise report its use over the network.
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations
+
+    context = great_expectations.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    source = context.data_sources.add_pandas("evidence")
+    return source.add_dataframe_asset("frame").add_batch_definition_whole_dataframe("whole")
+
+
+def _expectation(check: Check, column: str | None, day: date) -> Any:
+    import great_expectations.expectations as gxe
+
+    meta = {"code": check.code}
+    if check.kind == "unique":
+        if len(check.columns) == 1:
+            return gxe.ExpectColumnValuesToBeUnique(column=check.columns[0], meta=meta)
+        return gxe.ExpectCompoundColumnsToBeUnique(column_list=list(check.columns), meta=meta)
+    if check.kind == "not_null":
+        return gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta)
+    if check.kind == "in_set":
+        return gxe.ExpectColumnValuesToBeInSet(
+            column=column, value_set=list(check.values), meta=meta
+        )
+    low, high = check.bounds(day)
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column,
+        min_value=_number(low),
+        max_value=_number(high),
+        meta=meta,
+    )
+
+
+def _number(bound: Decimal | None) -> int | float | None:
+    """A bound for the library: whole numbers stay exact; only rates have fractions."""
+    if bound is None:
+        return None
+    return int(bound) if bound == bound.to_integral_value() else float(bound)
+
+
+def _validate(frame: pd.DataFrame, expectations: list[Any]) -> list[Any]:
+    """Results in the library's own form, one an expectation."""
+    from great_expectations import ExpectationSuite
+
+    batch = _batches().get_batch(batch_parameters={"dataframe": frame})
+    suite = ExpectationSuite(name="gate", expectations=expectations)
+    return list(batch.validate(suite, result_format="SUMMARY").results)
+
+
+def evaluate(
+    lake: Lake, suite: Suite, first: date, last: date, absent: frozenset[str]
+) -> list[CheckResult]:
+    """Every check of a suite on every date of a range.
+
+    :param absent: feeds that the home's mapping declares absent; checks that need one are
+        `not_determinable`. For a feed that is due, a missing table is a failure.
+    """
+    days = date_range(first, last)
+    results: list[CheckResult] = []
+    due: list[Check] = []
+    for check in suite.checks:
+        lacking = sorted(absent.intersection(check.feeds))
+        if lacking:
+            why = f"the mapping of this home declares no {', '.join(lacking)}"
+            results += [_result(suite, check, d, "not_determinable", None, why) for d in days]
+        else:
+            due.append(check)
+    layer, table = suite.table.split(".")
+    if not lake.exists(layer, table):
+        why = f"{suite.table} was not built"
+        return results + [
+            _result(suite, check, day, "fail", "no table", why) for check in due for day in days
+        ]
+    results += _rows(lake, suite, [c for c in due if c.kind in ROW_KINDS], days)
+    for check in due:
+        if check.kind not in ROW_KINDS:
+            results += _totals(lake, suite, check, days)
+    return results
+
+
+def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> list[CheckResult]:
+    """Row checks: one pass when all is well; a failing check is judged again on each date."""
+    if not checks:
+        return []
+    columns = [column for check in checks for column in check.columns]
+    try:
+        frame = evidence.rows(lake, suite.table, columns, days[0], days[-1])
+    except duckdb.Error as error:
+        return [_result(suite, c, d, "error", None, str(error)) for c in checks for d in days]
+    steady = [c for c in checks if c.bounds(days[0]) == c.bounds(days[-1])]
+    doubtful = {c.code for c in checks if c not in steady}
+    pairs = [(c, column) for c in steady for column in _columns(c)]
+    if pairs and len(frame):
+        outcome = _validate(frame, [_expectation(c, column, days[0]) for c, column in pairs])
+        doubtful |= {r.expectation_config.meta["code"] for r in outcome if not r.success}
+    results = []
+    slices = dict(iter(frame.groupby("business_date"))) if len(frame) else {}
+    for check in checks:
+        for day in days:
+            part = slices.get(day)
+            if part is None:
+                results.append(_result(suite, check, day, "pass", "no rows"))
+            elif check.code not in doubtful:
+                results.append(_result(suite, check, day, "pass", f"{len(part)} rows, 0 failing"))
+            else:
+                results.append(_row_result(suite, check, day, part))
+    return results
+
+
+def _columns(check: Check) -> tuple[str | None, ...]:
+    return (None,) if check.kind == "unique" else check.columns
+
+
+def _row_result(suite: Suite, check: Check, day: date, part: pd.DataFrame) -> CheckResult:
+    outcome = _validate(part, [_expectation(check, column, day) for column in _columns(check)])
+    broken = [r for r in outcome if (r.exception_info or {}).get("raised_exception")]
+    if broken or any("unexpected_count" not in r.result for r in outcome):
+        why = "; ".join(str(r.exception_info.get("exception_message")) for r in broken)
+        return _result(suite, check, day, "error", None, why or "the library gave no count")
+    failing = sum(r.result["unexpected_count"] for r in outcome)
+    observed = f"{len(part)} rows, {failing} failing"
+    if all(r.success for r in outcome):
+        return _result(suite, check, day, "pass", observed)
+    examples = [
+        f"{r.expectation_config.kwargs.get('column', ', '.join(check.columns))}: "
+        + ", ".join(str(v) for v in r.result["partial_unexpected_list"][:_EXAMPLES])
+        for r in outcome
+        if not r.success
+    ]
+    if len(part) == 1 and check.kind != "unique":
+        observed = examples[0].split("\n")[0]
+    return _result(suite, check, day, "fail", observed, "; ".join(examples))
+
+
+def _totals(lake: Lake, suite: Suite, check: Check, days: list[date]) -> list[CheckResult]:
+    """Checks of a whole date: SQL counts what differs, the library judges the counts."""
+    try:
+        frame = evidence.by_date(lake, check, suite.table, days[0], days[-1])
+    except (duckdb.Error, PaylakeError) as error:
+        why = str(error).split("\n")[0]
+        return [_result(suite, check, day, "error", None, why) for day in days]
+    failing = _failing_dates(check, frame[["business_date", "compared", "differing"]])
+    results = []
+    for row in frame.to_dict("records"):
+        if check.kind == "rows_present":
+            observed = f"{row['compared']} rows"
+        elif check.kind == "none":
+            observed = f"{row['differing']} items"
+        else:
+            observed = f"{row['differing']} of {row['compared']} items differ"
+        result = "fail" if row["business_date"] in failing else "pass"
+        results.append(
+            _result(suite, check, row["business_date"], result, observed, row["examples"] or None)
+        )
+    return results
+
+
+def _failing_dates(check: Check, frame: pd.DataFrame) -> set[date]:
+    import great_expectations.expectations as gxe
+
+    least = max(1, check.minimum_items) if check.kind == "rows_present" else check.minimum_items
+    _, high = check.bounds(frame["business_date"].iloc[0])
+    most = 0 if high is None else int(high)
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(column="differing", min_value=0, max_value=most),
+        gxe.ExpectColumnValuesToBeBetween(column="compared", min_value=least),
+    ]
+    if all(r.success for r in _validate(frame, expectations)):
+        return set()
+    return {
+        day
+        for day, part in frame.groupby("business_date")
+        if not all(r.success for r in _validate(part, expectations))
+    }
+
+
+def _result(
+    suite: Suite, check: Check, day: date, result: str, observed: str | None,
+    detail: str | None = None,
+) -> CheckResult:
+    expected = check.expected
+    if check.kind == "between":
+        low, high = check.bounds(day)
+        parts = [f">= {low}" if low is not None else "", f"<= {high}" if high is not None else ""]
+        expected = f"{', '.join(check.columns)} {' and '.join(p for p in parts if p)}"
+    elif check.kind == "reconcile" and check.minimum_items:
+        expected = f"at least {check.minimum_items} item(s), all equal"
+    return CheckResult(day, suite.name, check, result, observed, expected, detail)
