@@ -1,0 +1,80 @@
+"""C2 identifiers at the door: a keyed token, a masked display value, and the sealed original.
+
+Tokens are HMAC-SM3 of distinct values only. The original is sealed into `vault.identifier`, one
+row a token, the first time that it is seen; the seal's context is the token itself.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.feeds import Feed
+from paylake.crypto import Tokeniser, seal
+from paylake.lake import Lake
+from paylake.masking import mask
+
+VAULT = ("vault", "identifier")
+VAULT_SCHEMA = pa.schema(
+    [
+        ("token", pa.string()),
+        ("kind", pa.string()),
+        ("key_id", pa.string()),
+        ("sealed_value", pa.binary()),
+        ("first_seen_date", pa.date32()),
+    ]
+)
+
+
+class Identifiers:
+    """Tokens made in one run, each with its kind, value and first date."""
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        self.tokeniser = tokeniser
+        self.seen: dict[str, tuple[str, str, date]] = {}
+
+    def tokenise(self, feed: Feed, table: pa.Table, day: date) -> dict[str, pa.Array]:
+        """`<column>_token` and `<column>_masked` of every C2 column, parallel to the table."""
+        result: dict[str, pa.Array] = {}
+        for column in feed.columns:
+            if column.classification != "C2":
+                continue
+            kind = str(column.properties["mask"])
+            coded = table.column(column.name).combine_chunks().dictionary_encode()
+            if isinstance(coded, pa.ChunkedArray):
+                coded = pa.concat_arrays(coded.unify_dictionaries().chunks)
+            distinct = coded.dictionary.to_pylist()
+            tokens = self.tokeniser.tokens(distinct)
+            shown = [mask(kind, value) for value in distinct]
+            for token, value in zip(tokens, distinct, strict=True):
+                if token is not None and value is not None and token not in self.seen:
+                    self.seen[token] = (kind, value, day)
+            result[f"{column.name}_token"] = pa.array(tokens, pa.string()).take(coded.indices)
+            result[f"{column.name}_masked"] = pa.array(shown, pa.string()).take(coded.indices)
+        return result
+
+    def store(self, lake: Lake, key: bytes) -> int:
+        """Seal the values that the vault does not have yet; returns how many."""
+        lake.ensure(*VAULT, VAULT_SCHEMA, partition_by=())
+        if not self.seen:
+            return 0
+        given = pa.array(list(self.seen), pa.string())
+        known = lake.query("select token from vault.identifier").column("token")
+        new = given.filter(pc.invert(pc.is_in(given, value_set=known)))
+        rows = []
+        for token in new.to_pylist():
+            kind, value, day = self.seen[token]
+            rows.append(
+                {
+                    "token": token,
+                    "kind": kind,
+                    "key_id": self.tokeniser.key_id,
+                    "sealed_value": seal(key, value.encode(), token.encode()),
+                    "first_seen_date": day,
+                }
+            )
+        if rows:
+            lake.append(*VAULT, pa.Table.from_pylist(rows, schema=VAULT_SCHEMA))
+        return len(rows)

@@ -1,0 +1,129 @@
+"""What came, kept: every file sealed with SM4 (C3 blanked first), both digests recorded.
+
+`landing/kept/<feed>/<date>/<sequence>-<short digest>/` holds `<file>.sealed` (SM4-GCM over the
+Zstandard-compressed bytes), the control file and signature as they came, and `kept.json` with the
+digest of each file as received and as kept. A folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+
+from ingestion.control import Received
+from paylake.crypto import seal, sm3_hex, unseal
+from paylake.deliveries import CONTROL_NAME, SIGNATURE_NAME
+from paylake.errors import NotVerified, PermanentFailure
+from paylake.lake import disk_fault
+from paylake.settings import Settings
+
+MANIFEST = "kept.json"
+FORMAT = "paylake-kept/1"
+
+
+def folder(settings: Settings, delivery_id: str, data_digest: str) -> Path:
+    """Where a delivery is kept."""
+    feed, day, sequence = delivery_id.split("/")
+    return settings.path("landing", "kept", feed, day, f"{sequence}-{data_digest[:12]}")
+
+
+def keep(
+    settings: Settings, key: bytes, received: Received, clean: dict[str, bytes], digest: str
+) -> str:
+    """Seal a delivery's files durably; returns the folder's path below the home.
+
+    :param clean: file name → bytes with C3 blanked.
+    :raises DiskFull: when there is no room; the inbox then still has everything.
+    """
+    delivery_id = received.place.delivery_id
+    target = folder(settings, delivery_id, digest)
+    relative = str(target.relative_to(settings.home))
+    # A forged control file may come with the data that was kept before: each has its own folder.
+    if target.exists() and (target / CONTROL_NAME).exists():
+        same = (target / CONTROL_NAME).read_bytes() == received.control_bytes
+        if same and (target / MANIFEST).exists():
+            return relative
+        target = target.with_name(f"{target.name}-{sm3_hex(received.control_bytes)[:8]}")
+        relative = str(target.relative_to(settings.home))
+        if target.exists():
+            return relative
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        files = []
+        for name, data in sorted(clean.items()):
+            packed = pa.Codec("zstd", 1).compress(data, asbytes=True)
+            _write(partial / f"{name}.sealed", seal(key, packed, _context(delivery_id, name)))
+            files.append(
+                {
+                    "name": name,
+                    "bytes": len(data),
+                    "sm3_received": sm3_hex(received.files[name]),
+                    "sm3_kept": sm3_hex(data),
+                }
+            )
+        _write(partial / CONTROL_NAME, received.control_bytes)
+        _write(partial / SIGNATURE_NAME, received.signature)
+        manifest = {"format": FORMAT, "delivery_id": delivery_id, "codec": "zstd", "files": files}
+        _write(partial / MANIFEST, json.dumps(manifest, indent=1).encode())
+        _sync(partial)
+        partial.rename(target)
+        _sync(target.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise disk_fault(error, partial) from error
+    return relative
+
+
+def open_files(settings: Settings, key: bytes, delivery_id: str, path: str) -> dict[str, bytes]:
+    """The files of a kept delivery, opened and checked against the recorded digests.
+
+    :raises NotVerified: when a byte was changed.
+    :raises PermanentFailure: when the kept copy is not there.
+    """
+    target = settings.path(path)
+    try:
+        manifest = json.loads((target / MANIFEST).read_text("utf-8"))
+        opened = {}
+        for item in manifest["files"]:
+            sealed = (target / f"{item['name']}.sealed").read_bytes()
+            packed = unseal(key, sealed, _context(delivery_id, item["name"]))
+            data = pa.Codec("zstd").decompress(packed, item["bytes"], asbytes=True)
+            if sm3_hex(data) != item["sm3_kept"]:
+                raise NotVerified(
+                    f"The kept copy of {item['name']} has another digest than recorded",
+                    "Restore landing/kept from the backup.",
+                    where=str(target),
+                )
+            opened[item["name"]] = data
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise PermanentFailure(
+            f"The kept copy of {delivery_id} is not whole: {error}",
+            "Restore landing/kept from the backup.",
+            where=str(target),
+        ) from error
+    return opened
+
+
+def _context(delivery_id: str, name: str) -> bytes:
+    return f"kept:{delivery_id}/{name}".encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
