@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.4.0"
-_START_SECONDS = 60
+_START_SECONDS = 180
 
 
 @dataclass(frozen=True)
