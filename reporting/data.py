@@ -56,6 +56,29 @@ class Rows:
         ]
         return sm3_hex("\x1e".join(["\x1f".join(names), *lines]).encode())
 
+    def tokens(self, names: Sequence[str], day: date) -> set[str]:
+        """Distinct tokens in the named columns of one date."""
+        return {
+            row[name]
+            for rows in self.by_date.values()
+            for row in rows.get(day, ())
+            for name in names
+            if row.get(name) is not None
+        }
+
+    def in_clear(self, names: Sequence[str], day: date, values: Mapping[str, str]) -> Rows:
+        """These rows with the named columns' tokens replaced by their values, for one date."""
+        shown = {
+            dataset: {
+                day: [
+                    row | {n: values[row[n]] for n in names if row.get(n) is not None}
+                    for row in rows.get(day, ())
+                ]
+            }
+            for dataset, rows in self.by_date.items()
+        }
+        return Rows(self.columns, shown)
+
     def table(self, spec: Specification, dataset: str) -> pa.Table:
         """All loaded rows of a dataset, the earlier dates for the rules included."""
         rows = [r for day in sorted(self.by_date[dataset]) for r in self.of(dataset, day)]

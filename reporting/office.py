@@ -24,6 +24,7 @@ from reporting.render import render
 from reporting.results import Item
 from reporting.source import Chain, Release, Source
 from reporting.specification import Specification
+from reporting.vault import Opener, closed
 
 BATCH_DAYS = 31
 Recorder = Callable[[list[dict[str, Any]]], None]
@@ -47,6 +48,7 @@ class Office:
     :param is_demo: mark the key as a demo key in every manifest.
     :param record: takes events for ``ops.report_event``.
     :param recover: (report, date) -> filing told by the event log, when the record is lost.
+    :param vault: opens identifiers for the reports that show them in clear.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Office:
         *,
         is_demo: bool = False,
         recover: Callable[[str, date], Filing | None] = lambda report, day: None,
+        vault: Opener = closed,
     ) -> None:
         self.root = root
         self.source = source
@@ -65,6 +68,7 @@ class Office:
         self.record = record
         self.is_demo = is_demo
         self.recover = recover
+        self.vault = vault
         self.filings = Filings(root)
         self.reasons = Reasons(root)
         self.chain = Chain(source.releases())
@@ -181,7 +185,11 @@ class Office:
         reasons: Sequence[Reason],
         key: Mapping[str, Any],
     ) -> Made:
-        files, totals = render(spec, rows, day)
+        shown = rows
+        if spec.clear_columns:
+            values = self.vault(spec.report, day, rows.tokens(spec.clear_columns, day))
+            shown = rows.in_clear(spec.clear_columns, day, values)
+        files, totals = render(spec, shown, day)
         files.append(manifest.verify_page(spec, day))
         inputs = [
             Input(d.table, len(rows.of(name, day)), rows.digest(name, day))

@@ -248,6 +248,8 @@ def _line(
         column = columns[line["text"]]
         return [section, currency, line.get("item", column.heading), cell_text(column, row), "", ""]
     column = columns[line["amount"]]
+    if row[column.name] is None:  # only where the specification says that it may be
+        return [section, currency, line.get("item", column.heading), "", "", ""]
     amount = exact(row[column.name] * line.get("sign", 1), row["currency_code"])
     if line.get("part"):
         parts[currency] = parts.get(currency, Decimal(0)) + amount

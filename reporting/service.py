@@ -21,6 +21,7 @@ from reporting.manifest import Reason
 from reporting.office import Office, every, from_event
 from reporting.results import RebuildResult, ReportResult
 from reporting.source import LakeSource
+from reporting.vault import opener
 from reporting.verification import VerifyResult, verify
 
 PUBLIC_KEY = "institution.pub.pem"
@@ -44,6 +45,7 @@ def open_office(settings: Settings) -> Office:
         lambda events: ops.record(settings, EVENTS, events),
         is_demo=is_demo,
         recover=lambda report, day: told.get((report, day)),
+        vault=opener(settings),
     )
 
 

@@ -183,6 +183,10 @@ def _check(spec: Specification, where: str) -> None:
                 raise _broken(f"column {column.name}: codes belong to type code", where)
             if column.kind == "amount" and column.sql:
                 raise _broken(f"column {column.name}: an amount comes from the mart", where)
+    everything = {c for dataset in spec.datasets.values() for c in dataset.columns}
+    for name in spec.clear_columns:
+        if name not in everything or not name.endswith("_token"):
+            raise _broken(f"clear column {name!r} is not a token of its datasets", where)
     for total in spec.control_totals:
         if total.function not in ("sum", "count"):
             raise _broken(f"control total {total.name} has function {total.function!r}", where)
