@@ -1,0 +1,88 @@
+"""Who may see what: roles, their datasets and screens, and the rows that a reader's scope opens.
+
+Rows are opened by roles: some see all; a role `region_<code>` opens one region, so that an
+administrator gives and takes regions in Superset's own user list. No such role: no rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dashboards.source.labels import DATASETS
+from dashboards.source.screens import SCREENS
+from dashboards.views.expressions import LANGUAGES
+
+ALL_ROWS = "all_regions"
+REGION = "region_"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of paylake.
+
+    :param screens: dashboards that it opens.
+    :param all_rows: whether every row is open, or only those of the reader's `region_` roles.
+    :param sql_lab: whether it may write queries over its datasets.
+    """
+
+    name: str
+    screens: tuple[str, ...]
+    all_rows: bool
+    sql_lab: bool = False
+
+
+ROLES = (
+    Role("management", ("overview", "overview-phone", "settlement", "merchant"), all_rows=True),
+    Role("analyst", ("settlement", "merchant"), all_rows=False, sql_lab=True),
+    Role("operations", tuple(screen.key for screen in SCREENS), all_rows=True),
+)
+SEE_ALL = frozenset({"Admin", ALL_ROWS, *(role.name for role in ROLES if role.all_rows)})
+
+# Logins that a home is set up with; their passwords are generated.
+DEMO_USERS = {
+    "admin": ("Admin",),
+    "management": ("management",),
+    "analyst": ("analyst", "region_440000", "region_310000"),
+    "operations": ("operations",),
+}
+
+
+def datasets_of(role: Role) -> set[str]:
+    """Dataset tables that a role opens: those of its screens' charts and filters."""
+    from dashboards.source.charts import BY_KEY
+
+    names: set[str] = set()
+    for screen in SCREENS:
+        if screen.key in role.screens:
+            names |= {BY_KEY[k].dataset for row in screen.rows for k, _, _ in row if k != "nav"}
+            names |= {given.dataset for given in screen.filters}
+    assert names <= set(DATASETS)
+    return {f"{name}_{language}" for name in names for language in LANGUAGES}
+
+
+def scope(user: Any) -> dict[str, Any]:
+    """Variables that open rows to this user; the views are closed without them."""
+    names = {role.name for role in getattr(user, "roles", [])}
+    if names & SEE_ALL:
+        return {"scope_all": True}
+    regions = sorted(n.removeprefix(REGION) for n in names if n.startswith(REGION))
+    return {"scope_region": regions} if regions else {}
+
+
+def readable(user: Any, security_manager: Any) -> frozenset[str] | None:
+    """Relations that this user may name in SQL; None for an administrator or the command line."""
+    from flask import g, has_request_context
+
+    if not has_request_context() or user is None or security_manager.is_admin():
+        return None
+    if "paylake_readable" not in g:
+        from superset import db
+        from superset.connectors.sqla.models import SqlaTable
+
+        g.paylake_readable = frozenset(
+            table.table_name.lower()
+            for table in db.session.query(SqlaTable)
+            if security_manager.can_access_datasource(table)
+        )
+    return g.paylake_readable

@@ -1,0 +1,182 @@
+"""Prepare a home's Superset in one process: metadata, roles, users, assets.
+
+Runs inside the superset environment. What was done is remembered by a digest of everything it
+depends on; when that is unchanged there is nothing to do, and Superset is not even imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from dashboards import access, generate, ops_file
+from dashboards.private import write_private
+from paylake.settings import Settings
+
+LOGINS = "logins.json"
+# Rights of Superset's own roles that readers of released figures do not get.
+NOT_FOR_READERS = {
+    ("can_write", "Chart"),
+    ("can_write", "Dashboard"),
+    ("can_write", "Dataset"),
+    ("can_export", "Chart"),
+    ("can_export", "Dashboard"),
+    ("can_export", "Dataset"),
+}
+
+
+def _digest(settings: Settings) -> str:
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for file in sorted([*here.glob("*.py"), *generate.ASSETS.rglob("*.yaml")]):
+        digest.update(f"{file.relative_to(here)}\0".encode() + file.read_bytes())
+    key = settings.path("keys", "superset.key")
+    digest.update(key.read_bytes() if key.exists() else b"absent")
+    digest.update(json.dumps(_known(settings), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def run(settings: Settings) -> str:
+    """Set up or bring up to date.
+
+    :returns: one line that says what was done.
+    """
+    home = settings.path("superset")
+    mark = home / "set-up.json"
+    wrote_ops = ops_file.write(settings)
+    if (home / "superset.db").exists() and mark.exists():
+        remembered = json.loads(mark.read_text("utf-8"))
+        if remembered.get("digest") == _digest(settings):
+            return "ops views renewed" if wrote_ops else "nothing to do"
+        mark.unlink()
+    home.mkdir(parents=True, exist_ok=True)
+    _set_up(settings)
+    partial = mark.with_name(".set-up.json")
+    partial.write_text(json.dumps({"digest": _digest(settings)}), "utf-8")
+    partial.replace(mark)
+    dashboards = len(list((generate.ASSETS / "dashboards").glob("*.yaml")))
+    return f"{dashboards} dashboards, {len(access.ROLES)} roles, {len(access.DEMO_USERS)} users"
+
+
+def _set_up(settings: Settings) -> None:
+    from superset.app import create_app
+
+    app = create_app()
+    with app.app_context():
+        import superset
+        from flask_migrate import upgrade
+        from superset import appbuilder, db, security_manager
+
+        upgrade(directory=os.path.join(os.path.dirname(superset.__file__), "migrations"))
+        appbuilder.add_permissions(update_perms=True)
+        security_manager.sync_role_definitions()
+        _region_roles(security_manager)
+        logins = _users(settings, security_manager, {"admin": ("Admin",)})
+        _import(security_manager)
+        _remove_retired(db)
+        _roles(db, security_manager)
+        logins |= _users(settings, security_manager, access.DEMO_USERS)
+        db.session.commit()
+        _remember(settings, logins)
+
+
+def _region_roles(manager: Any) -> None:
+    wanted = {access.ALL_ROWS} | {
+        name
+        for names in access.DEMO_USERS.values()
+        for name in names
+        if name.startswith(access.REGION)
+    }
+    for name in sorted(wanted):
+        if manager.find_role(name) is None:
+            manager.add_role(name)
+
+
+def _import(manager: Any) -> None:
+    from superset.commands.importers.v1.assets import ImportAssetsCommand
+    from superset.utils.core import override_user
+
+    contents = {
+        str(path.relative_to(generate.ASSETS)): path.read_text("utf-8")
+        for path in sorted(generate.ASSETS.rglob("*.yaml"))
+    }
+    with override_user(manager.find_user("admin")):
+        ImportAssetsCommand(contents, overwrite=True).run()
+
+
+def _remove_retired(db: Any) -> None:
+    """Importing deletes nothing: what paylake no longer ships goes, what people made stays."""
+    from superset.models.dashboard import Dashboard
+    from superset.models.slice import Slice
+
+    shipped = {path.stem for path in generate.ASSETS.rglob("*.yaml")}
+    for model in (Dashboard, Slice):
+        for item in db.session.query(model).filter_by(is_managed_externally=True):
+            if str(item.uuid) not in shipped:
+                db.session.delete(item)
+
+
+def _roles(db: Any, manager: Any) -> None:
+    from superset.connectors.sqla.models import SqlaTable
+
+    tables = {table.table_name: table for table in db.session.query(SqlaTable)}
+
+    def permission(name: str, on: str) -> Any:
+        return manager.find_permission_view_menu(name, on) or manager.add_permission_view_menu(
+            name, on
+        )
+
+    for role in access.ROLES:
+        bases = ["Gamma", "sql_lab"] if role.sql_lab else ["Gamma"]
+        wanted = {p for base in bases for p in manager.find_role(base).permissions}
+        wanted = {
+            p for p in wanted if (p.permission.name, p.view_menu.name) not in NOT_FOR_READERS
+        }
+        wanted |= {
+            permission("datasource_access", tables[name].perm)
+            for name in access.datasets_of(role)
+        }
+        made = manager.find_role(role.name) or manager.add_role(role.name)
+        made.permissions = list(wanted)
+    db.session.commit()
+
+
+def _users(
+    settings: Settings, manager: Any, users: dict[str, tuple[str, ...]]
+) -> dict[str, dict[str, Any]]:
+    """Make the logins that are missing, each with a password of its own.
+
+    :returns: name → password of those made now.
+    """
+    known = _known(settings)
+    made: dict[str, dict[str, Any]] = {}
+    for name, role_names in users.items():
+        roles = [manager.find_role(role) for role in role_names]
+        password = known.get(name, {}).get("password") or secrets.token_urlsafe(12)
+        user = manager.find_user(name)
+        if user is None:
+            mail = f"{name}@paylake.example"
+            user = manager.add_user(name, name, "demo", mail, roles, password=password)
+        elif name not in known:
+            manager.reset_password(user.id, password)
+        made[name] = {"password": password, "roles": list(role_names), "demo": True}
+    return made
+
+
+def _known(settings: Settings) -> dict[str, Any]:
+    file = settings.path("keys", LOGINS)
+    return json.loads(file.read_text("utf-8")).get("superset", {}) if file.exists() else {}
+
+
+def _remember(settings: Settings, logins: dict[str, dict[str, Any]]) -> None:
+    """Write the logins beside those of other services, for the owner alone."""
+    file = settings.path("keys", LOGINS)
+    everything = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    everything["superset"] = logins
+    text = json.dumps(everything, indent=2, ensure_ascii=False) + "\n"
+    if not file.exists() or file.read_text("utf-8") != text:
+        write_private(file, text.encode())

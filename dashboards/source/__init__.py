@@ -1,0 +1,1 @@
+"""The one source of the dashboards, from which both languages are generated."""

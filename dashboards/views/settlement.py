@@ -1,0 +1,167 @@
+"""Views of 结算 and of one merchant: what is paid, how gross becomes net, who was held and why."""
+
+from __future__ import annotations
+
+from dashboards.views.expressions import (
+    choose,
+    day,
+    day_label,
+    exact,
+    link,
+    pick,
+    scope,
+)
+
+TREND_DAYS = 30
+
+STATUSES = {
+    "paid": ("已付", "Paid"),
+    "due": ("待付", "Due"),
+    "rolled": ("结转", "Rolled over"),
+    "negative": ("余额为负", "Negative"),
+    "disputed": ("争议冻结", "Disputed"),
+    "none": ("无结算", "Nothing to settle"),
+}
+MERCHANT_TYPES = {
+    "enterprise": ("企业", "Enterprise"),
+    "sole_trader": ("个体工商户", "Sole trader"),
+    "micro": ("小微商户", "Micro merchant"),
+}
+FEE_CLASSES = {
+    "STD": ("标准", "Standard"),
+    "PREF_78": ("优惠 7.8 折", "Preferential 78 %"),
+    "WAIVED": ("减免", "Waived"),
+}
+# Steps of the waterfall, numbered because the chart sorts them by name.
+STEPS = [
+    ("gross_amount", "", "①交易总额", "① Gross"),
+    ("refund_amount", "-", "②退款", "② Refunds"),
+    ("issuer_fee_amount", "-", "③发卡行服务费", "③ Issuer fee"),
+    ("network_fee_amount", "-", "④网络服务费", "④ Network fee"),
+    ("acquirer_fee_amount", "-", "⑤收单服务费", "⑤ Acquirer fee"),
+    ("service_fee_amount", "-", "⑥增值服务费", "⑥ Service fee"),
+    ("disputed_amount", "-", "⑦争议冻结", "⑦ Disputed"),
+]
+MONEY = [
+    "gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
+    "acquirer_fee_amount", "service_fee_amount", "disputed_amount", "adjustment_amount",
+    "net_amount", "opening_pending_amount", "payout_amount", "closing_pending_amount",
+]  # fmt: skip
+FEES = "issuer_fee_amount + network_fee_amount + acquirer_fee_amount + service_fee_amount"
+
+
+def definitions(language: str) -> dict[str, str]:
+    """View name (without the language) → SQL."""
+    return {
+        "settlement_merchant": _merchant(language),
+        "settlement_trend": _trend(language),
+        "settlement_step": _steps(language),
+    }
+
+
+def _named(language: str) -> str:
+    """Merchant days in the reader's scope, with the names of region and MCC."""
+    return f"""
+        select m.*, {FEES} as fee_amount,
+            coalesce(r.region_name, m.region_code, {pick(language, '未知', 'Unknown')})
+                as region_name,
+            coalesce(c.mcc_name, m.mcc, {pick(language, '未知', 'Unknown')}) as mcc_name,
+            m.merchant_name || ' ' || m.merchant_id as merchant
+        from mart_settlement__merchant_day as m
+        left join (
+            select region_code, max(region_name_{language}) as region_name
+            from mart_kpi__region_day group by region_code
+        ) as r on m.region_code = r.region_code
+        left join (
+            select mcc, max(mcc_name_{language}) as mcc_name from mart_kpi__mcc_day group by mcc
+        ) as c on m.mcc = c.mcc
+        where {scope('m.region_code')}
+    """
+
+
+def _reason(language: str) -> str:
+    """Why a merchant's money did not go out, in a sentence."""
+    if language == "zh":
+        texts = (
+            "'待结算 ' || {closing} || ' 未达起付额 ' || {minimum} || '，结转下期'",
+            "'退款、手续费或争议超过交易，余额 ' || {closing} || '，以后续交易抵补'",
+            "'争议冻结 ' || {disputed} || '，待裁定'",
+            "'到期日 ' || {due} || ' 付 ' || {closing}",
+            "'已付 ' || {payout}",
+        )
+    else:
+        texts = (
+            "'Pending ' || {closing} || ' is below the minimum payout ' || {minimum}"
+            " || ': rolled over'",
+            "'Refunds, fees or disputes exceed sales: balance ' || {closing}"
+            " || ', to be covered by later sales'",
+            "'Disputed ' || {disputed} || ' is held until decided'",
+            "'Pays ' || {closing} || ' on ' || {due}",
+            "'Paid ' || {payout}",
+        )
+    values = {
+        "closing": exact("closing_pending_amount"),
+        "minimum": exact("minimum_payout_amount"),
+        "disputed": exact("disputed_amount"),
+        "payout": exact("payout_amount"),
+        "due": f"coalesce({day_label('due_date', language)}, '—')",
+    }
+    rolled, negative, disputed, due, paid = (text.format(**values) for text in texts)
+    return (
+        f"case settlement_status when 'rolled' then {rolled} when 'negative' then {negative}"
+        f" when 'disputed' then {disputed} when 'due' then {due} when 'paid' then {paid}"
+        " else '' end"
+    )
+
+
+def _merchant(language: str) -> str:
+    target = link(
+        "merchant",
+        language,
+        "merchant_name",
+        day=("day", day()),
+        merchant=("merchant", "merchant"),
+    )
+    return f"""
+        with named as ({_named(language)})
+        select business_date, {day()} as day, {day_label('business_date', language)} as day_name,
+            merchant_id, merchant_name, merchant, {target} as merchant_link,
+            {choose(language, 'merchant_type', MERCHANT_TYPES)} as merchant_type_name,
+            region_code, region_name, mcc, mcc_name, settlement_cycle,
+            {choose(language, 'fee_class', FEE_CLASSES)} as fee_class_name,
+            minimum_payout_amount, currency_code, payment_count, refund_count,
+            {', '.join(MONEY)}, fee_amount,
+            {day('due_date')} as due_day, settlement_status,
+            {choose(language, 'settlement_status', STATUSES)} as status_name,
+            settlement_status in ('rolled', 'negative', 'disputed') as is_held,
+            coalesce({_reason(language)}, '—') as reason_name
+        from named
+    """
+
+
+def _trend(language: str) -> str:
+    """Each day with the thirty up to it, by merchant: figures, their line and their comparison."""
+    return f"""
+        with named as ({_named(language)}),
+        days as (select distinct business_date from mart_settlement__merchant_day)
+        select days.business_date, {day('days.business_date')} as day,
+            p.business_date as point_date,
+            case when year(p.business_date) < year(days.business_date) then ' ' else '' end ||
+                {day_label('p.business_date', language)} as point_day,
+            p.merchant_id, p.merchant, p.region_name, p.mcc_name, p.currency_code,
+            p.payment_count, p.gross_amount, p.refund_amount, p.fee_amount, p.net_amount,
+            p.payout_amount, p.closing_pending_amount, p.disputed_amount
+        from days
+        inner join named as p
+            on p.business_date between days.business_date - {TREND_DAYS - 1} and days.business_date
+    """
+
+
+def _steps(language: str) -> str:
+    index = 2 if language == "zh" else 3
+    selects = [
+        f"select business_date, {day()} as day, {order} as step_order, '{step[index]}' as step_name,"
+        f" merchant, region_name, mcc_name, currency_code, {step[1]}{step[0]} as amount from named"
+        for order, step in enumerate(STEPS, 1)
+    ]
+    return f"with named as ({_named(language)}) " + " union all ".join(selects)
