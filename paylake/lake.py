@@ -8,9 +8,13 @@ checkpoint, because the embedded engine cannot read older versions behind one.
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +57,34 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection.execute(f"load '{delta_extension()}'")
     connection.execute("set timezone = 'UTC'")
     return connection
+
+
+_shared: dict[int, duckdb.DuckDBPyConnection] = {}
+_shared_lock = threading.Lock()
+_catalogs = itertools.count()
+
+
+@contextmanager
+def _own_catalog() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with an empty catalog of its own in the process's one DuckDB.
+
+    Loading the Delta extension takes up to half a second, a catalog a millisecond.
+    """
+    with _shared_lock:
+        base = _shared.get(os.getpid())
+        if base is None:
+            base = _shared[os.getpid()] = connect()
+        name = f"q{next(_catalogs)}"
+        connection = base.cursor()
+    try:
+        connection.execute(f"attach ':memory:' as {name}")
+        connection.execute(f"use {name}")
+        connection.execute("set timezone = 'UTC'")
+        yield connection
+    finally:
+        connection.execute("use memory")
+        connection.execute(f"detach database if exists {name}")
+        connection.close()
 
 
 def between(first: date, last: date, column: str = "business_date") -> str:
@@ -197,7 +229,7 @@ class Lake:
         :param versions: pins, by `layer.table`; the latest version where none is given.
         :raises PermanentFailure: when a named table does not exist.
         """
-        with connect() as connection:
+        with _own_catalog() as connection:
             self.attach(connection, _NAMED.findall(sql), versions or {})
             return connection.execute(sql, parameters).to_arrow_table()
 
