@@ -180,7 +180,7 @@ class Lake:
     @retry(
         retry=retry_if_exception_type(TransientFault),
         stop=stop_after_attempt(5),
-        wait=wait_exponential_jitter(initial=0.1, max=2),
+        wait=wait_exponential_jitter(multiplier=0.1, max=2),
         reraise=True,
     )
     def _write(
