@@ -31,7 +31,8 @@ _KEY_FIELD = {
 }
 
 
-def _utc_texts(day: date, second: np.ndarray) -> list[str]:
+def utc_texts(day: date, second: np.ndarray) -> list[str]:
+    """Seconds of a business date as the ledger writes times: UTC, `2026-09-12T02:11:12Z`."""
     begin = np.datetime64(day - timedelta(days=1), "s")
     begin = begin + np.timedelta64(CUTOFF_HOUR - _UTC_OFFSET_HOURS, "h")
     texts = np.datetime_as_string(begin + second.astype("timedelta64[s]"), unit="s")
@@ -52,7 +53,7 @@ def commands(people: Population, day: Day) -> list[dict[str, Any]]:
             "kind", "key", "origin", "party", "user", "channel", "amount", "issuer_fee",
             "network_fee", "acquirer_fee",
         )),
-        _utc_texts(day.day, operations.second), strict=True,
+        utc_texts(day.day, operations.second), strict=True,
     ):
         command: dict[str, Any] = {
             "type": KINDS[kind], "idempotency_key": key, "occurred_at": at,

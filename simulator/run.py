@@ -33,6 +33,7 @@ from simulator.world import World
 #: Changes when the same parameters give another world.
 WORLD_FORMAT = "paylake-world/1"
 _KEEP_BYTES = 300_000_000
+_LEDGER_FEEDS = ("ledger_journal", "ledger_balance")
 
 Progress = Callable[[date, str], None]
 
@@ -71,6 +72,8 @@ def simulate(
     wanted = dates.date_range(first, last)
     run = _Run(settings, client, progress or (lambda day, what: None))
     run.check_place(first, last)
+    if not answers.answers_path(settings).exists():
+        run.world()
     made = found = posted = written = 0
     for day in wanted:
         marker = run.marker(day)
@@ -248,6 +251,8 @@ class _Run:
             feed, _, sequence = delivery_id.split("/")
             if not _is_delivered(self.settings, feed, day, int(sequence)):
                 lost.append(delivery_id)
+        if any(not _is_delivered(self.settings, feed, day, 1) for feed in _LEDGER_FEEDS):
+            self.client.export_day(day, at(day, LEDGER_TIME))
         if not lost:
             return 0
         self.world()
