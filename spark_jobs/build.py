@@ -205,12 +205,11 @@ def build(settings: Settings, first: date, last: date, marts: bool = True) -> Bu
 
 
 def _build_marts(settings: Settings, spark: SparkSession, first: date, last: date) -> None:
-    from paylake import dbt_runner
+    from paylake import dbt_runner, home
 
+    absent = home.read(settings).absent_feeds if home.exists(settings) else ()
     dbt_runner.run(
-        settings,
-        spark.paylake_remote,
-        variables={"first_date": first.isoformat(), "last_date": last.isoformat()},
+        settings, spark.paylake_remote, first, last, variables={"absent_feeds": list(absent)}
     )
 
 
