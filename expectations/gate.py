@@ -9,7 +9,7 @@ from typing import Any
 
 from expectations import items, suites
 from expectations.evaluate import CheckResult, evaluate
-from paylake import content, home, ops, release
+from paylake import content, ops, release, runs
 from paylake.dates import date_range
 from paylake.lake import Lake
 from paylake.lease import lease
@@ -58,14 +58,9 @@ def gate(settings: Settings, first: date, last: date, run_id: str | None = None)
         return _gate(settings, first, last, run_id or uuid.uuid4().hex)
 
 
-def absent_feeds(settings: Settings) -> frozenset[str]:
-    """Feeds that the home's institution is declared not to send."""
-    return frozenset(home.read(settings).absent_feeds if home.exists(settings) else ())
-
-
 def _gate(settings: Settings, first: date, last: date, run_id: str) -> GateResult:
     lake = Lake(settings)
-    absent = absent_feeds(settings)
+    absent = runs.absent_feeds(settings)
     digests = content.gated(lake, first, last)
     results: list[CheckResult] = []
     for suite in suites.load():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from paylake import content, home, ops
+from paylake import content, ops, runs
 from paylake.errors import PermanentFailure, UsageFault
 from paylake.lake import Lake
 from paylake.lease import lease
@@ -61,7 +61,7 @@ def waive(
             "reason": reason.strip(),
             "input_digest": digest,
             "given_at": datetime.now(UTC),
-            "is_demo": home.exists(settings) and home.read(settings).kind == "simulated",
+            "is_demo": runs.is_simulated(settings),
         }
         ops.record(settings, "waiver", [row])
         return row

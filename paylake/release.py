@@ -9,6 +9,7 @@ A published date is never changed here; restatements are not part of this versio
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ def listing(settings: Settings) -> list[Release]:
         )
         found.append(release)
     found.sort(key=lambda release: release.sequence)
-    for before, release in zip(found, found[1:], strict=False):
+    for before, release in itertools.pairwise(found):
         right = (
             release.sequence == before.sequence + 1
             and release.previous_digest == before.digest

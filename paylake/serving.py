@@ -65,7 +65,7 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         raise disk_fault(error, path) from error
 
@@ -126,7 +126,7 @@ def write(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> Path:
             for statement in statements:
                 connection.execute(statement)
             connection.execute(f"comment on view release is '{_mark(statements)}'")
-        os.replace(partial, path)
+        partial.replace(path)
     except duckdb.Error as error:
         raise PermanentFailure(
             f"A view of release {pinned.release_id} cannot be made: {error}",
