@@ -1,32 +1,34 @@
 """Sums and distinct cards over the last 1, 7 and 30 business dates, from daily states.
 
-A single date is one aggregate of its 30 days of states with conditional sums. A range is one pass
-whose cost does not grow with the windows: each state row enters a window on its own date and
-leaves it 1, 7 or 30 dates later, and the figure of a date is the running total of what entered and
-left. A card stays in a window until its last use is too old, so a use counts until the card's next
-use or until it leaves the window, whichever comes first: no card counts twice. Both ways give equal
-tables.
+One way for a date and for a range. Sums: each state row counts for the dates of the range that are
+at most 29 dates after it. Distinct cards: the dates on which an entity saw a card become the bits
+of one integer, and a window contains the card when its bits meet the window's; so a range reads
+and groups its card states once (once each 34 dates), not once a date and window.
 """
 
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from paylake.dates import date_range
 from spark_jobs.expressions import AMOUNT, between, share
 
 WINDOWS = (1, 7, 30)
+_LONGEST = max(WINDOWS)
 _COUNTS = ("payment_count", "refund_count", "failed_count", "night_count")
 _AMOUNTS = ("payment_amount", "refund_amount")
-_MEASURES = (*_COUNTS, *_AMOUNTS)
+_SHOWN = ("payment_count", "payment_amount", "refund_count", "refund_amount", "failed_count")
+# Bits 0 to 62 of a signed 64-bit integer: 29 dates before the first, and the dates themselves.
+_DATES_A_MASK = 63 - (_LONGEST - 1)
 
 
 def reach(first: date) -> date:
     """The earliest date whose states a profile of `first` needs."""
-    return first - timedelta(days=max(WINDOWS) - 1)
+    return first - timedelta(days=_LONGEST - 1)
 
 
 def profile(days: DataFrame, card_days: DataFrame, key: str, first: date, last: date) -> DataFrame:
@@ -36,21 +38,12 @@ def profile(days: DataFrame, card_days: DataFrame, key: str, first: date, last: 
     none. The night share is night payments / payments, null when there was no payment.
 
     :param days: business_date, key, currency_code and the measures of a daily state.
-    :param card_days: business_date, key, card_token: one row a card and date.
+    :param card_days: business_date, key, card_token.
     """
-    days = days.where(between(reach(first), last)).select(
-        "business_date", key, "currency_code", *_MEASURES
+    sums = _sums(days, key, first, last)
+    cards = _cards(card_days, key, first, last).withColumnsRenamed(
+        {"business_date": "_business_date", key: "_key"}
     )
-    card_days = card_days.where(between(reach(first), last)).select(
-        "business_date", key, "card_token"
-    )
-    if first == last:
-        sums = _sums_of_date(days, key, last)
-        cards = _cards_of_date(card_days, key, last)
-    else:
-        sums = _sums_of_range(days, key, first, last)
-        cards = _cards_of_range(card_days, key, first, last)
-    cards = cards.withColumnsRenamed({"business_date": "_business_date", key: "_key"})
     same = (F.col("business_date") == F.col("_business_date")) & (F.col(key) == F.col("_key"))
     return sums.join(cards, on=same, how="left").select(
         "business_date",
@@ -62,153 +55,85 @@ def profile(days: DataFrame, card_days: DataFrame, key: str, first: date, last: 
 
 
 def _shown(window: int) -> list[Column]:
-    def named(measure: str) -> str:
-        return f"{measure}_{window}d"
-
+    cards = F.coalesce(F.col(f"distinct_card_count_{window}d"), F.lit(0)).cast("bigint")
+    night = share(F.col(f"night_count_{window}d"), F.col(f"payment_count_{window}d"))
     return [
-        *(
-            F.col(named(measure))
-            for measure in (
-                "payment_count",
-                "payment_amount",
-                "refund_count",
-                "refund_amount",
-                "failed_count",
-            )
-        ),
-        F.coalesce(F.col(named("distinct_card_count")), F.lit(0))
-        .cast("bigint")
-        .alias(named("distinct_card_count")),
-        share(F.col(named("night_count")), F.col(named("payment_count"))).alias(
-            named("night_share_rate")
-        ),
+        *(F.col(f"{measure}_{window}d") for measure in _SHOWN),
+        cards.alias(f"distinct_card_count_{window}d"),
+        night.alias(f"night_share_rate_{window}d"),
     ]
 
 
-def _typed(measure: str, value: Column) -> Column:
-    return value.cast(AMOUNT if measure in _AMOUNTS else "bigint")
-
-
-def _sums_of_date(days: DataFrame, key: str, day: date) -> DataFrame:
-    aggregates = []
+def _sums(days: DataFrame, key: str, first: date, last: date) -> DataFrame:
+    counts_for = F.sequence(
+        F.greatest(F.col("business_date"), F.lit(first)),
+        F.least(F.date_add(F.col("business_date"), _LONGEST - 1), F.lit(last)),
+    )
+    spread = days.where(between(reach(first), last)).select(
+        key,
+        "currency_code",
+        *_COUNTS,
+        *_AMOUNTS,
+        F.col("business_date").alias("_happened"),
+        F.explode(counts_for).alias("business_date"),
+    )
+    age = F.datediff(F.col("business_date"), F.col("_happened"))
+    sums = []
     for window in WINDOWS:
-        is_inside = F.col("business_date") >= F.lit(day - timedelta(days=window - 1))
-        for measure in _MEASURES:
-            inside = F.when(is_inside, F.col(measure)).otherwise(F.lit(0))
-            aggregates.append(_typed(measure, F.sum(inside)).alias(f"{measure}_{window}d"))
-    return (
-        days.groupBy(key, "currency_code")
-        .agg(*aggregates, F.max("business_date").alias("last_active_date"))
-        .withColumn("business_date", F.lit(day))
+        for measure in (*_COUNTS, *_AMOUNTS):
+            inside = F.when(age < window, F.col(measure)).otherwise(F.lit(0))
+            kind = AMOUNT if measure in _AMOUNTS else "bigint"
+            sums.append(F.sum(inside).cast(kind).alias(f"{measure}_{window}d"))
+    return spread.groupBy("business_date", key, "currency_code").agg(
+        *sums, F.max("_happened").alias("last_active_date")
     )
 
 
-def _cards_of_date(card_days: DataFrame, key: str, day: date) -> DataFrame:
-    last_use = card_days.groupBy(key, "card_token").agg(F.max("business_date").alias("last_use"))
+def _cards(card_days: DataFrame, key: str, first: date, last: date) -> DataFrame:
+    dates = date_range(first, last)
+    parts = [dates[n : n + _DATES_A_MASK] for n in range(0, len(dates), _DATES_A_MASK)]
+    counted = (_cards_by_mask(card_days, key, part) for part in parts)
+    return reduce(lambda left, right: left.unionByName(right), counted)
+
+
+def _cards_by_mask(card_days: DataFrame, key: str, dates: list[date]) -> DataFrame:
+    """Distinct cards of at most `_DATES_A_MASK` consecutive dates.
+
+    :returns: business_date, key, distinct_card_count_<window>d; entities without a card in the
+        30 dates may be there with zero or not at all.
+    """
+    origin = reach(dates[0])
+    bit = F.expr(
+        f"shiftleft(cast(1 as bigint), cast(datediff(business_date, date '{origin}') as int))"
+    )
+    masks = (
+        card_days.where(between(origin, dates[-1]))
+        .groupBy(key, "card_token")
+        .agg(F.bit_or(bit).alias("_mask"))
+    )
     counts = []
-    for window in WINDOWS:
-        is_inside = F.col("last_use") >= F.lit(day - timedelta(days=window - 1))
-        counts.append(
-            F.sum(F.when(is_inside, 1).otherwise(0)).alias(f"distinct_card_count_{window}d")
-        )
-    return last_use.groupBy(key).agg(*counts).withColumn("business_date", F.lit(day))
-
-
-def _sums_of_range(days: DataFrame, key: str, first: date, last: date) -> DataFrame:
-    names = [f"{measure}_{window}d" for window in WINDOWS for measure in _MEASURES]
-    group = (key, "currency_code")
-
-    def moves(sign: int, offset: int, windows: tuple[int, ...]) -> DataFrame:
-        """State rows entering (+1) or leaving (−1) these windows on their date + offset."""
-        happened = F.date_add(F.col("business_date"), offset)
-        return days.select(
-            *group,
-            F.greatest(happened, F.lit(first)).alias("business_date"),
-            *(
-                _typed(
-                    measure,
-                    F.col(measure) * sign if window in windows else F.lit(0),
-                ).alias(f"{measure}_{window}d")
-                for window in WINDOWS
-                for measure in _MEASURES
-            ),
-            F.lit(sign if max(WINDOWS) in windows else 0).alias("_active"),
-            (F.col("business_date") if sign > 0 else F.lit(None).cast("date")).alias("_seen"),
-        ).where(F.col("business_date") <= F.lit(last))
-
-    changes = moves(1, 0, WINDOWS)
-    for window in WINDOWS:
-        changes = changes.unionByName(moves(-1, window, (window,)))
-    grid = _grid(days, group, first, last).select(
-        *group,
-        "business_date",
-        *(_typed(n[: n.rindex("_")], F.lit(0)).alias(n) for n in names),
-        F.lit(0).alias("_active"),
-        F.lit(None).cast("date").alias("_seen"),
-    )
-    daily = (
-        changes.unionByName(grid)
-        .groupBy(*group, "business_date")
-        .agg(
-            *(F.sum(name).alias(name) for name in names),
-            F.sum("_active").alias("_active"),
-            F.max("_seen").alias("_seen"),
+    for day in dates:
+        for window in WINDOWS:
+            start = (day - origin).days - window + 1
+            bits = ((1 << window) - 1) << start
+            is_inside = F.col("_mask").bitwiseAND(F.lit(bits).cast("bigint")) != 0
+            counts.append(F.sum(F.when(is_inside, 1).otherwise(0)).alias(f"_{window}_{day}"))
+    by_date = F.array(
+        *(
+            F.struct(
+                F.lit(day).alias("business_date"),
+                *(
+                    F.col(f"`_{window}_{day}`").alias(f"distinct_card_count_{window}d")
+                    for window in WINDOWS
+                ),
+            )
+            for day in dates
         )
     )
-    so_far = _so_far(*group)
-    return daily.select(
-        *group,
-        "business_date",
-        *(_typed(name[: name.rindex("_")], F.sum(name).over(so_far)).alias(name) for name in names),
-        F.sum("_active").over(so_far).alias("_active"),
-        F.max("_seen").over(so_far).alias("last_active_date"),
-    ).where(F.col("_active") > 0)
-
-
-def _cards_of_range(card_days: DataFrame, key: str, first: date, last: date) -> DataFrame:
-    names = [f"distinct_card_count_{window}d" for window in WINDOWS]
-    card = Window.partitionBy(key, "card_token").orderBy("business_date")
-    uses = card_days.select(
-        key, "business_date", F.lead("business_date").over(card).alias("_next_use")
-    )
-
-    def moves(sign: int, happened: Column, windows: tuple[int, ...]) -> DataFrame:
-        return uses.select(
-            key,
-            F.greatest(happened, F.lit(first)).alias("business_date"),
-            *(
-                F.lit(sign if window in windows else 0).alias(f"distinct_card_count_{window}d")
-                for window in WINDOWS
-            ),
-        ).where(F.col("business_date") <= F.lit(last))
-
-    changes = moves(1, F.col("business_date"), WINDOWS)
-    for window in WINDOWS:
-        # `least` ignores nulls: without a next use the use leaves when it is too old.
-        leaves = F.least(F.col("_next_use"), F.date_add(F.col("business_date"), window))
-        changes = changes.unionByName(moves(-1, leaves, (window,)))
-    grid = _grid(card_days, (key,), first, last).select(
-        key, "business_date", *(F.lit(0).alias(name) for name in names)
-    )
-    daily = (
-        changes.unionByName(grid)
-        .groupBy(key, "business_date")
-        .agg(*(F.sum(name).alias(name) for name in names))
-    )
-    return daily.select(
-        key, "business_date", *(F.sum(name).over(_so_far(key)).alias(name) for name in names)
-    )
-
-
-def _grid(states: DataFrame, group: tuple[str, ...], first: date, last: date) -> DataFrame:
-    """Every date of the range for every entity that has a state."""
-    dates = F.array(*(F.lit(day) for day in date_range(first, last)))
-    return states.select(*group).distinct().withColumn("business_date", F.explode(dates))
-
-
-def _so_far(*group: str) -> Window:
+    names = ["business_date", *(f"distinct_card_count_{window}d" for window in WINDOWS)]
     return (
-        Window.partitionBy(*group)
-        .orderBy("business_date")
-        .rowsBetween(Window.unboundedPreceding, Window.currentRow)
+        masks.groupBy(key)
+        .agg(*counts)
+        .select(key, F.explode(by_date).alias("_date"))
+        .select(key, *(F.col("_date")[name].alias(name) for name in names))
     )

@@ -182,3 +182,15 @@ def test_a_range_equals_its_dates(spark, seed):
             assert row[f"payment_amount_{window}d"] == paid
             checked += 1
     assert checked > 30
+
+
+def test_a_range_longer_than_a_mask_equals_its_dates(spark):
+    cards = [card(n, "a") for n in (0, 33, 34, 35, 80)] + [card(34, "b")]
+    states = [state(n, payment_count=1) for n in (0, 33, 34, 35, 80)]
+    whole = profile_of(spark, states, cards, 0, 80)
+    found = records(whole, "business_date")
+    # Active on 0 to 29 (the first use), 33 to 64 (three uses) and 80.
+    assert len(found) == 30 + 32 + 1
+    for number in (0, 29, 33, 34, 40, 64, 80):
+        single = profile_of(spark, states, cards, number, number).collect()[0].asDict()
+        assert found[day(number)] == single
