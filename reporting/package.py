@@ -22,6 +22,7 @@ from reporting.workbook import ZIP_TIME
 # A package of a regulator or merchant is small; a larger one is an attack on whoever unpacks it.
 LARGEST_FILE = 256 << 20
 LARGEST_COUNT = 100_000
+LARGEST_WHOLE = 1 << 30
 
 
 def folder(root: Path, report: str, day: date) -> Path:
@@ -120,6 +121,8 @@ def _read_zip(path: Path) -> dict[str, bytes]:
             entries = packed.infolist()
             if len(entries) > LARGEST_COUNT:
                 raise _refuse(f"The ZIP holds more than {LARGEST_COUNT} entries", path)
+            if sum(entry.file_size for entry in entries) > LARGEST_WHOLE:
+                raise _refuse(f"The ZIP unpacks to more than {LARGEST_WHOLE} bytes", path)
             for entry in entries:
                 parts = entry.filename.split("/")
                 name = parts[-1]
