@@ -124,6 +124,31 @@ def run(
         return _Loop(settings, first, last, steps, as_of).run()
 
 
+def run_step(
+    settings: Settings,
+    name: str,
+    day: date,
+    steps: Mapping[str, Callable[..., Any]],
+    as_of: datetime | None = None,
+) -> RunResult:
+    """One step of the run of a date, for a scheduler that calls the steps one after another.
+
+    It does to the pending dates up to `day` what :func:`run` would do to them in that step.
+
+    :raises Waiting: `ingest`, when the date itself lacks a required delivery.
+    :raises Held: `publish`, naming the first date that may not go out; the ones before it did.
+    """
+    with lease(settings, name, str(day)):
+        return _Loop(settings, day, day, steps, as_of).run_step(name)
+
+
+def status(settings: Settings, as_of: datetime | None = None) -> Any:
+    """Where the home stands; see :func:`paylake.status.status`."""
+    from paylake.status import status as look
+
+    return look(settings, as_of)
+
+
 class _Loop:
     def __init__(
         self, settings: Settings, first: date, last: date,
@@ -154,6 +179,54 @@ class _Loop:
             ops.record(self.settings, "run_step", self.records)
             self.result.steps = self.records
         return self.result
+
+    def run_step(self, name: str) -> RunResult:
+        todo = pending(self.settings, self.last)
+        try:
+            if name == "report":
+                self._step("report", self._first_released(), self.last)
+            elif todo:
+                self._pending_step(name, todo)
+            else:
+                self.result.dates = {self.last: "unchanged"}
+        finally:
+            ops.record(self.settings, "run_step", self.records)
+            self.result.steps = self.records
+        return self.result
+
+    def _first_released(self) -> date:
+        chain = release.listing(self.settings)
+        return self.last if len(chain) == 1 else min(self.last, chain[1].through or self.last)
+
+    def _pending_step(self, name: str, todo: list[date]) -> None:
+        if name == "ingest":
+            self._step(
+                "ingest", todo[0], todo[-1],
+                lambda f, t: self.steps["ingest"](f, t, lambda _: self.seen_until(self.last)),
+            )
+        lacking = missing_feeds(self.settings, todo)
+        ready = [day for day in todo if day not in lacking]
+        if name == "ingest" and self.last in lacking:
+            raise self._waiting(self.last, lacking)
+        if name == "build":
+            for part in _stretches(self._stale(ready, todo)):
+                self._build(part, todo)
+        if name == "gate":
+            judged = release.verdicts(self.settings, todo[0], todo[-1])
+            for part in _stretches([d for d in ready if judged[d].result == "not_gated"]):
+                self._step("gate", part[0], part[-1])
+        if name == "publish":
+            self._publish(todo, lacking)
+            if self.result.error is not None:
+                raise self.result.error
+
+    @staticmethod
+    def _waiting(day: date, lacking: dict[date, list[str]]) -> Waiting:
+        return Waiting(
+            f"{day} waits for {', '.join(lacking[day])}",
+            "It is taken up by the next run once the sender has delivered.",
+            where=f"landing/inbox/{lacking[day][0]}/{day}",
+        )
 
     def _run(self, todo: list[date]) -> None:
         # Earlier dates are retried by the first run of the range; each of its dates has its own.
@@ -200,11 +273,7 @@ class _Loop:
             out.append(day)
         blocked = todo[len(out)] if len(out) < len(todo) else None
         if blocked is not None:
-            self.result.error = Waiting(
-                f"{blocked} waits for {', '.join(lacking[blocked])}",
-                "It is taken up by the next run once the sender has delivered.",
-                where=f"landing/inbox/{lacking[blocked][0]}/{blocked}",
-            )
+            self.result.error = self._waiting(blocked, lacking)
         if out:
             try:
                 self._step("publish", out[0], out[-1])

@@ -23,9 +23,10 @@ def raise_alarm(context: Any) -> None:
     subprocess.run(
         [
             str(PAYLAKE), "alarm",
-            "--kind", "task_failed",
+            "--code", "task_failed",
+            "--subject", f"{run.dag_id}.{task.task_id}",
             "--date", str(run.partition_key),
-            "--detail", f"{run.dag_id}.{task.task_id}: {context.get('exception')}",
+            "--detail", str(context.get("exception")),
         ],
         check=True,
         timeout=120,
