@@ -19,6 +19,7 @@ import yaml
 
 from paylake import dates, dbt_project
 from paylake.contracts import arrow_schema
+from paylake.crypto import sm3_file, sm3_hex
 from paylake.engine import register_table
 from paylake.errors import PermanentFailure, TransientFault
 from paylake.lake import Lake
@@ -109,7 +110,6 @@ def _invoke(
 ) -> DbtResult:
     from dbt.cli.main import dbtRunner
 
-    folder = settings.path("dbt")
     variables |= {
         "first_date": first.isoformat(),
         "last_date": last.isoformat(),
@@ -118,19 +118,62 @@ def _invoke(
     with _session(spark_remote) as spark, _ansi_mode():
         prepare(settings, spark, variables.get("absent_feeds", []))
         _write_profile(settings)
-        result = dbtRunner().invoke(
-            [
-                "--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats",
-                "--no-version-check", "--log-level-file", "info",
-                "--log-path", str(settings.path("log", "dbt")),
-                *arguments,
-                "--project-dir", str(dbt_project.PROJECT),
-                "--profiles-dir", str(folder),
-                "--target-path", str(folder / "target"),
-                "--vars", json.dumps(variables),
-            ]
-        )  # fmt: skip
+        result = dbtRunner(manifest=_manifest(settings)).invoke(
+            [*_common(settings, arguments), "--vars", json.dumps(variables)]
+        )
     return _read_result(result, arguments[0], first, last, settings)
+
+
+def _common(settings: Settings, arguments: list[str]) -> list[str]:
+    folder = settings.path("dbt")
+    return [
+        "--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check",
+        "--log-level", "none", "--log-level-file", "info", "--no-write-json",
+        "--log-path", str(settings.path("log", "dbt")),
+        *arguments,
+        "--project-dir", str(dbt_project.PROJECT),
+        "--profiles-dir", str(folder),
+        "--target-path", str(folder / "target"),
+    ]  # fmt: skip
+
+
+def _manifest(settings: Settings) -> Any:
+    """The parsed project, kept under a digest of its files.
+
+    dbt parses the whole project again whenever a variable changes, and here the dates change with
+    every run; the variables are read when a model is compiled, so one parse serves them all.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
+    from dbt.version import __version__
+
+    path = settings.path("dbt", f"manifest-{_project_digest(__version__)}.msgpack")
+    if not path.exists():
+        result = dbtRunner().invoke(_common(settings, ["--no-partial-parse", "parse"]))
+        if not result.success:
+            raise PermanentFailure(
+                f"The dbt project does not parse: {_one_line(result.exception)}",
+                "Correct the file that it names.",
+                where=str(dbt_project.PROJECT),
+            )
+        for old in path.parent.glob("manifest-*.msgpack"):
+            old.unlink()
+        path.write_bytes(result.result.to_msgpack(extended_mashumaro_encoder))
+    return Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
+
+
+def _project_digest(version: str) -> str:
+    """Digest of every file that dbt parses, and of dbt's version."""
+    parts = [version]
+    for path in sorted(dbt_project.PROJECT.rglob("*")):
+        if path.is_file() and path.suffix in (".sql", ".yml", ".md", ".csv"):
+            parts += [str(path.relative_to(dbt_project.PROJECT)), sm3_file(path)]
+    return sm3_hex("\n".join(parts).encode())[:16]
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message or "no reason given").split())[:600]
 
 
 def prepare(settings: Settings, spark: SparkSession, absent_feeds: Sequence[str] = ()) -> None:
@@ -286,7 +329,7 @@ def _read_result(
         kind = str(entry.node.resource_type)
         nodes.append(NodeResult(entry.node.name, kind, str(entry.status), entry.execution_time))
         if str(entry.status) in ("error", "fail", "runtime error"):
-            failed.append((entry.node.name, kind, " ".join((entry.message or "").split())))
+            failed.append((entry.node.name, kind, _one_line(entry.message)))
     where = str(settings.path("log", "dbt", "dbt.log"))
     if failed:
         name, kind, message = failed[0]
@@ -294,14 +337,13 @@ def _read_result(
             raise TransientFault(f"Another commit to {name} came first", "Run the step again.")
         others = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
         raise PermanentFailure(
-            f"The dbt {kind} {name} failed for {first} to {last}: {message[:600]}{others}",
+            f"The dbt {kind} {name} failed for {first} to {last}: {message}{others}",
             "Correct the model or its input; the log has the SQL.",
             where=where,
         )
     if not result.success:
-        message = " ".join(str(result.exception or "no reason given").split())
         raise PermanentFailure(
-            f"dbt could not {command}: {message[:600]}",
+            f"dbt could not {command}: {_one_line(result.exception)}",
             "Correct the project; the log has more.",
             where=where,
         )

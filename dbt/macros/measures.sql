@@ -4,11 +4,14 @@
 {%- endmacro %}
 
 
-{# The median of a group, exact: the middle value, or the half of the two middle ones. #}
+{#
+    The median of a group, exact: the middle value, or half the sum of the two middle ones. Amounts
+    stay decimals; rates keep 9 digits.
+#}
 {% macro exact_median(value) -%}
     case
         when count({{ value }}) > 0
-            then (
+            then round((
                 element_at(
                     sort_array(collect_list({{ value }})),
                     cast(floor((count({{ value }}) + 1) / 2) as int)
@@ -17,6 +20,6 @@
                     sort_array(collect_list({{ value }})),
                     cast(floor(count({{ value }}) / 2) as int) + 1
                 )
-            ) * 0.5
+            ) * 0.5, 9)
     end
 {%- endmacro %}
