@@ -162,11 +162,16 @@ def _number(digits: np.ndarray) -> np.ndarray:
 
 
 def _dates(values: pa.Array, length: int, separator: str = " ") -> np.ndarray:
-    """Rows whose first ten bytes are a real `yyyy-MM-dd` (and, for 19, a time of day)."""
+    """Rows that are a real `yyyy-MM-dd` (10 bytes) or one with a time of day (19)."""
+    return ~np.isnat(moments(values, length, separator))
+
+
+def moments(values: pa.Array, length: int, separator: str = " ") -> np.ndarray:
+    """Times of texts of `length` bytes as seconds without zone; NaT where the text is none."""
     raw, fits = _fixed(values, length)
-    valid = np.zeros(len(values), bool)
+    found = np.full(len(values), np.datetime64("NaT"), "datetime64[s]")
     if not raw.shape[0]:
-        return valid
+        return found
     digits = raw.astype(np.int16) - 48
     places = [0, 1, 2, 3, 5, 6, 8, 9]
     fine = (raw[:, 4] == 45) & (raw[:, 7] == 45)
@@ -179,11 +184,15 @@ def _dates(values: pa.Array, length: int, separator: str = " ") -> np.ndarray:
     leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
     days = _DAYS[np.clip(month, 0, 12)] + ((month == 2) & leap)
     fine &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= days)
+    second = np.zeros(raw.shape[0], np.int64)
     if length == 19:
-        fine &= (_number(digits[:, 11:13]) <= 23) & (_number(digits[:, 14:16]) <= 59)
-        fine &= _number(digits[:, 17:19]) <= 59
-    valid[fits] = fine
-    return valid
+        hour, minute, second_ = (_number(digits[:, a : a + 2]) for a in (11, 14, 17))
+        fine &= (hour <= 23) & (minute <= 59) & (second_ <= 59)
+        second = hour.astype(np.int64) * 3600 + minute * 60 + second_
+    months = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (month - 1)
+    seconds = (months.astype("datetime64[D]") + (day - 1)).astype("datetime64[s]") + second
+    found[fits] = np.where(fine, seconds, np.datetime64("NaT"))
+    return found
 
 
 def _timestamps(column: Column, values: pa.Array) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -162,7 +163,8 @@ class _Deliveries:
         if feed is None or (not arrived and self.run.is_current(feed, day)):
             return
         kept_ones = [
-            self._reopen(feed, event) for event in self.run.log.accepted(feed.name, day)
+            reopen(self.settings, self.run.seal_key, feed, event)
+            for event in self.run.log.accepted(feed.name, day)
         ]
         self.run.build(feed, day, kept_ones + arrived)
 
@@ -254,18 +256,17 @@ class _Deliveries:
                 }
             )
 
-    def _reopen(self, feed: Feed, event: dict[str, Any]) -> Candidate:
-        """An accepted delivery, from its kept copy."""
+
+def reopen(settings: Settings, key: bytes, feed: Feed, event: dict[str, Any]) -> Candidate:
+    """An accepted delivery again, from its kept copy."""
+    event = {k: v for k, v in event.items() if k != "recorded_at"}
+    if event["key_id"] is None:
         from ingestion import mapping
 
-        event = {k: v for k, v in event.items() if k != "recorded_at"}
-        if event["key_id"] is None:
-            return mapping.reopen(self.settings, self.run.seal_key, feed, event)
-        files = kept.open_files(
-            self.settings, self.run.seal_key, event["delivery_id"], event["kept_path"]
-        )
-        control = parse_control(self.settings.path(event["kept_path"], "control.json").read_bytes())
-        return Candidate(control, parse(feed, files), event, is_new=False)
+        return mapping.reopen(settings, key, feed, event)
+    files = kept.open_files(settings, key, event["delivery_id"], event["kept_path"])
+    control = parse_control(settings.path(event["kept_path"], "control.json").read_bytes())
+    return Candidate(control, parse(feed, files), event, is_new=False)
 
 
 def _sent_later(place: Place, until: datetime) -> bool:
@@ -278,8 +279,6 @@ def _sent_later(place: Place, until: datetime) -> bool:
 def _event(
     received: Received, digest: str | None, path: str | None, until: datetime
 ) -> dict[str, Any]:
-    import json
-
     place, control = received.place, received.control
     totals = {c: format(t, "f") for c, t in control.amount_totals.items()} if control else None
     return {

@@ -263,7 +263,7 @@ class Pass:
     def flush(self) -> None:
         """Write what is staged: tables, then the log; then let the inbox folders go."""
         self.identifiers.store(self.lake, self.seal_key)
-        self.identifiers.seen.clear()
+        self.identifiers.forget()
         details: dict[str, dict[str, list[str]]] = {}
         for feed, slots in self.slots.items():
             self._write(feed, slots)

@@ -34,6 +34,7 @@ class Identifiers:
     def __init__(self, tokeniser: Tokeniser) -> None:
         self.tokeniser = tokeniser
         self.seen: dict[str, tuple[str, str, date]] = {}
+        self._made: dict[tuple[str, str], tuple[str, str | None]] = {}
 
     def tokenise(self, feed: Feed, table: pa.Table, day: date) -> dict[str, pa.Array]:
         """`<column>_token` and `<column>_masked` of every C2 column, parallel to the table."""
@@ -46,14 +47,28 @@ class Identifiers:
             if isinstance(coded, pa.ChunkedArray):
                 coded = pa.concat_arrays(coded.unify_dictionaries().chunks)
             distinct = coded.dictionary.to_pylist()
-            tokens = self.tokeniser.tokens(distinct)
-            shown = [mask(kind, value) for value in distinct]
-            for token, value in zip(tokens, distinct, strict=True):
-                if token is not None and value is not None and token not in self.seen:
-                    self.seen[token] = (kind, value, day)
+            pairs = [self._pair(kind, value, day) for value in distinct]
+            tokens = [pair[0] for pair in pairs]
+            shown = [pair[1] for pair in pairs]
             result[f"{column.name}_token"] = pa.array(tokens, pa.string()).take(coded.indices)
             result[f"{column.name}_masked"] = pa.array(shown, pa.string()).take(coded.indices)
         return result
+
+    def _pair(self, kind: str, value: str | None, day: date) -> tuple[str | None, str | None]:
+        """Token and display value; made once a value and pass."""
+        if value is None:
+            return None, None
+        known = self._made.get((kind, value))
+        if known is None:
+            token = self.tokeniser.token(value)
+            known = self._made[(kind, value)] = (token, mask(kind, value))
+            self.seen.setdefault(token, (kind, value, day))
+        return known
+
+    def forget(self) -> None:
+        """Let go of clear values, once they are stored."""
+        self.seen.clear()
+        self._made.clear()
 
     def store(self, lake: Lake, key: bytes) -> int:
         """Seal the values that the vault does not have yet; returns how many."""

@@ -38,7 +38,7 @@ def read(feed: Feed, data: bytes) -> Parsed:
         )
     try:
         table = file.read(columns=[name for name in feed.names if name in names])
-        offsets = _group_offsets(file)
+        offsets = group_offsets(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         return empty(feed, data, Problem("unreadable_file", f"damaged pages ({_short(error)})"))
     if offsets.size != table.num_rows:
@@ -79,7 +79,7 @@ def _short(error: Exception) -> str:
     return str(error).split("\n", 1)[0][:120]
 
 
-def _group_offsets(file: pq.ParquetFile) -> np.ndarray:
+def group_offsets(file: pq.ParquetFile) -> np.ndarray:
     """For each row, where the first column chunk of its row group begins."""
     pieces = []
     for number in range(file.metadata.num_row_groups):

@@ -9,6 +9,8 @@ whose quoting is not clean, or with a bare carriage return, goes to the exact re
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -99,9 +101,7 @@ def _clean_quotes(buffer: np.ndarray, quotes: np.ndarray, delimiter: int, base: 
     after = np.where(closing < last, buffer[np.minimum(closing + 1, last)], NEWLINE)
     reopened = np.zeros(closing.size, bool)
     reopened[:-1] = doubled[1:]
-    if not (reopened | (after == delimiter) | (after == NEWLINE) | (after == RETURN)).all():
-        return False
-    return True
+    return (reopened | (after == delimiter) | (after == NEWLINE) | (after == RETURN)).all()
 
 
 def _returns_before(buffer: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
@@ -234,7 +234,7 @@ def _runs(rows: np.ndarray) -> list[tuple[int, int]]:
         return []
     cuts = np.flatnonzero(np.diff(rows) != 1) + 1
     bounds = [0, *cuts.tolist(), rows.size]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))
 
 
 def _arrow(
