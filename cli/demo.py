@@ -1,0 +1,403 @@
+"""`make run`: a fictional institution trades, and everything that paylake does is done once.
+
+Each step may be repeated: what is done is found done, by digests, and left alone; what is missing
+or was altered is named and made again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import click
+import psutil
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli import servers, stack
+from cli.app import Context
+from cli.environments import python_of
+from cli.output import console, show
+from paylake import home, release, services
+from paylake.errors import PermanentFailure
+from paylake.keys import Keyring
+from paylake.settings import Settings
+
+# Who the demo's operations login signs waivers as.
+OPERATIONS = "operations (demo login)"
+_BY_AIRFLOW = 3
+
+
+@dataclass
+class Steps:
+    """What was done, in seconds, for the closing table."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[dict[str, Any]]:
+        row: dict[str, Any] = {"step": name, "seconds": 0.0, "result": ""}
+        began = time.monotonic()
+        console.print(f"[bold]{name}[/bold] …")
+        try:
+            yield row
+        finally:
+            row["seconds"] = round(time.monotonic() - began, 1)
+            self.rows.append(row)
+            console.print(f"  {row['result']} ({row['seconds']} s)")
+
+
+class Background:
+    """A piece of work beside the main one; its error is raised when it is joined."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.error: BaseException | None = None
+        self.result: Any = None
+        self.seconds = 0.0
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], Any]) -> None:
+        began = time.monotonic()
+        try:
+            self.result = work()
+        except BaseException as error:  # handed on by join()
+            self.error = error
+        self.seconds = time.monotonic() - began
+
+    def join(self) -> Any:
+        self._thread.join()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+@click.command()
+@click.pass_obj
+def demo(ctx: Context) -> None:
+    """Let the fictional institution trade, load, gate, release, report and show it all."""
+    Demo(ctx.settings).run()
+
+
+class Demo:
+    """One run of the demo over a home."""
+
+    def __init__(self, settings: Settings) -> None:
+        from simulator.params import Params
+
+        self.settings = settings
+        self.params = Params.from_settings(settings)
+        self.steps = Steps()
+        self.began = time.monotonic()
+
+    def run(self) -> None:
+        with self.steps.step("home and keys") as row:
+            home.claim(self.settings, home.Home("simulated", self.params.document()))
+            Keyring(self.settings).ensure_demo()
+            row["result"] = str(self.settings.home)
+        others = Background(self._environments)
+        with self.steps.step("ledger and engine") as row:
+            row["result"] = self._up("ledger", "engine")
+        self._simulate()
+        screens = Background(lambda: self._screens(others))
+        days = self.params.dates()
+        by_airflow = days[-_BY_AIRFLOW:] if len(days) > _BY_AIRFLOW else days[-1:]
+        history = [day for day in days if day not in by_airflow]
+        if history:
+            self._load(history)
+        self._replay(by_airflow[0])
+        with self.steps.step("Airflow and Superset") as row:
+            row["result"] = screens.join()
+        self._through_airflow(by_airflow)
+        self._reports(days)
+        self._close(days)
+
+    def _environments(self) -> None:
+        for name in ("airflow", "superset"):
+            python_of(name)
+
+    def _up(self, *names: str) -> str:
+        started = [
+            f"{name} {'runs already' if seconds is None else f'up in {seconds:.1f} s'}"
+            for name, seconds in stack.up(self.settings, names)
+        ]
+        return ", ".join(started)
+
+    def _screens(self, environments: Background) -> str:
+        import dashboards
+
+        environments.join()
+        set_up = dashboards.set_up(self.settings, python_of("superset"))
+        return f"{self._up('airflow', 'superset')}; {set_up}"
+
+    def _simulate(self) -> None:
+        from ledger.client import LedgerClient
+        from simulator.run import simulate
+
+        token = self.settings.path("keys", "ledger.token").read_text("ascii").strip()
+        url = f"http://127.0.0.1:{self.settings.ledger_port}"
+        total = self.params.days
+        with (
+            self.steps.step(f"{total} business dates of trade") as row,
+            _bar("dates", total) as advance,
+            LedgerClient(url, token) as client,
+        ):
+            done = simulate(
+                self.settings,
+                client,
+                self.params.start,
+                self.params.last,
+                lambda day, what: advance() if what != "answers" else None,
+            )
+            row["result"] = (
+                f"{done.dates_made} dates made, {done.dates_found} found done, "
+                f"{done.commands:,} ledger commands, {done.deliveries} deliveries"
+            )
+
+    def _load(self, days: list[date]) -> None:
+        from cli import pipeline
+        from paylake import runs
+
+        with self.steps.step(f"{days[0]} to {days[-1]} as one range") as row:
+            named = _announced(pipeline.steps(self.settings, reports=False))
+            result = runs.run(self.settings, days[0], days[-1], named)
+            if result.error is not None:
+                raise result.error
+            out = sum(1 for state in result.dates.values() if state == "released")
+            row["result"] = "nothing to do" if result.nothing else f"{out} releases"
+
+    def _replay(self, before_run_of: date) -> None:
+        """Send corrected rows again; what is right is known from outside the lake."""
+        import ingestion
+        from simulator import audit
+
+        answers = audit.read_answers(self.settings)
+        with self.steps.step("corrected rows") as row:
+            if answers is None:
+                row["result"] = "the answer file is gone: nothing is corrected"
+                return
+            open_rows = {
+                (item.delivery_id, item.line)
+                for item in ingestion.quarantine_list(self.settings, only_open=True)
+            }
+            sent = 0
+            for problem in answers["problems"]:
+                plan = problem["resolution"].get("replay")
+                if not plan or (plan["delivery_id"], plan["line_number"]) not in open_rows:
+                    continue
+                ingestion.replay(
+                    self.settings,
+                    plan["delivery_id"],
+                    plan["line_number"],
+                    plan["corrected"],
+                    date.fromisoformat(plan["business_date"]),
+                )
+                sent += 1
+            row["result"] = f"{sent} replayed" if sent else "nothing to do"
+
+    def _through_airflow(self, days: list[date]) -> None:
+        from cli.airflow_api import Airflow
+
+        airflow = None
+        for day in days:
+            with self.steps.step(f"{day} through Airflow") as row:
+                if self._is_released(day):
+                    row["result"] = "nothing to do"
+                    continue
+                if airflow is None:
+                    airflow = Airflow(self.settings)
+                    airflow.wait_for_dags()
+                row["result"] = self._one_date(airflow, day, days[-1])
+        through = release.in_force(self.settings).through
+        if through != days[-1]:
+            raise PermanentFailure(
+                f"The last release is through {through}, not {days[-1]}",
+                "`bin/paylake status` shows which date is held, and why.",
+            )
+
+    def _is_released(self, day: date) -> bool:
+        through = release.in_force(self.settings).through
+        return through is not None and day <= through
+
+    def _one_date(self, airflow: Any, day: date, last: date) -> str:
+        seen = len(airflow.runs("paylake_ingest", day))
+        airflow.trigger("paylake_ingest", day, seen + 1)
+        told = [f"{dag.removeprefix('paylake_')} {state}"
+                for dag, state in airflow.follow(day, seen=seen)]
+        if told[-1].endswith("failed"):
+            told.append(self._after_failure(airflow, day))
+        return ", ".join(told)
+
+    def _after_failure(self, airflow: Any, day: date) -> str:
+        """A held date: waived where the plan of this demo says so, else left for the next run."""
+        import expectations
+        from simulator.plan import make_plan
+
+        verdict = release.verdicts(self.settings, day, day)[day]
+        reason = verdict.reason or "it waits"
+        if day != make_plan(self.params).on("waived") or not verdict.blocking:
+            return f"held ({reason}); the next run takes it up"
+        for check in verdict.blocking:
+            expectations.waive(
+                self.settings, day, check, OPERATIONS,
+                "Known outage of one issuing bank, confirmed by its notice (demo).",
+            )
+        seen = len(airflow.runs("paylake_publish", day))
+        airflow.trigger("paylake_publish", day, seen + 1)
+        for dag, state in airflow.follow(day, first="paylake_publish", seen=seen):
+            if state == "failed":
+                return f"waived ({reason}), and {dag} failed again"
+        return f"waived ({reason}), then published and reported"
+
+    def _reports(self, days: list[date]) -> None:
+        import reporting
+
+        with self.steps.step("report files") as row:
+            result = reporting.report(self.settings, days[0], days[-1])
+            states: dict[str, int] = {}
+            for item in result.items:
+                states[item.state] = states.get(item.state, 0) + 1
+            row["result"] = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+            mended = [i for i in result.items if i.state == "mended"]
+            for item in mended:
+                console.print(f"  mended {item.report} of {item.business_date}: {item.detail}")
+            if result.exit_code:
+                raise PermanentFailure(
+                    "Not every report could be filed",
+                    "`bin/paylake report --date D` says why.",
+                )
+
+    def _close(self, days: list[date]) -> None:
+        import reporting
+        from simulator import audit
+
+        with self.steps.step("checks") as row:
+            packages = reporting.list_packages(self.settings)
+            caught = audit.problems(self.settings)
+            totals = audit.totals(self.settings)
+            bad = sum(p["result"] != "verified" for p in packages)
+            bad += sum(not c.ok for c in caught) + sum(not t.ok for t in totals)
+            row["result"] = (
+                f"{len(packages)} packages verified, {len(caught)} planted problems, "
+                f"{len(totals)} totals, {bad} not as they should be"
+            )
+        console.rule()
+        show(self.steps.rows, as_json=False, title="steps")
+        _show_packages(packages)
+        show(
+            [{**vars(c), "ok": "yes" if c.ok else "NO"} for c in caught],
+            as_json=False,
+            title="planted problems, and where each was caught",
+        )
+        show(
+            [
+                {"figure": t.figure, "answer file": t.answer, "equals":
+                    ", ".join(n if v == t.answer else f"NOT {n} ({v:,})"
+                              for n, v in t.found.items())}
+                for t in totals
+            ],
+            as_json=False,
+            title=f"totals {days[0]} to {days[-1]}, CNY",
+        )
+        self._addresses()
+        if bad:
+            raise PermanentFailure(
+                f"{bad} checks of the demo are not as they should be", "The tables above say which."
+            )
+
+    def _addresses(self) -> None:
+        import json
+
+        logins = json.loads(self.settings.path("keys", "logins.json").read_text("utf-8"))
+        superset = f"http://127.0.0.1:{self.settings.superset_port}"
+        airflow = f"http://127.0.0.1:{self.settings.airflow_port}"
+        rows = [
+            {"where": superset, "login": name, "password": password}
+            for name, password in _passwords(logins)
+        ]
+        rows.append(
+            {
+                "where": airflow,
+                "login": servers.AIRFLOW_USER,
+                "password": servers.airflow_password(self.settings),
+            }
+        )
+        show(rows, as_json=False, title="addresses (generated demo logins, this machine alone)")
+        memory = _memory(self.settings)
+        seconds = time.monotonic() - self.began
+        console.print(f"{seconds:.0f} s in all; servers hold {memory / 2**30:.1f} GiB; "
+                      "`make stop` stops them")
+
+
+def _passwords(logins: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, entry in logins.items():
+        if isinstance(entry, str):
+            yield name, entry
+        elif isinstance(entry, dict) and "password" in entry:
+            yield name, entry["password"]
+        elif isinstance(entry, dict):
+            yield from _passwords(entry)
+
+
+def _show_packages(packages: list[dict[str, Any]]) -> None:
+    """One row a report: sixty lines of "verified" tell less than one."""
+    rows = []
+    for report in sorted({p["report"] for p in packages}):
+        mine = [p for p in packages if p["report"] == report]
+        wrong = [f"{p['business_date']}: {p['result']}" for p in mine if p["result"] != "verified"]
+        rows.append(
+            {
+                "report": report,
+                "packages": len(mine),
+                "files": sum(p["files"] for p in mine),
+                "from": mine[0]["business_date"],
+                "to": mine[-1]["business_date"],
+                "result": "; ".join(wrong) or "each verified against reports/institution.pub.pem",
+            }
+        )
+    show(rows, as_json=False, title="report packages")
+
+
+def _announced(steps: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """The steps, each saying that it begins: a range takes a while."""
+
+    def announce(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(first: date, last: date, *rest: Any) -> Any:
+            began = time.monotonic()
+            result = call(first, last, *rest)
+            console.print(f"  {name} {first} to {last}: {time.monotonic() - began:.1f} s")
+            return result
+
+        return called
+
+    return {name: announce(name, call) for name, call in steps.items()}
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _memory(settings: Settings) -> int:
+    """Bytes held by the home's servers and their children (proportional share where known)."""
+    total = 0
+    for name in services.recorded(settings):
+        running = services.running(settings, name)
+        process = running.process() if running else None
+        for each in [process, *process.children(recursive=True)] if process else []:
+            try:
+                info = each.memory_full_info()
+                total += getattr(info, "pss", 0) or info.rss
+            except psutil.Error:
+                continue
+    return total
+
+
