@@ -54,7 +54,8 @@ def up(ctx: Context, names: tuple[str, ...]) -> None:
     from cli import stack
 
     for name, seconds in stack.up(ctx.settings, names):
-        console.print(f"{name}: " + ("runs already" if seconds is None else f"up in {seconds:.1f} s"))
+        told = "runs already" if seconds is None else f"up in {seconds:.1f} s"
+        console.print(f"{name}: {told}")
 
 
 @click.command()
@@ -79,7 +80,8 @@ def _checks(ctx: Context) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
     def check(name: str, ok: bool, found: str, get: str) -> None:
-        rows.append({"what": name, "ok": "yes" if ok else "NO", "found": found, "how to get it": get})
+        said = "yes" if ok else "NO"
+        rows.append({"what": name, "ok": said, "found": found, "how to get it": get})
 
     version = sys.version.split()[0]
     check("Python 3.11 or 3.12", sys.version_info[:2] in ((3, 11), (3, 12)), version, "")

@@ -37,7 +37,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "—"
     if isinstance(value, Decimal):
-        return f"{value:,f}".rstrip("0").rstrip(".") if value == value.to_integral() else f"{value:,f}"
+        return f"{value:,f}"
     if isinstance(value, float):
         return f"{value:,.2f}"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -27,7 +27,12 @@ def quarantine() -> None:
 @as_json
 @click.pass_obj
 def list_(
-    ctx: Context, day: date | None, to: date | None, feed: str | None, only_open: bool, as_json: bool
+    ctx: Context,
+    day: date | None,
+    to: date | None,
+    feed: str | None,
+    only_open: bool,
+    as_json: bool,
 ) -> None:
     """List refused rows with their rule, key and state."""
     import ingestion

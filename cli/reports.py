@@ -103,7 +103,7 @@ def rebuild(ctx: Context, name: str, day: date, as_json: bool) -> None:
 @click.option("--reason", required=True)
 @click.pass_obj
 def explain(ctx: Context, name: str, day: date, rule: str, person: str, reason: str) -> None:
-    """Give a named person's reason for what an edit check found, so that the report can be filed."""
+    """Give a named person's reason for what an edit check found; the report then goes out."""
     import reporting
 
     given = reporting.explain(ctx.settings, name, day, rule, person, reason)

@@ -1,7 +1,7 @@
 """paylake: the kernel that every room may import.
 
-It knows no feed, mart or report. `read` is imported on first use, so that the light parts (settings,
-errors, dates) can be used in environments that hold neither an engine nor Delta.
+It knows no feed, mart or report. `read` is imported on first use, so that the light parts
+(settings, errors, dates) can be used where there is neither an engine nor Delta.
 """
 
 from typing import Any

@@ -200,7 +200,7 @@ def write_delivery(
         _write_synced(partial / SIGNATURE_NAME, signature)
         _sync_folder(partial)
         # rename(2) onto a folder with content fails, so two senders cannot both win.
-        os.rename(partial, target)
+        partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

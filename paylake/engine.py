@@ -1,4 +1,4 @@
-"""The engine seam: every lake job is written against Spark Connect; this file meets the differences.
+"""The engine seam: lake jobs are written against Spark Connect; differences are met here.
 
 `PAYLAKE_ENGINE` is `sail` (embedded), `spark` (Apache Spark with Delta, started here) or
 `sc://host:port` (somebody's cluster). `session` gives a Spark session of its own to each command,

@@ -75,7 +75,7 @@ def running(settings: Settings, name: str) -> Running | None:
 def recorded(settings: Settings) -> list[str]:
     """Names of all servers with a record in this home, newest start first."""
     folder = settings.path("run")
-    records = [p for p in folder.glob("*.json")] if folder.is_dir() else []
+    records = list(folder.glob("*.json")) if folder.is_dir() else []
     return [p.stem for p in sorted(records, key=lambda p: -p.stat().st_mtime)]
 
 
@@ -93,7 +93,7 @@ def is_well(service: Service) -> bool:
 
 
 def start(settings: Settings, service: Service) -> bool:
-    """Start a server and wait until it is well. True when it was started, False when it ran already.
+    """Start a server and wait until it is well. False when it ran already.
 
     :raises EnvironmentFault: when its port is taken by something else, or it does not come up; the
         end of its log is in the sentence.

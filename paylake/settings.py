@@ -18,6 +18,9 @@ from paylake.errors import UsageFault
 ROOT = Path(__file__).resolve().parents[1]
 
 
+_HOME = ROOT / "var" / "demo"
+
+
 def _setting(default: Any, about: str) -> Any:
     return field(default=default, metadata={"about": about})
 
@@ -26,7 +29,7 @@ def _setting(default: Any, about: str) -> Any:
 class Settings:
     """Everything that can be set. Paths are absolute, ports are on 127.0.0.1."""
 
-    home: Path = _setting(ROOT / "var" / "demo", "where everything that runs lands")
+    home: Path = _setting(_HOME, "where everything that runs lands")
     engine: str = _setting("sail", "sail, spark, or sc://host:port")
     engine_port: int = _setting(15002, "Spark Connect server of the engine")
     ledger_port: int = _setting(8701, "HTTP of the ledger service")
@@ -64,7 +67,9 @@ class Settings:
 
 def describe() -> list[tuple[str, str, Any]]:
     """Each setting as (name, about, default)."""
-    return [(f.name, f.metadata["about"], f.default) for f in fields(Settings) if f.name != "origins"]
+    return [
+        (f.name, f.metadata["about"], f.default) for f in fields(Settings) if f.name != "origins"
+    ]
 
 
 def _convert(name: str, value: Any, origin: str) -> Any:

@@ -65,7 +65,7 @@ def as_of_of(settings: Settings, as_of: datetime | None = None) -> datetime:
 
 
 def due_at(contract: contracts.Contract, day: date, settings: Settings) -> datetime | None:
-    """When a feed's delivery for a business date is due (UTC); None when its contract names none."""
+    """When a feed's delivery for a date is due (UTC); None when its contract does not say."""
     due = contract.get("due")
     if not due:
         return None
@@ -118,7 +118,7 @@ def _dates(
     for row in ops.latest(settings, "delivery", "state = 'accepted'"):
         key = (row["feed"], row["business_date"])
         accepted[key] = min(filter(None, [accepted.get(key), row["sent_at"]]), default=None)
-    released = {r.through: r.release_id for r in chain[1:]}
+    released = {r.through: r for r in chain[1:]}
     open_days = [day for day in days if day not in released]
     judged = release.verdicts(settings, open_days[0], open_days[-1]) if open_days else {}
     built = _built(Lake(settings), days)
@@ -132,14 +132,17 @@ def _dates(
             late.append(feed.name)
             found.late.append({"feed": feed.name, "date": day, "due_at": due})
         verdict = judged.get(day)
+        gate = "passed" if verdict is None else verdict.result.replace("_", " ")
+        if day in released and released[day].document["waivers"]:
+            gate = "waived"
         found.dates.append(
             {
                 "date": day,
                 "deliveries": f"{came}/{len(feeds)}",
                 "late": ", ".join(late),
                 "built": "yes" if day in built else "",
-                "gate": "passed" if verdict is None else verdict.result.replace("_", " "),
-                "release": released.get(day, ""),
+                "gate": gate,
+                "release": released[day].release_id if day in released else "",
                 "held_by": "" if verdict is None else ", ".join(verdict.blocking),
             }
         )

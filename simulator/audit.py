@@ -186,10 +186,8 @@ class _Audit:
         ok = ok and first[0]["amount"] == Decimal(problem["amounts"]["amount"])
         end = problem["resolution"].get("business_date")
         last = max(r["business_date"] for r in rows)
-        if end:
-            ok = ok and last < date.fromisoformat(end)
-        else:
-            ok = ok and last == self.through
+        gone = last < date.fromisoformat(end) if end else last == self.through
+        ok = ok and gone
         resolved = f"arrived {end}" if end else "stays open"
         return first[0]["cause"], f"reserve mart, {reference}", resolved, ok
 
