@@ -17,6 +17,8 @@ LEDGER_TIME, REGISTRY_TIME = time(0, 20), time(0, 40)
 SWITCH_TIME, CUSTODIAN_TIME = time(1, 10), time(2, 25)
 #: Sent again in time for the run at 08:00, or after it.
 AGAIN_EARLY, AGAIN_LATE, SUPPLEMENT_TIME = time(6, 30), time(11, 20), time(10, 40)
+#: When paylake sends a corrected row: before the run of the date on which it counts.
+REPLAY_TIME = time(5, 0)
 _NEW_COLUMN = "payer_card_full"
 
 

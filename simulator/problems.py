@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from simulator.feeds import yuan
-from simulator.outbox import Outbox, Sending
+from simulator.outbox import REPLAY_TIME, Outbox, Sending, at
 from simulator.plan import MALFORMED
 from simulator.records import Day
 from simulator.trade import transaction_ids
@@ -53,6 +53,7 @@ def _malformed(world: World, made: Day, box: Outbox, kind: str) -> list[dict[str
                     "corrected": {row.column: row.correct},
                     # Asked for once the dates before the last three are out.
                     "before_run_of": open_date.isoformat(),
+                    "sent_at": at(open_date, REPLAY_TIME).isoformat(),
                     "business_date": open_date.isoformat(),
                 },
             }
