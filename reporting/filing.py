@@ -141,30 +141,42 @@ class Filings:
 
 
 class Reasons:
-    """Reasons given for Q and M findings, before the package that carries them is signed."""
+    """Reasons given for Q and M findings, before a package that carries them is signed: one file a
+    report, ``<home>/reports/.reasons/<report>.json``."""
 
     def __init__(self, reports: Path) -> None:
         self.root = reports / ".reasons"
 
-    def _path(self, report: str, day: date) -> Path:
-        return self.root / report / f"{day.isoformat()}.json"
+    def _path(self, report: str) -> Path:
+        return self.root / f"{report}.json"
 
-    def get(self, report: str, day: date) -> list[Reason]:
-        path = self._path(report, day)
+    def given(self, report: str) -> list[Reason]:
+        """All reasons of a report, oldest date first."""
+        path = self._path(report)
         if not path.is_file():
             return []
         try:
             return [Reason(**entry) for entry in json.loads(path.read_text("utf-8"))]
         except (TypeError, ValueError) as error:
             raise PermanentFailure(
-                f"The reasons for {report} {day} cannot be read: {error}",
-                "Remove the file and give the reasons again.",
+                f"The reasons for {report} cannot be read: {error}",
+                "Restore the file from the backup, or remove it and give the reasons again.",
                 where=str(path),
             ) from None
 
-    def add(self, report: str, day: date, reason: Reason) -> None:
-        """Keep a reason; one a rule, the newest stands."""
-        others = [r for r in self.get(report, day) if r.code != reason.code]
-        entries = sorted([*others, reason], key=lambda r: r.code)
+    def find(self, report: str, day: date, code: str, findings_sm3: str) -> Reason | None:
+        """The newest reason for these findings that was given for this date or an earlier one."""
+        standing = [
+            r
+            for r in self.given(report)
+            if (r.code, r.findings_sm3) == (code, findings_sm3) and r.since <= day.isoformat()
+        ]
+        return standing[-1] if standing else None
+
+    def add(self, report: str, reason: Reason) -> None:
+        """Keep a reason; it replaces one for the same rule, findings and date."""
+        key = (reason.since, reason.code, reason.findings_sm3)
+        others = [r for r in self.given(report) if (r.since, r.code, r.findings_sm3) != key]
+        entries = sorted([*others, reason], key=lambda r: (r.since, r.code, r.findings_sm3))
         text = json.dumps([vars(r) for r in entries], ensure_ascii=False, indent=1)
-        write_whole(self._path(report, day), text.encode("utf-8"))
+        write_whole(self._path(report), text.encode("utf-8"))

@@ -42,12 +42,17 @@ def renderer_version() -> str:
 
 @dataclass(frozen=True)
 class Reason:
-    """A named person's reason for a Q or M finding; it lapses when the findings change."""
+    """A named person's reason for what a Q or M rule found.
+
+    :param findings_sm3: digest of the findings; the reason stands while they are the same.
+    :param since: ISO business date for which it was given; it stands for later dates too.
+    """
 
     code: str
     person: str
     reason: str
     findings_sm3: str
+    since: str
 
 
 @dataclass(frozen=True)

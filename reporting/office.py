@@ -140,19 +140,20 @@ class Office:
         if blocking:
             detail = "; ".join(o.sentence() for o in blocking)
             story.tell("refused", detail)
-            return Item(spec.report, day, "refused", detail), None, story.events
-        given = {r.code: r for r in self.reasons.get(spec.report, day)}
+            codes = tuple(o.rule.code for o in blocking)
+            return Item(spec.report, day, "refused", detail, codes), None, story.events
         open_ones, reasons = [], []
         for outcome in (o for o in outcomes if o.needs_reason):
-            reason = given.get(outcome.rule.code)
-            if reason is None or reason.findings_sm3 != outcome.digest:
+            reason = self.reasons.find(spec.report, day, outcome.rule.code, outcome.digest)
+            if reason is None:
                 open_ones.append(outcome)
             else:
                 reasons.append(reason)
         if open_ones:
             detail = "; ".join(o.sentence() for o in open_ones)
             story.tell("validated", f"needs a named person's reason: {detail}")
-            return Item(spec.report, day, "awaiting_reason", detail), None, story.events
+            codes = tuple(o.rule.code for o in open_ones)
+            return Item(spec.report, day, "awaiting_reason", detail, codes), None, story.events
         story.tell("validated")
         if reasons:
             story.tell("explained", "; ".join(f"{r.code}: {r.person}" for r in reasons))

@@ -84,12 +84,17 @@ def render(spec: Specification, rows: Rows, day: date) -> tuple[list[RenderedFil
 
 
 def control_totals(spec: Specification, rows: Rows, day: date) -> list[Total]:
-    """Control totals of one date, by currency."""
-    return [t for total in spec.control_totals for t in _sum(total, rows.of(total.dataset, day))]
+    """Control totals of one date, by every currency that the report has on it."""
+    currencies = sorted({r["currency_code"] for name in spec.datasets for r in rows.of(name, day)})
+    return [
+        t
+        for total in spec.control_totals
+        for t in _sum(total, rows.of(total.dataset, day), currencies)
+    ]
 
 
-def _sum(total: ControlTotal, rows: Sequence[Row]) -> Iterator[Total]:
-    for currency in sorted({row["currency_code"] for row in rows}):
+def _sum(total: ControlTotal, rows: Sequence[Row], currencies: Sequence[str]) -> Iterator[Total]:
+    for currency in currencies:
         own = [row for row in rows if row["currency_code"] == currency]
         if total.function == "count":
             value = str(len(own))
@@ -225,6 +230,9 @@ def _section_lines(
                 currency = row["currency_code"]
                 total = as_text(parts[currency], currency)
                 yield [section["title"], currency, "结算汇总分项合计（应等于期末）", "", "", total]
+            continue
+        if section.get("notes"):
+            yield from ([section["title"], "", "", note, "", ""] for note in spec.notes)
             continue
         for row in group[:1] if section.get("once") else group:
             currency = "" if section.get("once") else row["currency_code"]

@@ -22,12 +22,16 @@ EXIT_CODES = {
 
 @dataclass(frozen=True)
 class Item:
-    """One report of one business date: what was done, or why not."""
+    """One report of one business date: what was done, or why not.
+
+    :param codes: the edit checks that refuse it, or that wait for a person's reason.
+    """
 
     report: str
     business_date: date
     state: str
     detail: str
+    codes: tuple[str, ...] = ()
     path: Path | None = None
     release_id: str = ""
     manifest_sm3: str = ""
@@ -40,6 +44,7 @@ class Item:
             "release": self.release_id,
             "manifest_sm3": self.manifest_sm3,
             "path": str(self.path) if self.path else None,
+            "codes": list(self.codes),
             "detail": self.detail,
         }
 

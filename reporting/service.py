@@ -130,7 +130,8 @@ def explain(
     settings: Settings, report: str, day: date, code: str, person: str, reason: str
 ) -> Reason:
     """Keep a named person's reason for what a Q or M rule found on a date; `report` then files it,
-    with the reason in the manifest. The reason is for these findings and lapses when they change.
+    with the reason in the manifest. The reason stands for later dates with the same findings, and
+    lapses when they change.
 
     :raises UsageFault: when that rule found nothing there, or blocks whatever the reason, or the
         person or reason is empty.
@@ -152,8 +153,8 @@ def explain(
                 f"{code} asks for no reason for {report} on {day}",
                 f"`bin/paylake report --date {day}` shows what does.",
             )
-        given = Reason(code, person.strip(), reason.strip(), outcome.digest)
-        office.reasons.add(report, day, given)
+        given = Reason(code, person.strip(), reason.strip(), outcome.digest, day.isoformat())
+        office.reasons.add(report, given)
     return given
 
 

@@ -89,10 +89,10 @@ class Chain:
         :raises Held: when `day` is in no release.
         """
         if day not in self._published:
-            last = f"the release in force goes through {self.in_force.through}"
+            last = self.releases[-1].through if self.releases else None
+            so_far = f"the release in force goes through {last}" if last else "no date is yet"
             raise Held(
-                f"Business date {day} is not released"
-                f" ({last if self.releases else 'nothing is released'})",
+                f"Business date {day} is not released ({so_far})",
                 "`bin/paylake status` shows what holds it back.",
             )
         return self._published[day]

@@ -56,6 +56,11 @@ def test_workbook_without_items_says_none(filed, reserve):
     book = openpyxl.load_workbook(folder / "reserve_fund_check_20260915.xlsx")
     assert book["未达账项明细"]["A5"].value == "无"
     assert len(lines_of((folder / "reserve_fund_check_20260915_items.csv").read_bytes())) == 1
+    totals = lines_of((folder / "reserve_fund_check_20260915_totals.csv").read_bytes())
+    assert [line[1:] for line in totals[4:]] == [
+        ["未达账项金额合计", "CNY", "0.00"],
+        ["未达账项笔数", "CNY", "0"],
+    ]
 
 
 def test_statement_shows_one_merchant_with_a_section_for_adjustments(filed, statement):
@@ -74,6 +79,7 @@ def test_statement_shows_one_merchant_with_a_section_for_adjustments(filed, stat
     assert shown["结算汇总", "交易总额"][4:] == ["3", f"{row['gross_amount']:.2f}"]
     assert shown["结算汇总", "发卡行服务费"][5] == f"-{row['issuer_fee_amount']:.2f}"
     assert shown["结算汇总", "期末待结算"][5] == f"{row['closing_pending_amount']:.2f}"
+    assert [line[3][:6] for line in lines if line[0] == "说明"][2] == "本结算单不因"
     adjustments = [line for line in lines if line[0] == "调整"]
     assert len(adjustments) == 1 and adjustments[0][5] == "1.23"
     assert shown["付款安排", "应付日期"][3] == "2026-09-15"

@@ -88,6 +88,9 @@ def test_unreleased_date_is_held_and_the_others_go_out(open_office, reserve):
     items = office.file(reserve, dates(3))
     assert [i.state for i in items] == ["filed", "filed", "not_released"]
     assert "2026-09-14 is not released" in items[2].detail
+    lake.chain.clear()
+    item = open_office(lake, "empty").file(reserve, [FIRST])[0]
+    assert item.state == "not_released" and "no date is yet" in item.detail
 
 
 def test_release_without_the_mart_has_no_report(open_office, reserve):
@@ -132,11 +135,16 @@ def test_quality_finding_waits_for_a_reason_that_then_stands_in_the_manifest(ope
     office = open_office(lake)
     assert [i.state for i in office.file(reserve, [FIRST])] == ["awaiting_reason"]
     outcome = next(o for o in office.outcomes(reserve, FIRST) if o.needs_reason)
-    reason = filing.Reason("RFC-Q201", "王敏", "银行次月入账，已取得回执", outcome.digest)
-    stale = filing.Reason("RFC-Q201", "王敏", "旧说明", "0" * 64)
-    office.reasons.add(reserve.report, FIRST, stale)
-    assert [i.state for i in office.file(reserve, [FIRST])] == ["awaiting_reason"]
-    office.reasons.add(reserve.report, FIRST, reason)
+    given = ("RFC-Q201", "王敏", "银行次月入账，已取得回执", outcome.digest)
+    reason = filing.Reason(*given, since="2026-09-12")
+    for stale in (
+        filing.Reason("RFC-Q201", "王敏", "为其他差异所作说明", "0" * 64, "2026-09-12"),
+        filing.Reason(*given, since="2026-09-13"),  # given for a later date only
+    ):
+        office.reasons.add(reserve.report, stale)
+        item = office.file(reserve, [FIRST])[0]
+        assert (item.state, item.codes) == ("awaiting_reason", ("RFC-Q201",))
+    office.reasons.add(reserve.report, reason)
     assert [i.state for i in office.file(reserve, [FIRST])] == ["filed"]
     document = json.loads(office.filing(reserve.report, FIRST).manifest)
     assert document["reasons"] == [vars(reason)]
@@ -151,6 +159,40 @@ def test_quality_finding_waits_for_a_reason_that_then_stands_in_the_manifest(ope
         "packaged",
     ]
     assert office.rebuild(reserve, FIRST)[1] == []
+
+
+def test_reason_stands_for_later_dates_with_the_same_findings(open_office, reserve):
+    lake = institution(days=3, merchants=1)
+    shown = lake.kept["R000003-20260914"]
+    old = {
+        "reference": "B2026090100000001",
+        "side": "custodian_only",
+        "cause": "bank_in_book_not",
+        "amount": Decimal("-50.00"),
+        "currency_code": "CNY",
+        "first_date": date(2026, 9, 1),
+    }
+    for day in dates(3):
+        age = (day - old["first_date"]).days
+        shown["mart_settlement__reserve_fund_item"].append(
+            {**old, "business_date": day, "age_days": age}
+        )
+    for row in shown["mart_settlement__reserve_fund_day"]:
+        for name in ("difference_amount", "unarrived_amount"):
+            row[name] -= 50
+        row["custodian_amount"] += 50
+        row["item_count"] += 1
+        row["largest_age_days"] = (row["business_date"] - old["first_date"]).days
+    office = open_office(lake)
+    assert [i.state for i in office.file(reserve, dates(3))] == ["awaiting_reason"] * 3
+    second = FIRST + timedelta(days=1)
+    outcome = next(o for o in office.outcomes(reserve, second) if o.needs_reason)
+    office.reasons.add(
+        reserve.report,
+        filing.Reason("RFC-Q201", "王敏", "来款单位待查", outcome.digest, second.isoformat()),
+    )
+    items = office.file(reserve, dates(3))
+    assert [i.state for i in items] == ["awaiting_reason", "filed", "filed"]
 
 
 def test_manifest_names_release_renderer_totals_and_every_file(open_office, reserve, statement):
