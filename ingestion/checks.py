@@ -37,6 +37,9 @@ class Verdict:
         self.rules[hit] = CODES.index(rule)
         self.columns[hit] = column
 
+    def copy(self) -> Verdict:
+        return Verdict(self.rules.copy(), self.columns.copy(), self.names)
+
     @property
     def bad(self) -> np.ndarray:
         return self.rules != SOUND

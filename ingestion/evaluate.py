@@ -15,6 +15,7 @@ from ingestion import checks
 from ingestion.feeds import Feed
 from ingestion.identifiers import Identifiers
 from ingestion.readers import Parsed, read
+from ingestion.readers.parsed import blank_span, secret_pattern
 from paylake.crypto import seal
 from paylake.deliveries import Control
 
@@ -75,8 +76,29 @@ def joined_key(table: pa.Table, columns: tuple[str, ...]) -> pa.Array:
 
 
 def parse(feed: Feed, files: dict[str, bytes]) -> dict[str, Parsed]:
-    """Read every file of a delivery, in order of name."""
-    return {name: read(feed, data) for name, data in sorted(files.items())}
+    """Read every file of a delivery, in order of name, and judge its values."""
+    parsed = {name: read(feed, data) for name, data in sorted(files.items())}
+    for item in parsed.values():
+        item.verdict = checks.check(feed, item.table)
+        _blank_displaced(feed, item)
+    return parsed
+
+
+def _blank_displaced(feed: Feed, parsed: Parsed) -> None:
+    """Blank C3 values that a shifted row holds in another column.
+
+    A row with the right number of fields but broken values, and nothing where its C3 value should
+    stand, may have it elsewhere: whatever looks like one is blanked before the row is kept.
+    """
+    pattern = secret_pattern(feed)
+    if pattern is None or parsed.verdict is None or not parsed.verdict.bad.any():
+        return
+    buffer = bytearray(parsed.clean)
+    for row in np.flatnonzero(parsed.verdict.bad).tolist():
+        placed = (parsed.table.column(c.name)[row].as_py() for c in feed.secret_columns)
+        if not all(value and set(value) == {"*"} and len(value) >= 3 for value in placed):
+            blank_span(buffer, pattern, int(parsed.offsets[row]), int(parsed.ends[row]))
+    parsed.clean = bytes(buffer)
 
 
 def judge(
@@ -111,7 +133,7 @@ def judge(
     known = list(seen)
     verdicts: dict[str, checks.Verdict] = {}
     for name, parsed in files.items():
-        verdicts[name] = checks.check(feed, parsed.table)
+        verdicts[name] = (parsed.verdict or checks.check(feed, parsed.table)).copy()
     _same_record(feed, files, verdicts)
     for name, parsed in files.items():
         keys = joined_key(parsed.table, feed.key)

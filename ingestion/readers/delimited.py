@@ -131,11 +131,13 @@ def _split(
         )
         for row in np.flatnonzero(~sound)
     ]
-    clean = _blank(feed, data, header, records, commas, first, sound, malformed)
     unclassed = tuple(name for name in header if name not in feed.names)
     missing = delimited_exact.missing_columns(feed, header)
     if missing:
-        return empty(feed, clean, missing, unclassed=unclassed, malformed=[])
+        # A header that is not the contract's cannot tell where C3 values stand.
+        clean = delimited_exact.blank_all(feed, data, int(records.starts.min(initial=len(data))))
+        return empty(feed, clean, missing, unclassed=unclassed)
+    clean = _blank(feed, data, header, records, commas, first, sound, malformed)
     body, kept, foreign = _decoded(feed, clean, records, np.flatnonzero(sound))
     malformed += [
         records.malformed(row, "bad_encoding", delimited_exact.encoding_detail(feed))

@@ -125,7 +125,7 @@ def read(feed: Feed, data: bytes) -> Parsed:
     else:
         header = header_of(feed, data[records[0][1] : records[0][2]])
     if isinstance(header, Problem):
-        return empty(feed, _blank_all(feed, data, base), header)
+        return empty(feed, blank_all(feed, data, base), header)
     return _collect(feed, data, header, records[1:])
 
 
@@ -152,13 +152,17 @@ def _records(feed: Feed, data: bytes, position: int):
 
 
 def _collect(feed: Feed, data: bytes, header: list[str], records: list[Record]) -> Parsed:
+    unclassed = tuple(name for name in header if name not in feed.names)
+    missing = missing_columns(feed, header)
+    if missing:
+        start = records[0][1] if records else len(data)
+        return empty(feed, blank_all(feed, data, start), missing, unclassed=unclassed)
     buffer = bytearray(data)
     pattern = secret_pattern(feed)
     secret = {header.index(c.name) for c in feed.secret_columns if c.name in header}
     columns: dict[str, list[str | None]] = {name: [] for name in header if name in feed.names}
     malformed: list[Malformed] = []
     places: list[tuple[int, int, int]] = []
-    unclassed = tuple(name for name in header if name not in feed.names)
     for spans, start, end, line in records:
         rule = detail = None
         values: list[str] = []
@@ -187,9 +191,6 @@ def _collect(feed: Feed, data: bytes, header: list[str], records: list[Record]) 
                 columns[name].append(text)
         places.append((line, start, end))
     clean = bytes(buffer)
-    missing = missing_columns(feed, header)
-    if missing:
-        return empty(feed, clean, missing, unclassed=unclassed, malformed=[])
     marks = np.array(places, np.int64).reshape(-1, 3)
     return Parsed(
         table=text_table(feed, columns, len(places)),
@@ -202,8 +203,8 @@ def _collect(feed: Feed, data: bytes, header: list[str], records: list[Record]) 
     )
 
 
-def _blank_all(feed: Feed, data: bytes, base: int) -> bytes:
-    """Without a header no field has a name: blank whatever may be C3 anywhere."""
+def blank_all(feed: Feed, data: bytes, base: int) -> bytes:
+    """Without the contract's header no field has a name: blank whatever may be C3 anywhere."""
     buffer = bytearray(data)
     blank_span(buffer, secret_pattern(feed), base, len(data))
     return bytes(buffer)

@@ -52,6 +52,10 @@ def read_fast(feed: Feed, data: bytes) -> Parsed | None:
     # Escapes (lone surrogates among them) and repeated names are judged by the exact reader.
     if b"\\u" in data or b"\0" in data:
         return None
+    try:
+        data.decode("utf-8")  # pyarrow does not look
+    except UnicodeDecodeError:
+        return None
     schema = pa.schema(
         [(c.name, pa.int64() if c.type in INTEGERS else pa.string()) for c in feed.columns]
     )

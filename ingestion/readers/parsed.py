@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from ingestion.feeds import Feed
+
+if TYPE_CHECKING:
+    from ingestion.checks import Verdict
 
 BLANK = ord("*")
 
@@ -54,6 +58,7 @@ class Parsed:
     unclassed: tuple[str, ...] = ()
     problem: Problem | None = None
     row_bytes: Callable[[int], bytes] | None = None
+    verdict: Verdict | None = None
 
     @property
     def rows(self) -> int:
