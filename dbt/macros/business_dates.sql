@@ -15,10 +15,3 @@
 {% macro date_before() -%}
     date_sub(date '{{ var("first_date") }}', 1)
 {%- endmacro %}
-
-
-{# True when the home declares any of these feeds absent. #}
-{% macro is_absent(feeds) -%}
-    {%- set absent = var('absent_feeds') -%}
-    {{ return(feeds | select('in', absent) | list | length > 0) }}
-{%- endmacro %}

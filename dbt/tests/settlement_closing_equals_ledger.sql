@@ -39,10 +39,10 @@ mart as (
 
 final as (
     select
-        coalesce(ledger.business_date, mart.business_date) as business_date,
-        coalesce(ledger.party_id, mart.merchant_id) as merchant_id,
         ledger.closing_amount,
-        mart.closing_pending_amount
+        mart.closing_pending_amount,
+        coalesce(ledger.business_date, mart.business_date) as business_date,
+        coalesce(ledger.party_id, mart.merchant_id) as merchant_id
     from ledger
     full outer join mart
         on

@@ -71,9 +71,7 @@ final as (
     from changes
     where
         {{ built_dates() }}
-        {%- if is_absent(['ledger_journal', 'transaction']) %}
-        and false
-        {%- endif %}
+        and {{ are_present(['ledger_journal', 'transaction']) }}
     group by business_date, currency_code
     having sum(amount) <> 0
 )

@@ -63,11 +63,8 @@ final as (
         {{ ratio('traded.payment_count', 'traded.attempt_count') }} as success_rate,
         coalesce(traded.refund_amount, 0) as refund_amount,
         coalesce(traded.refund_count, 0) as refund_count,
-        {% if is_absent(['ledger_journal']) -%}
-            cast(null as decimal(18, 4)) as fee_income_amount,
-        {%- else -%}
-            coalesce(fees.fee_income_amount, 0) as fee_income_amount,
-        {%- endif %}
+        {{ amount_if_present(['ledger_journal'], 'coalesce(fees.fee_income_amount, 0)') }}
+            as fee_income_amount,
         coalesce(traded.active_merchant_count, 0) as active_merchant_count,
         coalesce(traded.active_terminal_count, 0) as active_terminal_count
     from keys

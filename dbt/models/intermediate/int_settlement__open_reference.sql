@@ -159,19 +159,17 @@ states as (
 
 final as (
     select
-        explode(sequence(from_date, to_date, interval 1 day)) as business_date,
         custodian_reference,
         currency_code,
         ledger_amount,
         custodian_amount,
-        first_date
+        first_date,
+        explode(sequence(from_date, to_date, interval 1 day)) as business_date
     from states
     where
         net_amount <> 0
         and from_date <= to_date
-        {%- if is_absent(['ledger_journal', 'custodian_statement']) %}
-        and false
-        {%- endif %}
+        and {{ are_present(['ledger_journal', 'custodian_statement']) }}
 )
 
 select * from final

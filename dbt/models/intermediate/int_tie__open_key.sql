@@ -233,7 +233,6 @@ states as (
 
 final as (
     select
-        explode(sequence(from_date, to_date, interval 1 day)) as business_date,
         business_key,
         currency_code,
         merchant_id,
@@ -241,14 +240,13 @@ final as (
         transaction_amount,
         side,
         first_date,
-        closed_by_date
+        closed_by_date,
+        explode(sequence(from_date, to_date, interval 1 day)) as business_date
     from states
     where
         side is not null
         and from_date <= to_date
-        {%- if is_absent(['ledger_journal', 'transaction']) %}
-        and false
-        {%- endif %}
+        and {{ are_present(['ledger_journal', 'transaction']) }}
 )
 
 select * from final

@@ -10,8 +10,8 @@ final as (
         business_date,
         entry_id,
         entry_type,
-        coalesce(reference, entry_id) as custodian_reference,
         currency_code,
+        coalesce(reference, entry_id) as custodian_reference,
         case direction when 'C' then amount else -amount end as received_amount
     from source
 )

@@ -17,9 +17,9 @@ final as (
         party_id,
         component,
         currency_code,
+        adjusts_date,
         case direction when 'D' then amount else -amount end as debit_amount,
         case direction when 'C' then amount else -amount end as credit_amount,
-        adjusts_date,
         coalesce(custodian_reference, business_key) as custodian_reference
     from source
 )

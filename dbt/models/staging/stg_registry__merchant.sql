@@ -9,7 +9,6 @@ final as (
     select
         merchant_id,
         business_date as valid_from,
-        lead(business_date) over (partition by merchant_id order by business_date) as valid_to,
         merchant_name,
         merchant_type,
         mcc,
@@ -17,7 +16,8 @@ final as (
         settlement_mode,
         settlement_cycle,
         fee_class,
-        minimum_payout_amount
+        minimum_payout_amount,
+        lead(business_date) over (partition by merchant_id order by business_date) as valid_to
     from source
 )
 

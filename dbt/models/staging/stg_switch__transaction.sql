@@ -16,12 +16,12 @@ final as (
         funding,
         amount,
         currency_code,
+        adjusts_date,
         coalesce(region_code, 'unknown') as region_code,
         coalesce(mcc, 'unknown') as mcc,
         transaction_type = 'payment' as is_payment,
         transaction_type = 'refund' as is_refund,
-        status = 'success' as is_success,
-        adjusts_date
+        status = 'success' as is_success
     from source
 )
 

@@ -1,8 +1,4 @@
 -- grain: currency_code, business_date
-{%- set compared = [
-    'payment_amount', 'payment_count', 'success_rate', 'fee_income_amount',
-    'active_merchant_count',
-] %}
 with
 
 days as (
@@ -28,15 +24,22 @@ medians as (
     select
         today.business_date,
         today.currency_code,
-        {%- for measure in compared %}
-        {{ exact_median('recent.' ~ measure) }} as median_30d_{{ measure }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {{ exact_median('recent.payment_amount') }}
+            as median_30d_payment_amount,
+        {{ exact_median('recent.payment_count') }}
+            as median_30d_payment_count,
+        {{ exact_median('recent.success_rate') }}
+            as median_30d_success_rate,
+        {{ exact_median('recent.fee_income_amount') }}
+            as median_30d_fee_income_amount,
+        {{ exact_median('recent.active_merchant_count') }}
+            as median_30d_active_merchant_count
     from today
     inner join recent
         on
             today.currency_code = recent.currency_code
-            and recent.business_date between
-                date_sub(today.business_date, 30) and date_sub(today.business_date, 1)
+            and today.business_date > recent.business_date
+            and date_sub(today.business_date, 30) <= recent.business_date
     group by today.business_date, today.currency_code
 ),
 
@@ -53,12 +56,16 @@ final as (
         today.fee_income_amount,
         today.active_merchant_count,
         today.active_terminal_count,
-        {%- for measure in compared %}
-        week_before.{{ measure }} as same_weekday_{{ measure }},
-        {%- endfor %}
-        {%- for measure in compared %}
-        medians.median_30d_{{ measure }},
-        {%- endfor %}
+        week_before.payment_amount as same_weekday_payment_amount,
+        week_before.payment_count as same_weekday_payment_count,
+        week_before.success_rate as same_weekday_success_rate,
+        week_before.fee_income_amount as same_weekday_fee_income_amount,
+        week_before.active_merchant_count as same_weekday_active_merchant_count,
+        medians.median_30d_payment_amount,
+        medians.median_30d_payment_count,
+        medians.median_30d_success_rate,
+        medians.median_30d_fee_income_amount,
+        medians.median_30d_active_merchant_count,
         reserves.unexplained_amount as reserve_unexplained_amount
     from today
     left join recent as week_before

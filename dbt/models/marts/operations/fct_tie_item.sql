@@ -68,13 +68,13 @@ final as (
         items.ledger_amount,
         items.transaction_amount,
         items.currency_code,
+        items.closed_by_date,
         case
             when items.side = 'amount_differs' then 'unexplained'
             when bad_rows.record_key is not null then 'quarantined'
             when held.business_key is not null then 'delivery_refused_or_waiting'
             else 'not_received'
-        end as open_item_class,
-        items.closed_by_date
+        end as open_item_class
     from items
     left join bad_rows
         on

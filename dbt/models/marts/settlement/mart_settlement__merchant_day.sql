@@ -54,6 +54,9 @@ days as (
         keys.business_date,
         keys.merchant_id,
         keys.currency_code,
+        -- An account that moves is in the day close: a missing one stays null and is found.
+        positions.opening_pending_amount,
+        positions.held_amount,
         coalesce(movements.payment_count, 0) as payment_count,
         coalesce(movements.gross_amount, 0) as gross_amount,
         coalesce(movements.refund_count, 0) as refund_count,
@@ -64,10 +67,7 @@ days as (
         coalesce(movements.service_fee_amount, 0) as service_fee_amount,
         coalesce(movements.disputed_amount, 0) as disputed_amount,
         coalesce(movements.adjustment_amount, 0) as adjustment_amount,
-        coalesce(movements.payout_amount, 0) as payout_amount,
-        -- An account that moves is in the day close: a missing one stays null and is found.
-        positions.opening_pending_amount,
-        positions.held_amount
+        coalesce(movements.payout_amount, 0) as payout_amount
     from keys
     left join movements
         on
@@ -175,9 +175,7 @@ final as (
             and (closed.business_date < merchants.valid_to or merchants.valid_to is null)
     left join calendar
         on closed.business_date = calendar.calendar_date
-    {%- if is_absent(['ledger_journal', 'ledger_balance']) %}
-    where false
-    {%- endif %}
+    where {{ are_present(['ledger_journal', 'ledger_balance']) }}
 )
 
 select * from final

@@ -79,12 +79,12 @@ final as (
         summed.book_amount,
         -- Without a closing line there is nothing to compare with: null, never zero.
         statements.custodian_amount,
+        open_items.largest_age_days,
         summed.book_amount - statements.custodian_amount as difference_amount,
         coalesce(open_items.unarrived_amount, 0) as unarrived_amount,
         summed.book_amount - statements.custodian_amount
         - coalesce(open_items.unarrived_amount, 0) as unexplained_amount,
-        coalesce(open_items.item_count, 0) as item_count,
-        open_items.largest_age_days
+        coalesce(open_items.item_count, 0) as item_count
     from summed
     left join statements
         on
@@ -94,9 +94,7 @@ final as (
         on
             summed.business_date = open_items.business_date
             and summed.currency_code = open_items.currency_code
-    {%- if is_absent(['ledger_journal', 'ledger_balance']) %}
-    where false
-    {%- endif %}
+    where {{ are_present(['ledger_journal', 'ledger_balance']) }}
 )
 
 select * from final

@@ -23,6 +23,8 @@ final as (
     select
         business_date,
         reference,
+        currency_code,
+        first_date,
         case
             when custodian_amount is null then 'book_only'
             when ledger_amount is null then 'custodian_only'
@@ -36,13 +38,9 @@ final as (
             else 'bank_out_book_not'
         end as cause,
         book_amount - bank_amount as amount,
-        currency_code,
-        first_date,
         datediff(business_date, first_date) as age_days
     from compared
-    {%- if is_absent(['ledger_journal', 'ledger_balance', 'custodian_statement']) %}
-    where false
-    {%- endif %}
+    where {{ are_present(['ledger_journal', 'ledger_balance', 'custodian_statement']) }}
 )
 
 select * from final
