@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from paylake import contracts, engine
+from paylake import contracts, engine, home
 from paylake.lake import Lake
 from paylake.lease import lease
 from paylake.settings import Settings
@@ -74,7 +74,7 @@ class Inputs:
         self.settings = settings
         self.first = first
         self.last = last
-        self.clock = Clock.of(settings)
+        self.clock = Clock.of(settings_of_home(settings))
         self._lake = Lake(settings)
 
     def table(self, name: str) -> DataFrame:
@@ -202,6 +202,12 @@ def build(settings: Settings, first: date, last: date, marts: bool = True) -> Bu
                 seconds["marts"] = time.monotonic() - started
         changed = bool(later) and _silver_digests(lake, first, last) != before
         return BuildResult(first, last, seconds, tuple(later) if changed else ())
+
+
+def settings_of_home(settings: Settings) -> Settings:
+    """The settings with the home's own cut-off, which a mapping may fix for its data."""
+    cutoff = home.read(settings).cutoff if home.exists(settings) else None
+    return settings if cutoff is None else replace(settings, cutoff=cutoff)
 
 
 def _build_marts(settings: Settings, spark: SparkSession, first: date, last: date) -> None:
