@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
+from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
@@ -18,10 +21,24 @@ class HeadFiles:
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.path("ledger", "heads")
-        self._key = Keyring(settings).private(KEY_ID)
+        keyring = Keyring(settings)
+        self._key = keyring.private(KEY_ID)
+        self._trusted = keyring.trust().get(KEY_ID)
 
-    def sign(self, document: bytes) -> bytes:
-        """Detached SM2 signature, DER."""
+    def sign(self, day: str, document: bytes) -> bytes:
+        """Detached SM2 signature, DER.
+
+        :raises PermanentFailure: when the trust file does not hold this key for that day
+        """
+        if (
+            self._trusted is None
+            or self._trusted.public != self._key.public
+            or not self._trusted.is_valid_on(date.fromisoformat(day))
+        ):
+            raise PermanentFailure(
+                f"the trust file does not hold key {KEY_ID} as valid on {day}",
+                "renew the key before closing the date",
+            )
         return self._key.sign(document)
 
     def keep(self, day: str, document: bytes, signature: bytes) -> None:
@@ -49,14 +66,18 @@ def read_heads(settings: Settings) -> dict[str, tuple[bytes, bytes]]:
     return heads
 
 
-def trusted_by(settings: Settings):
-    """(key id, document, signature) -> whether the trust file's key of that id verifies it."""
+def trusted_by(settings: Settings) -> Callable[[str, str, bytes, bytes], bool]:
+    """(key id, day, document, signature) -> whether the trust file's key of that id is valid on
+    that day and verifies the signature."""
     trust = Keyring(settings).trust()
 
-    def check(key_id: str, document: bytes, signature: bytes) -> bool:
+    def check(key_id: str, day: str, document: bytes, signature: bytes) -> bool:
         key = trust.get(key_id)
-        return key is not None and key.may_sign("ledger_journal") and key.public.verify(
-            document, signature
+        return (
+            key is not None
+            and key.may_sign("ledger_journal")
+            and key.is_valid_on(date.fromisoformat(day))
+            and key.public.verify(document, signature)
         )
 
     return check

@@ -202,6 +202,8 @@ class SqliteStore(SqliteReader):
     def __init__(self, path: Path, *, simulated: bool, chart_version: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _take_lock(path.with_suffix(".lock"))
+        # Made here so that database, WAL and shared memory are the owner's alone.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
             super().__init__(path, writable=True, any_thread=True)
             with named_faults(path):

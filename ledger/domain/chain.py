@@ -57,9 +57,7 @@ def journal_digest(
         "" if original_sequence is None else str(original_sequence), idempotency_key,
         command_digest.hex(), currency_code, booking_date, booked_at, str(len(legs)),
     ]
-    number = 0
-    for account_id, direction, amount, component, reference in legs:
-        number += 1
+    for number, (account_id, direction, amount, component, reference) in enumerate(legs, 1):
         pieces += (str(number), account_id, direction, str(amount), component, reference or "")
     return sm3(canonical(pieces))
 

@@ -68,6 +68,11 @@ def verify(settings: Settings) -> Verified:
     reader = SqliteReader(ledger_path(settings))
     try:
         found = verify_rows(reader, load_chart(), trusted_by(settings), read_heads(settings))
+    except EnvironmentFault as error:
+        raise NotVerified(
+            f"The ledger's database cannot be read to its end: {error.what}",
+            "Restore the last backup and verify it; nothing was changed.", where=error.where,
+        ) from error
     finally:
         reader.close()
     if found.broken is not None:

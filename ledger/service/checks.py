@@ -10,6 +10,9 @@ from ledger.domain.chain import Leg, journal_digest, journal_id
 from ledger.domain.commands import TYPES, content_digest
 from ledger.domain.templates import JOURNAL_TYPE
 
+#: What reading a hand-edited row may raise; it is a broken row, not a fault of the program.
+UNREADABLE = (TypeError, ValueError, KeyError, AttributeError)
+
 
 @dataclass(slots=True)
 class JournalRow:
@@ -65,7 +68,10 @@ class ChainCheck:
     def run(self, rows: Iterable[JournalRow]) -> Broken | None:
         """Check rows up to the first broken one."""
         for row in rows:
-            reason = self._reason(row)
+            try:
+                reason = self._reason(row)
+            except UNREADABLE:
+                reason = "one of its values is not of its type"
             if reason is not None:
                 return Broken(f"journal {row.sequence} ({journal_id(row.sequence)})", reason)
             self.next += 1

@@ -58,7 +58,7 @@ class DayClose:
                 raise _refused("earlier_date_open", f"close {earlier} first")
             document, rows = self._foot(day, now, last)
             raw = head_bytes(document)
-            signature = ledger.signer.sign(raw)
+            signature = ledger.signer.sign(day, raw)
             self.store.insert_close(
                 {
                     "booking_date": day, "closed_at": now,

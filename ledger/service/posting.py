@@ -248,9 +248,7 @@ class Batch:
             currency, booking_date, booked_at, len(legs), self.digest,
         ))
         get = self.books.get
-        number = 0
-        for account_id, direction, amount, component, reference in legs:
-            number += 1
+        for number, (account_id, direction, amount, component, reference) in enumerate(legs, 1):
             draft.legs.append((
                 sequence, number, get(account_id, currency).ref, direction, amount, component,
                 reference,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ledger.domain.chain import GENESIS, sm3
 from ledger.domain.chart import Chart
 from ledger.domain.commands import TYPES, content_digest
-from ledger.service.checks import Broken, ChainCheck
+from ledger.service.checks import UNREADABLE, Broken, ChainCheck
 
 if TYPE_CHECKING:
     from ledger.adapters.sqlite_store import SqliteReader
@@ -38,13 +38,13 @@ class Verified:
 
 
 def verify(
-    reader: SqliteReader, chart: Chart, trusted: Callable[[str, bytes, bytes], bool],
+    reader: SqliteReader, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
     files: HeadFiles,
 ) -> Verified:
     """Check everything in one read snapshot.
 
-    :param trusted: (key id, document, signature) -> whether the signature verifies with the
-        key that the trust file holds for that id
+    :param trusted: (key id, day, document, signature) -> whether the signature verifies with
+        the key that the trust file holds for that id and day
     """
     with reader.snapshot():
         return _Verification(reader, chart, trusted, files).run()
@@ -83,7 +83,7 @@ class _Verification:
                 continue  # checked with its journal
             try:
                 values = json.loads(content)
-            except ValueError:
+            except (TypeError, ValueError):
                 values = {}
             if type_ not in TYPES or content_digest(type_, values) != digest:
                 return Broken(row, "its content does not match its digest")
@@ -148,24 +148,35 @@ class _Verification:
         previous: dict | None = None
         for close in self.closes:
             row = f"day close {close['booking_date']}"
-            document = close["document"]
-            if not self.trusted(close["key_id"], document, close["signature"]):
-                return Broken(row, f"its signature does not verify with key {close['key_id']}")
-            said = json.loads(document)
-            for name in ("booking_date", "closed_at", "chain_sequence", "journals", "legs"):
-                if said[name] != close[name]:
-                    return Broken(row, f"{name} is not what the signed head says")
-            if said["chain_digest"] != close["chain_digest"].hex():
-                return Broken(row, "chain_digest is not what the signed head says")
-            if said["previous_head"] != (sm3(previous["document"]).hex() if previous else None):
-                return Broken(row, "it does not follow the head before it")
-            at = self.check.digests.get(close["chain_sequence"])
-            if close["chain_sequence"] and at != close["chain_digest"]:
-                return Broken(row, "the chain at its sequence has another digest")
-            broken = self._day_balances(close["booking_date"], said)
+            try:
+                reason = self._close_reason(close, previous)
+            except UNREADABLE:
+                reason = "one of its values is not of its type"
+            if reason is not None:
+                return Broken(row, reason)
+            broken = self._day_balances(close["booking_date"], json.loads(close["document"]))
             if broken is not None:
                 return broken
             previous = close
+        return None
+
+    def _close_reason(self, close: dict, previous: dict | None) -> str | None:
+        document = close["document"]
+        if not self.trusted(
+            close["key_id"], close["booking_date"], document, close["signature"]
+        ):
+            return f"its signature does not verify with key {close['key_id']}"
+        said = json.loads(document)
+        for name in ("booking_date", "closed_at", "chain_sequence", "journals", "legs"):
+            if said[name] != close[name]:
+                return f"{name} is not what the signed head says"
+        if said["chain_digest"] != close["chain_digest"].hex():
+            return "chain_digest is not what the signed head says"
+        if said["previous_head"] != (sm3(previous["document"]).hex() if previous else None):
+            return "it does not follow the head before it"
+        at = self.check.digests.get(close["chain_sequence"])
+        if close["chain_sequence"] and at != close["chain_digest"]:
+            return "the chain at its sequence has another digest"
         return None
 
     def _day_balances(self, day: str, said: dict) -> Broken | None:
@@ -208,6 +219,6 @@ class _Verification:
                 return Broken(f"head file {day}", "it is missing")
             if file[0] != close["document"]:
                 return Broken(f"head file {day}", "it is not the head in the database")
-            if not self.trusted(close["key_id"], *file):
+            if not self.trusted(close["key_id"], day, *file):
                 return Broken(f"head file {day}", "its signature does not verify")
         return None

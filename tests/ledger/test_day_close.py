@@ -1,0 +1,111 @@
+"""Day close: once, in order, only when everything foots; heads signed and kept outside."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from ledger.adapters.heads import head_paths
+from ledger.service.faults import RequestRefused
+from paylake.keys import Keyring
+from tests.ledger.conftest import DAY, at
+
+NEXT = date(2026, 9, 13)
+
+
+def _reason(call) -> str:
+    with pytest.raises(RequestRefused) as caught:
+        call()
+    assert caught.value.http_status == 409
+    return caught.value.reason
+
+
+def test_close(world, settings):
+    world.do("payment")
+    world.do("top_up", amount_minor=500)
+    head = world.close()
+    assert head["replayed"] is False
+    assert (head["journals"], head["legs"], head["chain_sequence"]) == (2, 8, 2)
+    assert {t["account_code"]: t["closing_minor"] for t in head["trial_balance"]} == {
+        "1001": 10462, "2101": 500, "2201": 9940, "2202": 0, "2301": 22, "2401": 0,
+    }
+    document, signature = head_paths(settings.path("ledger", "heads"), "2026-09-12")
+    assert json.loads(document.read_bytes())["chain_digest"] == world.ledger.head.digest.hex()
+    public = Keyring(settings).trust()["ledger-1"].public
+    assert public.verify(document.read_bytes(), signature.read_bytes())
+
+
+def test_once_and_a_lost_head_file_comes_back(world, settings):
+    world.do("payment")
+    first = world.close()
+    document, signature = head_paths(settings.path("ledger", "heads"), "2026-09-12")
+    before = (document.read_bytes(), signature.read_bytes())
+    document.unlink()
+    signature.unlink()
+    assert world.ledger.close_day(DAY) == {**first, "replayed": True}
+    assert (document.read_bytes(), signature.read_bytes()) == before
+
+
+def test_before_cut_off(world):
+    world.ledger.set_clock(at(DAY, "22:59:59"))
+    assert _reason(lambda: world.ledger.close_day(DAY)) == "before_cut_off"
+    world.ledger.set_clock(at(DAY, "23:00:00"))
+    assert world.ledger.close_day(DAY)["journals"] == 0
+
+
+def test_in_order(world):
+    world.do("payment")
+    world.ledger.set_clock(at(NEXT, "23:30:00"))
+    assert _reason(lambda: world.ledger.close_day(NEXT)) == "earlier_date_open"
+    world.ledger.close_day(DAY)
+    world.ledger.close_day(NEXT)
+    assert _reason(lambda: world.ledger.close_day(date(2026, 9, 11))) == "date_closed"
+
+
+def test_clock_does_not_go_back_into_a_closed_date(world):
+    world.close()
+    assert _reason(lambda: world.ledger.set_clock(at(DAY, "22:00:00"))) == "date_closed"
+
+
+def test_postings_of_the_next_date_do_not_wait(world):
+    world.do("payment")
+    world.ledger.set_clock(at(NEXT, "10:00:00"))
+    assert world.do("payment", occurred_at=at(NEXT, "09:00:00"))["booking_date"] == "2026-09-13"
+    head = world.ledger.close_day(DAY)
+    assert (head["journals"], head["chain_sequence"]) == (1, 2)
+    world.ledger.set_clock(at(NEXT, "23:30:00"))
+    following = world.ledger.close_day(NEXT)
+    assert following["previous_date"] == "2026-09-12"
+    reserve = next(t for t in following["trial_balance"] if t["account_code"] == "1001")
+    assert (reserve["opening_minor"], reserve["closing_minor"]) == (9962, 19924)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ("update account set balance_minor = balance_minor + 1 where account_id = '2201:M1'",
+     "balance_differs"),
+    ("update leg set amount_minor = amount_minor + 1 where leg_number = 1", "chain_broken"),
+    ("delete from journal where sequence = 1", "chain_broken"),
+])
+def test_refused_when_something_does_not_foot(world, change, reason):
+    world.do("payment")
+    world.do("payment")
+    db = world.ledger.store.db
+    for (name,) in db.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+        db.execute(f"drop trigger {name}")
+    db.execute(change)
+    world.reopen()
+    world.ledger.set_clock(at(DAY, "23:30:00"))
+    assert _reason(lambda: world.ledger.close_day(DAY)) == reason
+    assert world.ledger.head.closed is None
+
+
+def test_a_real_ledger_has_no_clock_to_set(settings):
+    from ledger.service.clock import Clock
+    from paylake.dates import business_date
+
+    clock = Clock(False, lambda moment: business_date(moment, settings))
+    booked_at, day = clock.time_of(None, None, "")
+    assert booked_at.endswith("Z") and len(booked_at) == 20 and len(day) == 10
+    assert clock.time_of(None, None, "2999-01-01T00:00:00Z")[0] == "2999-01-01T00:00:00Z"

@@ -1,0 +1,115 @@
+"""The day's export: formats of design.md section 3, totals, equal bytes when a day is resumed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ledger.adapters.export import export_day
+from ledger.adapters.tokens import ensure_demo_token
+from paylake import contracts
+from paylake import settings as settings_module
+from paylake.crypto import sm3_file
+from paylake.deliveries import CONTROL_NAME, read_control
+from paylake.errors import PermanentFailure
+from paylake.keys import Keyring
+from tests.ledger.conftest import DAY, World, at
+
+
+def _trade(world) -> list[dict]:
+    return [
+        world.command("payment", transaction_id="P"),
+        world.command("top_up", amount_minor=3000, occurred_at=at(DAY, "11:00:00")),
+        world.command("settlement", amount_minor=10**9),  # refused
+        world.command("payment", merchant_id="M2", channel="internal", user_id="U1",
+                      amount_minor=1000, issuer_fee_minor=0, network_fee_minor=0,
+                      acquirer_fee_minor=2),
+        world.command("refund", original_transaction_id="P", amount_minor=5000,
+                      issuer_fee_minor=18, network_fee_minor=2, acquirer_fee_minor=11),
+    ]
+
+
+def test_formats_and_totals(world, settings, sent_at):
+    world.ledger.apply(_trade(world))
+    world.close()
+    done = export_day(settings, DAY, sent_at=sent_at)
+
+    control = read_control(done.journal_path)
+    lines = (done.journal_path / control.files[0].name).read_bytes().splitlines()
+    rows = [json.loads(line) for line in lines]
+    contract = contracts.load("ledger_journal")
+    assert list(rows[0]) == [column.name for column in contract.columns]
+    assert len(rows) == control.rows == done.journal_rows == 18
+    assert control.files[0].sm3 == sm3_file(done.journal_path / control.files[0].name)
+    assert control.amount_totals == {"CNY": Decimal(sum(r["amount_minor"] for r in rows)) / 100}
+    assert str(control.sent_at) == "2026-09-13 01:00:00+08:00"
+    assert rows[0]["booked_at"] == "2026-09-12T02:00:00Z"
+    assert rows[-1]["chain_digest"] == world.ledger.head.digest.hex()
+    signed = sum(r["amount_minor"] * (1 if r["direction"] == "D" else -1) for r in rows)
+    assert signed == 0
+
+    control = read_control(done.balance_path)
+    with (done.balance_path / control.files[0].name).open(encoding="utf-8", newline="") as file:
+        balances = list(csv.DictReader(file))
+    assert list(balances[0]) == [c.name for c in contracts.load("ledger_balance").columns]
+    assert len(balances) == control.rows == 9
+    by_id = {row["account_id"]: row for row in balances}
+    assert by_id["1001"]["closing_minor"] == str(9962 + 3000 - 4980)
+    assert by_id["1001"]["party_id"] == ""
+    total = sum(int(row["closing_minor"]) for row in balances)
+    assert control.amount_totals == {"CNY": Decimal(total) / 100}
+    for row in balances:
+        sign = 1 if row["account_kind"] == "asset" else -1
+        assert int(row["closing_minor"]) == int(row["opening_minor"]) + sign * (
+            int(row["debit_minor"]) - int(row["credit_minor"])
+        )
+
+
+def test_an_open_date_is_not_exported(world, settings, sent_at):
+    world.do("payment")
+    with pytest.raises(PermanentFailure, match="has not closed"):
+        export_day(settings, DAY, sent_at=sent_at)
+
+
+def test_exporting_again_is_harmless_and_other_content_is_refused(world, settings, sent_at):
+    world.do("payment")
+    world.close()
+    first = export_day(settings, DAY, sent_at=sent_at)
+    assert export_day(settings, DAY, sent_at=sent_at) == first
+    with pytest.raises(PermanentFailure, match="other content"):
+        export_day(settings, DAY, sent_at=sent_at.replace(hour=2))
+
+
+def test_a_resumed_day_exports_the_same_bytes(tmp_path: Path, sent_at):
+    exported = []
+    for name in ("straight", "resumed"):
+        settings = settings_module.load({}, home=tmp_path / name)
+        Keyring(settings).ensure_demo()
+        ensure_demo_token(settings)
+        world = World(settings)
+        world.start()
+        commands = _trade(world)
+        if name == "straight":
+            world.ledger.apply(commands)
+        else:
+            world.ledger.apply(commands[:3])
+            world.reopen()
+            world.start()
+            world.ledger.apply(commands[1:2])
+            world.ledger.apply(commands)
+        world.close()
+        world.reopen()
+        done = export_day(settings, DAY, sent_at=sent_at)
+        world.ledger.store.close()
+        exported.append({
+            (path.name, file.name): file.read_bytes()
+            for path in (done.journal_path, done.balance_path)
+            for file in path.parents[1].rglob("*")
+            if file.is_file() and not file.name.endswith(".sig")
+        })
+    assert exported[0] == exported[1]
+    assert sum(name[1] == CONTROL_NAME for name in exported[0]) >= 1
