@@ -6,6 +6,7 @@ or was altered is named and made again.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -310,27 +311,32 @@ class Demo:
             )
 
     def _addresses(self) -> None:
-        import json
-
-        logins = json.loads(self.settings.path("keys", "logins.json").read_text("utf-8"))
-        superset = f"http://127.0.0.1:{self.settings.superset_port}"
-        airflow = f"http://127.0.0.1:{self.settings.airflow_port}"
-        rows = [
-            {"where": superset, "login": name, "password": password}
-            for name, password in _passwords(logins)
-        ]
-        rows.append(
-            {
-                "where": airflow,
-                "login": servers.AIRFLOW_USER,
-                "password": servers.airflow_password(self.settings),
-            }
-        )
-        show(rows, as_json=False, title="addresses (generated demo logins, this machine alone)")
+        show_logins(self.settings, airflow=True)
         memory = _memory(self.settings)
         seconds = time.monotonic() - self.began
-        console.print(f"{seconds:.0f} s in all; servers hold {memory / 2**30:.1f} GiB; "
-                      "`make stop` stops them")
+        console.print(
+            f"{seconds:.0f} s in all; servers hold {memory / 2**30:.1f} GiB; "
+            "`make stop` stops them"
+        )
+
+
+def show_logins(settings: Settings, *, airflow: bool = False) -> None:
+    """Print where the screens are, with the generated demo logins."""
+    logins = json.loads(settings.path("keys", "logins.json").read_text("utf-8"))
+    superset = f"http://127.0.0.1:{settings.superset_port}"
+    rows = [
+        {"where": superset, "login": name, "password": password}
+        for name, password in _passwords(logins)
+    ]
+    if airflow:
+        rows.append(
+            {
+                "where": f"http://127.0.0.1:{settings.airflow_port}",
+                "login": servers.AIRFLOW_USER,
+                "password": servers.airflow_password(settings),
+            }
+        )
+    show(rows, as_json=False, title="addresses (generated demo logins, this machine alone)")
 
 
 def _passwords(logins: dict[str, Any]) -> Iterator[tuple[str, str]]:
