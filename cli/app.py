@@ -28,7 +28,7 @@ COMMANDS = {
     "report": "reports", "run": "daily", "status": "daily", "maintain": "daily",
     "alarm": "daily", "export": "releases", "release": "releases", "quarantine": "quarantine",
     "ledger": "ledger", "settings": "house", "up": "house", "down": "house", "doctor": "house",
-    "backup": "house", "restore": "house", "demo": "demo", "mapped": "mapped",
+    "backup": "backup", "restore": "backup", "demo": "demo", "mapped": "mapped",
 }
 
 

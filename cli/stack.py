@@ -21,7 +21,7 @@ def up(settings: Settings, names: Sequence[str] = ()) -> Iterator[tuple[str, flo
         raise UsageFault(
             f"No server is named {sorted(unknown)[0]!r}", f"Use {', '.join(servers.NAMES)}."
         )
-    simulated = home.read(settings).kind == "simulated"
+    simulated = home.exists(settings) and home.read(settings).kind == "simulated"
     makers = {
         "ledger": lambda: servers.ledger(settings, simulated=simulated),
         "engine": lambda: servers.engine_server(settings),

@@ -1,0 +1,143 @@
+"""A home in one file, and back: what cannot be made again, with a digest of every member.
+
+Left out: `airflow`, `superset`, `log` and `run`, which are made again from the rest. The lake is
+copied under its lease; the ledger through SQLite's online backup, so it may go on posting.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import tarfile
+import tempfile
+from pathlib import Path
+
+import click
+
+from cli.app import Context
+from cli.output import console
+from paylake.crypto import sm3_file
+from paylake.errors import NotVerified, UsageFault
+from paylake.lake import disk_fault
+from paylake.lease import lease
+from paylake.settings import Settings
+
+FORMAT = "paylake-backup/1"
+FOLDERS = ("keys", "landing", "lake", "ledger", "reports", "serving", "simulator")
+FILES = ("home.json", "paylake.toml")
+MANIFEST = "backup.json"
+
+
+def members(settings: Settings) -> list[Path]:
+    """Every file that a backup holds, sorted; the ledger's database files are not among them."""
+    found = [settings.path(name) for name in FILES if settings.path(name).is_file()]
+    for folder in FOLDERS:
+        found += [
+            path
+            for path in settings.path(folder).rglob("*")
+            if path.is_file() and not path.name.startswith("ledger.db")
+        ]
+    return sorted(found)
+
+
+def write(settings: Settings, out: Path) -> int:
+    """Write the backup; returns how many files it holds.
+
+    :raises UsageFault: when `out` exists: a backup never overwrites another one.
+    """
+    if out.exists():
+        raise UsageFault("There is a file of that name", "Give another name.", where=str(out))
+    partial = out.with_name(f".{out.name}.partial")
+    digests: dict[str, str] = {}
+    try:
+        with lease(settings, "backup"), tarfile.open(partial, "w:gz", compresslevel=1) as archive:
+            for path in members(settings):
+                name = str(path.relative_to(settings.home))
+                digests[name] = sm3_file(path)
+                archive.add(path, name, recursive=False)
+            ledger = settings.path("ledger", "ledger.db")
+            if ledger.is_file():
+                with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+                    copy = Path(folder) / "ledger.db"
+                    _copy_ledger(ledger, copy)
+                    digests["ledger/ledger.db"] = sm3_file(copy)
+                    archive.add(copy, "ledger/ledger.db")
+            document = json.dumps({"format": FORMAT, "files": digests}, indent=1).encode()
+            info = tarfile.TarInfo(MANIFEST)
+            info.size = len(document)
+            archive.addfile(info, io.BytesIO(document))
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise disk_fault(error, out) from error
+    partial.chmod(0o600)  # it holds the keys
+    partial.replace(out)
+    return len(digests)
+
+
+def _copy_ledger(source: Path, target: Path) -> None:
+    with sqlite3.connect(source) as reading, sqlite3.connect(target) as writing:
+        reading.backup(writing)
+    writing.close()
+    reading.close()
+
+
+def read(settings: Settings, source: Path) -> int:
+    """Restore into an empty home; returns how many files came back, each with its digest checked.
+
+    :raises UsageFault: when the home is not empty.
+    :raises NotVerified: when the file is not a backup, or a member differs from its digest.
+    """
+    home = settings.home
+    if home.exists() and any(home.iterdir()):
+        raise UsageFault(
+            "The home is not empty", "Restore into a new one (PAYLAKE_HOME).", where=str(home)
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(source, "r:gz") as archive:
+            archive.extractall(home, filter="data")
+        document = json.loads((home / MANIFEST).read_text("utf-8"))
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise NotVerified(
+            f"Not a backup that can be read: {error}", "Use another copy.", where=str(source)
+        ) from error
+    files = document["files"]
+    there = {str(p.relative_to(home)) for p in home.rglob("*") if p.is_file()} - {MANIFEST}
+    wrong = sorted(there ^ set(files))
+    wrong += [name for name in sorted(there & set(files)) if sm3_file(home / name) != files[name]]
+    if document.get("format") != FORMAT or wrong:
+        raise NotVerified(
+            f"The backup is damaged: {', '.join(wrong[:5]) or 'unknown format'}",
+            "Use another copy; what was unpacked is not usable.",
+            where=str(home),
+        )
+    (home / MANIFEST).unlink()
+    for path in (home / "keys").glob("*"):
+        path.chmod(0o600)
+    (home / "keys").chmod(0o700)
+    return len(files)
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="paylake.tar.gz")
+@click.pass_obj
+def backup(ctx: Context, out: Path) -> None:
+    """Write the home to one file (it holds the keys: guard it)."""
+    count = write(ctx.settings, out)
+    console.print(f"{out}: {count:,} files, {out.stat().st_size / 1e6:,.1f} MB, "
+                  f"SM3 {sm3_file(out)}")
+
+
+@click.command()
+@click.option("--from", "source", type=click.Path(path_type=Path, exists=True), required=True)
+@click.pass_obj
+def restore(ctx: Context, source: Path) -> None:
+    """Restore a backup into an empty home, and verify what came back."""
+    count = read(ctx.settings, source)
+    console.print(f"{ctx.settings.home}: {count:,} files, each equal to its digest")
+    if ctx.settings.path("ledger", "ledger.db").is_file():
+        from ledger.entrypoints import operations
+
+        verified = operations.verify(ctx.settings)
+        console.print(f"ledger verified: {verified.journals:,} journals")
