@@ -180,8 +180,8 @@ def _held(world: World, made: Day, box: Outbox) -> list[dict[str, Any]]:
         "held", made.day, feed="transaction",
         where={"transaction_ids": ids[ok].tolist(), "row_count": stop - first},
         expected={
-            "state": "held", "check": "tie of ledger and transaction",
-            "side": "ledger_only", "open_item_class": "unexplained", "item_count": int(ok.sum()),
+            "state": "held", "check_code": "tie_not_received", "side": "ledger_only",
+            "open_item_class": "not_received", "item_count": int(ok.sum()),
         },
         amounts={"amount": yuan(int(made.attempts.amount[first:stop][ok].sum()))},
         resolution={

@@ -31,6 +31,8 @@ _SPOIL: dict[str, Callable[[str], str]] = {
     "wrong_column_count": lambda value: "套餐",
 }
 
+_LEAST_HELD = 4
+
 
 @dataclass(frozen=True)
 class BadRow:
@@ -90,8 +92,9 @@ def spoil_rows(
 def held_block(params: Params, day: Day) -> tuple[int, int]:
     """First and one past the last of the attempts that the switch forgets on the held date."""
     count = len(day.attempts)
-    size = max(3, count // 200)
+    # Enough of them moved money for the gate to notice: it lets single stragglers pass.
+    size = max(_LEAST_HELD * 2, count // 200)
     first = int(params.rng("held", day.day).integers(count // 3, count // 2))
-    # At least one of them moved money, or nothing would be missed.
-    first += int(np.argmax(day.attempts.ok[first:]))
-    return first, min(count, first + size)
+    while day.attempts.ok[first:first + size].sum() < _LEAST_HELD:
+        size += 1
+    return first, first + size
