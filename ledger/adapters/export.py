@@ -17,7 +17,7 @@ import orjson
 
 from ledger.adapters.chart_file import load_chart
 from ledger.adapters.heads import KEY_ID
-from ledger.adapters.sqlite_store import SqliteReader
+from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.domain.chain import journal_id
 from ledger.domain.chart import Chart
 from paylake.deliveries import DeliveryFile, write_delivery
@@ -85,17 +85,10 @@ def journal_file(reader: SqliteReader, day: date) -> tuple[DeliveryFile, dict[st
     accounts = {a.ref: a for a in reader.accounts()}
     lines: list[bytes] = []
     totals: dict[str, int] = {}
-    rows = reader.db.execute(
-        "select j.sequence, l.leg_number, j.journal_type, j.business_key, l.account, "
-        "l.direction, l.amount_minor, j.currency_code, l.component, j.booking_date, "
-        "j.booked_at, l.custodian_reference, j.chain_digest from journal j "
-        "join leg l on l.sequence = j.sequence where j.booking_date = ? order by 1, 2",
-        (day.isoformat(),),
-    )
     for (
         sequence, number, journal_type, business_key, ref, direction, amount, currency,
         component, booking_date, booked_at, reference, digest,
-    ) in rows:
+    ) in reader.day_legs(day.isoformat()):
         account = accounts[ref]
         totals[currency] = totals.get(currency, 0) + amount
         lines.append(orjson.dumps({
@@ -129,17 +122,12 @@ def balance_file(
     writer.writerow(BALANCE_COLUMNS)
     totals: dict[str, int] = {}
     count = 0
-    rows = reader.db.execute(
-        "select a.account_id, a.account_code, a.party_id, a.currency_code, b.opening_minor, "
-        "b.debit_minor, b.credit_minor, b.closing_minor from day_balance b "
-        "join account a on a.ref = b.account where b.booking_date = ? "
-        "order by a.account_id, a.currency_code", (day.isoformat(),),
-    )
-    for account_id, code, party, currency, *amounts in rows:
-        writer.writerow(
-            (account_id, code, chart.classes[code].kind, party or "", currency, *amounts)
-        )
-        totals[currency] = totals.get(currency, 0) + amounts[-1]
+    for account, opening, debit, credit, closing in reader.day_balances(day.isoformat()):
+        writer.writerow((
+            account.account_id, account.code, chart.classes[account.code].kind,
+            account.party_id or "", account.currency_code, opening, debit, credit, closing,
+        ))
+        totals[account.currency_code] = totals.get(account.currency_code, 0) + closing
         count += 1
     name = f"ledger_balance_{day:%Y%m%d}.csv"
     return DeliveryFile(name, text.getvalue().encode("utf-8"), count), _yuan(totals)

@@ -14,7 +14,8 @@ import uvicorn
 from ledger.adapters.chart_file import load_chart
 from ledger.adapters.export import export_day, ledger_path
 from ledger.adapters.heads import KEY_ID, HeadFiles, read_heads, trusted_by
-from ledger.adapters.sqlite_store import SqliteReader, SqliteStore
+from ledger.adapters.sqlite_reader import SqliteReader
+from ledger.adapters.sqlite_store import SqliteStore
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.service.clock import Clock
 from ledger.service.ledger import Ledger
@@ -50,7 +51,7 @@ def state(settings: Settings) -> LedgerState:
             closed = reader.closed_dates()
             return LedgerState(
                 kind=reader.meta("kind") or "",
-                journals=reader.db.execute("select count(*) from journal").fetchone()[0],
+                journals=reader.count_journals(),
                 accounts=len(reader.accounts()),
                 closed_dates=len(closed),
                 last_closed=closed[-1] if closed else None,

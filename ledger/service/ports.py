@@ -64,7 +64,50 @@ class State:
     clock: str | None
 
 
-class Store(Protocol):
+class Reader(Protocol):
+    """Reads of one ledger."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Several reads of one state."""
+
+    def accounts(self) -> list[StoredAccount]: ...
+
+    def meta(self, name: str) -> str | None: ...
+
+    def journals(self, first: int, last: int | None = None) -> Iterator[Any]:
+        """Journals with legs and command, in sequence, for checking the chain."""
+
+    def find_sequences(
+        self, booking_date: str | None, business_key: str | None, after: int, limit: int
+    ) -> list[int]: ...
+
+    def movements(self, day: str) -> dict[int, tuple[int, int]]:
+        """Debit and credit totals booked on a date, by account ref."""
+
+    def later_movements(self, day: str) -> dict[int, tuple[int, int]]:
+        """The same for all later dates together."""
+
+    def find_close(self, day: str) -> dict[str, Any] | None: ...
+
+    def closed_dates(self) -> list[str]: ...
+
+    def commands(self) -> Iterator[tuple[int, str, bytes, Any, int | None]]:
+        """Recorded commands in order: number, type, digest, content, journal's sequence."""
+
+    def stray_leg(self) -> tuple[int, int] | None:
+        """The first leg without a journal."""
+
+    def wrong_payment(self) -> tuple[int, int, int, int, int] | None:
+        """The first payment whose counters its refunds and disputes do not give."""
+
+    def trial_of(self, day: str) -> list[tuple[str, str, int, int, int, int]]:
+        """A closed date's balances summed by account code and currency."""
+
+    def day_balances(self, day: str) -> Iterator[tuple[StoredAccount, int, int, int, int]]:
+        """A closed date's balances: account, opening, debit, credit, closing."""
+
+
+class Store(Reader, Protocol):
     """Storage of one ledger; one writer."""
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -100,27 +143,10 @@ class Store(Protocol):
     def day_totals(self, day: str) -> tuple[int, int]:
         """Journals and legs booked on a date."""
 
-    def movements(self, day: str) -> dict[int, tuple[int, int]]:
-        """Debit and credit totals booked on a date, by account ref."""
-
-    def later_movements(self, day: str) -> dict[int, tuple[int, int]]:
-        """The same for all later dates together."""
-
     def closing_before(self, day: str) -> dict[int, int]:
         """Closing balances at the last close before `day`, by account ref."""
 
-    def journals(self, first: int, last: int | None = None) -> Iterator[Any]:
-        """Journals with legs and command, in sequence, for checking the chain."""
-
-    def find_sequences(
-        self, booking_date: str | None, business_key: str | None, after: int, limit: int
-    ) -> list[int]: ...
-
-    def meta(self, name: str) -> str | None: ...
-
     def close(self) -> None: ...
-
-    def find_close(self, day: str) -> dict[str, Any] | None: ...
 
     def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None: ...
 

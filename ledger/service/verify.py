@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ledger.domain.chain import GENESIS, sm3
 from ledger.domain.chart import Chart
 from ledger.domain.commands import TYPES, content_digest
 from ledger.service.checks import UNREADABLE, Broken, ChainCheck
-
-if TYPE_CHECKING:
-    from ledger.adapters.sqlite_store import SqliteReader
+from ledger.service.ports import Reader
 
 #: day -> (document, signature) as kept in files
 HeadFiles = Mapping[str, tuple[bytes, bytes]]
@@ -38,7 +35,7 @@ class Verified:
 
 
 def verify(
-    reader: SqliteReader, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
+    reader: Reader, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
     files: HeadFiles,
 ) -> Verified:
     """Check everything in one read snapshot.
@@ -51,7 +48,10 @@ def verify(
 
 
 class _Verification:
-    def __init__(self, reader, chart, trusted, files) -> None:
+    def __init__(
+        self, reader: Reader, chart: Chart,
+        trusted: Callable[[str, str, bytes, bytes], bool], files: HeadFiles,
+    ) -> None:
         self.reader, self.chart, self.trusted, self.files = reader, chart, trusted, files
         self.closes = [reader.find_close(day) for day in reader.closed_dates()]
         self.check = ChainCheck(GENESIS, 1, (close["chain_sequence"] for close in self.closes))
@@ -68,11 +68,7 @@ class _Verification:
         )
 
     def _commands(self) -> Broken | None:
-        rows = self.reader.db.execute(
-            "select command_number, command_type, digest, content, sequence from command "
-            "order by command_number"
-        )
-        for number, type_, digest, content, sequence in rows:
+        for number, type_, digest, values, sequence in self.reader.commands():
             self.commands += 1
             row = f"command {number}"
             if number != self.commands:
@@ -81,19 +77,12 @@ class _Verification:
                 if sequence > self.check.journals:
                     return Broken(row, f"its journal {sequence} is missing")
                 continue  # checked with its journal
-            try:
-                values = json.loads(content)
-            except (TypeError, ValueError):
-                values = {}
             if type_ not in TYPES or content_digest(type_, values) != digest:
                 return Broken(row, "its content does not match its digest")
         return None
 
     def _stray(self) -> Broken | None:
-        stray = self.reader.db.execute(
-            "select sequence, leg_number from leg where sequence not in "
-            "(select sequence from journal) order by 1, 2 limit 1"
-        ).fetchone()
+        stray = self.reader.stray_leg()
         return Broken(f"leg {stray[0]}/{stray[1]}", "it has no journal") if stray else None
 
     def _balances(self) -> Broken | None:
@@ -113,29 +102,7 @@ class _Verification:
 
     def _payments(self) -> Broken | None:
         """Refunded and disputed sums of payments against the journals that made them."""
-        row = self.reader.db.execute(
-            """
-            with refunds as (
-                select j.original_sequence as payment, sum(l.amount_minor) as refunded
-                from journal j join leg l on l.sequence = j.sequence
-                join account a on a.ref = l.account
-                where j.journal_type = 'refund' and l.component = 'gross'
-                    and a.account_code = '2201'
-                group by 1
-            ), disputes as (
-                select payment_sequence as payment, sum(amount_minor) as disputed
-                from dispute where released_by is null group by 1
-            )
-            select p.sequence, p.refunded_minor, coalesce(r.refunded, 0),
-                p.disputed_minor, coalesce(d.disputed, 0)
-            from payment p
-            left join refunds r on r.payment = p.sequence
-            left join disputes d on d.payment = p.sequence
-            where p.refunded_minor <> coalesce(r.refunded, 0)
-                or p.disputed_minor <> coalesce(d.disputed, 0)
-            order by 1 limit 1
-            """
-        ).fetchone()
+        row = self.reader.wrong_payment()
         if row is None:
             return None
         return Broken(
@@ -180,29 +147,19 @@ class _Verification:
         return None
 
     def _day_balances(self, day: str, said: dict) -> Broken | None:
-        trial = [
-            dict(zip(
-                ("account_code", "currency_code", "opening_minor", "debit_minor",
-                 "credit_minor", "closing_minor"), row, strict=True,
-            ))
-            for row in self.reader.db.execute(
-                "select a.account_code, a.currency_code, sum(b.opening_minor), "
-                "sum(b.debit_minor), sum(b.credit_minor), sum(b.closing_minor) "
-                "from day_balance b join account a on a.ref = b.account "
-                "where b.booking_date = ? group by 1, 2 order by 1, 2", (day,),
-            )
-        ]
+        names = (
+            "account_code", "currency_code", "opening_minor", "debit_minor", "credit_minor",
+            "closing_minor",
+        )
+        trial = [dict(zip(names, row, strict=True)) for row in self.reader.trial_of(day)]
         if trial != said["trial_balance"]:
             return Broken(f"day balances of {day}", "they do not add up to the signed head")
         movements = self.reader.movements(day)
-        rows = self.reader.db.execute(
-            "select account, debit_minor, credit_minor from day_balance "
-            "where booking_date = ? order by account", (day,),
-        )
-        for ref, debit, credit in rows:
-            if movements.get(ref, (0, 0)) != (debit, credit):
+        for account, _, debit, credit, _ in self.reader.day_balances(day):
+            if movements.get(account.ref, (0, 0)) != (debit, credit):
                 return Broken(
-                    f"day balance {day} of account ref {ref}", "its journals give other totals"
+                    f"day balance {day} of account {account.account_id}",
+                    "its journals give other totals",
                 )
         return None
 

@@ -109,3 +109,18 @@ def test_a_storage_fault_undoes_the_whole_batch(world, monkeypatch):
     world.ledger.store.db.execute("drop trigger fault")
     assert [r["status"] for r in world.ledger.apply(batch)] == ["posted", "posted"]
     assert [r["replayed"] for r in world.ledger.apply(batch)] == [True, True]
+
+
+def test_a_full_disk_undoes_the_batch_and_is_named(world):
+    from paylake.errors import DiskFull
+
+    world.do("payment")
+    before = world.balances()
+    pages = world.ledger.store.db.execute("pragma page_count").fetchone()[0]
+    world.ledger.store.db.execute(f"pragma max_page_count = {pages}")
+    batch = [world.command("payment") for _ in range(1000)]
+    with pytest.raises(DiskFull, match="nothing of the batch was written"):
+        world.ledger.apply(batch)
+    assert world.balances() == before and world.ledger.head.sequence == 1
+    world.ledger.store.db.execute("pragma max_page_count = 1000000")
+    assert {r["status"] for r in world.ledger.apply(batch)} == {"posted"}
