@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -142,6 +143,31 @@ def run_step(
         return _Loop(settings, day, day, steps, as_of).run_step(name)
 
 
+def run_step(
+    settings: Settings,
+    name: str,
+    day: date,
+    steps: Mapping[str, Callable[..., Any]],
+    as_of: datetime | None = None,
+) -> RunResult:
+    """One step of the run of a date, unreleased earlier dates with it: what a scheduler calls.
+
+    Calling `ingest`, `build`, `gate`, `publish` and `report` one after the other for a date does
+    what :func:`run` does.
+
+    :raises Waiting: from `ingest` when the date itself lacks a required delivery, from `publish`
+        and `report` when it or an earlier one does.
+    :raises Held: from `publish` and `report` when the gate holds the date or an earlier one.
+    """
+    if name not in steps:
+        raise UsageFault(f"The run has no step {name}", f"Steps: {', '.join(steps)}.")
+    with lease(settings, name, str(day)):
+        result = _Loop(settings, day, day, steps, as_of).step_alone(name)
+    if result.error is not None:
+        raise result.error
+    return result
+
+
 def status(settings: Settings, as_of: datetime | None = None) -> Any:
     """Where the home stands; see :func:`paylake.status.status`."""
     from paylake.status import status as look
@@ -169,127 +195,136 @@ class _Loop:
         days = date_range(self.first, self.last)
         todo = pending(self.settings, self.last)
         self.result.dates = {day: "unchanged" for day in days if day not in todo}
-        try:
+        with self._recorded():
             if todo:
                 self._run(todo)
             done = [d for d, r in self.result.dates.items() if r in ("released", "unchanged")]
             if done and "report" in self.steps:
                 self._step("report", min(done), max(done))
-        finally:
-            ops.record(self.settings, "run_step", self.records)
-            self.result.steps = self.records
         return self.result
 
-    def run_step(self, name: str) -> RunResult:
-        todo = pending(self.settings, self.last)
-        try:
+    def step_alone(self, name: str) -> RunResult:
+        """One step for the date and the unreleased ones before it."""
+        day = self.last
+        todo = pending(self.settings, day)
+        with self._recorded():
             if name == "report":
-                self._step("report", self._first_released(), self.last)
+                self._report_alone(todo, day)
             elif todo:
-                self._pending_step(name, todo)
-            else:
-                self.result.dates = {self.last: "unchanged"}
+                getattr(self, f"_{name}_all")(todo)
+            if name == "ingest" and todo and day in missing_feeds(self.settings, [day]):
+                self.result.error = self._waiting(day)
+        return self.result
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        try:
+            yield
         finally:
             ops.record(self.settings, "run_step", self.records)
             self.result.steps = self.records
-        return self.result
-
-    def _first_released(self) -> date:
-        chain = release.listing(self.settings)
-        return self.last if len(chain) == 1 else min(self.last, chain[1].through or self.last)
-
-    def _pending_step(self, name: str, todo: list[date]) -> None:
-        if name == "ingest":
-            self._step(
-                "ingest", todo[0], todo[-1],
-                lambda f, t: self.steps["ingest"](f, t, lambda _: self.seen_until(self.last)),
-            )
-        lacking = missing_feeds(self.settings, todo)
-        ready = [day for day in todo if day not in lacking]
-        if name == "ingest" and self.last in lacking:
-            raise self._waiting(self.last, lacking)
-        if name == "build":
-            for part in _stretches(self._stale(ready, todo)):
-                self._build(part, todo)
-        if name == "gate":
-            judged = release.verdicts(self.settings, todo[0], todo[-1])
-            for part in _stretches([d for d in ready if judged[d].result == "not_gated"]):
-                self._step("gate", part[0], part[-1])
-        if name == "publish":
-            self._publish(todo, lacking)
-            if self.result.error is not None:
-                raise self.result.error
-
-    @staticmethod
-    def _waiting(day: date, lacking: dict[date, list[str]]) -> Waiting:
-        return Waiting(
-            f"{day} waits for {', '.join(lacking[day])}",
-            "It is taken up by the next run once the sender has delivered.",
-            where=f"landing/inbox/{lacking[day][0]}/{day}",
-        )
 
     def _run(self, todo: list[date]) -> None:
-        # Earlier dates are retried by the first run of the range; each of its dates has its own.
-        self._step(
-            "ingest", todo[0], todo[-1],
-            lambda f, t: self.steps["ingest"](
-                f, t, lambda day: self.seen_until(max(day, self.first))
-            ),
-        )
+        self._ingest_all(todo)
         blocked = self._compute(todo)
-        runs = [d for d in todo if d > max(self.first, blocked or self.last)]
-        for this in runs:
+        for this in [d for d in todo if d > self.first]:
             if blocked is None:
                 break
             if this <= blocked or self.seen_until(this) == self.seen_until(self.first):
                 continue
             before = self._inputs(todo)
-            self._step(
-                "ingest", blocked, this,
-                lambda f, t, this=this: self.steps["ingest"](
-                    f, t, lambda day: self.seen_until(this)
-                ),
-            )
+            self._ingest(blocked, this, lambda day, this=this: self.seen_until(this))
             if self._inputs(todo) != before:
                 blocked = self._compute([d for d in todo if d >= blocked])
 
     def _compute(self, todo: list[date]) -> date | None:
         """Build, gate and publish what can be; returns the first date that did not go out."""
-        lacking = missing_feeds(self.settings, todo)
-        ready = [day for day in todo if day not in lacking]
-        for part in _stretches(self._stale(ready, todo)):
-            self._build(part, todo)
-        judged = release.verdicts(self.settings, todo[0], todo[-1])
-        for part in _stretches([d for d in ready if judged[d].result == "not_gated"]):
-            self._step("gate", part[0], part[-1])
-        return self._publish(todo, lacking)
+        self._build_all(todo)
+        self._gate_all(todo)
+        return self._publish_all(todo)
 
-    def _publish(self, todo: list[date], lacking: dict[date, list[str]]) -> date | None:
+    def _ingest(self, first: date, last: date, as_of: AsOf) -> None:
+        self._step("ingest", first, last, lambda f, t: self.steps["ingest"](f, t, as_of))
+
+    def _ingest_all(self, todo: list[date]) -> None:
+        """Each date as its own run sees it; those whose run is over as the first run here does."""
+        over = self._attempted()
+
+        def as_of(day: date) -> datetime:
+            return self.seen_until(max(day, self.first) if day in over else day)
+
+        self._ingest(todo[0], todo[-1], as_of)
+
+    def _attempted(self) -> set[date]:
+        """Dates whose publication was tried: still unreleased, they are retried by later runs."""
+        found: set[date] = set()
+        for row in ops.rows(self.settings, "run_step", "step = 'publish'"):
+            found.update(date_range(row["first_date"], row["last_date"]))
+        return found
+
+    def _build_all(self, todo: list[date]) -> None:
+        lacking = missing_feeds(self.settings, todo)
+        for part in _stretches(self._stale([d for d in todo if d not in lacking], todo)):
+            self._build(part, todo)
+
+    def _gate_all(self, todo: list[date]) -> None:
+        lacking = missing_feeds(self.settings, todo)
+        judged = release.verdicts(self.settings, todo[0], todo[-1])
+        ungated = [d for d in todo if d not in lacking and judged[d].result == "not_gated"]
+        for part in _stretches(ungated):
+            self._step("gate", part[0], part[-1])
+
+    def _publish_all(self, todo: list[date]) -> date | None:
         self.result.error = None
-        out = []
-        for day in todo:
-            if day in lacking:
-                break
-            out.append(day)
-        blocked = todo[len(out)] if len(out) < len(todo) else None
+        lacking = missing_feeds(self.settings, todo)
+        blocked = min(lacking, default=None)
+        out = [day for day in todo if blocked is None or day < blocked]
         if blocked is not None:
-            self.result.error = self._waiting(blocked, lacking)
+            self.result.error = self._waiting(blocked)
         if out:
             try:
                 self._step("publish", out[0], out[-1])
             except Held as error:
                 self.result.error = error
+        if isinstance(self.result.error, Waiting):
+            self._record("publish", blocked, todo[-1], "waiting", self.result.error.sentence())
+        return self._outcome(todo, lacking)
+
+    def _outcome(self, todo: list[date], lacking: Mapping[date, list[str]]) -> date | None:
         through = release.in_force(self.settings).through
+        left = [day for day in todo if through is None or day > through]
         for day in todo:
-            if through is not None and day <= through:
+            if day not in left:
                 self.result.dates[day] = "released"
             elif day in lacking:
                 self.result.dates[day] = "waiting"
-            elif blocked is None or day < blocked:
-                self.result.dates[day], blocked = "held", day
             else:
-                self.result.dates[day] = "behind"
-        return blocked
+                self.result.dates[day] = "held" if day == left[0] else "behind"
+        return left[0] if left else None
+
+    def _waiting(self, day: date) -> Waiting:
+        feeds = missing_feeds(self.settings, [day])[day]
+        return Waiting(
+            f"{day} waits for {', '.join(feeds)}",
+            "It is taken up by the next run once the sender has delivered.",
+            where=f"landing/inbox/{feeds[0]}/{day}",
+        )
+
+    def _report_alone(self, todo: list[date], day: date) -> None:
+        """Reports of the date and of those released since the last report."""
+        reported: set[date] = set()
+        for row in ops.rows(self.settings, "run_step", "step = 'report' and result <> 'failed'"):
+            reported.update(date_range(row["first_date"], row["last_date"]))
+        released = [r.through for r in release.listing(self.settings)[1:]]
+        for part in _stretches([d for d in released if d <= day and d not in reported]):
+            self._step("report", part[0], part[-1])
+        if todo:
+            lacking = missing_feeds(self.settings, todo)
+            if todo[0] in lacking:
+                self.result.error = self._waiting(todo[0])
+            else:
+                verdict = release.verdicts(self.settings, todo[0], todo[0])[todo[0]]
+                self.result.error = release.held(verdict)
 
     # What is stale ---------------------------------------------------------------------------
 
@@ -350,18 +385,25 @@ class _Loop:
             told = error.sentence() if isinstance(error, PaylakeError) else repr(error)
             raise
         finally:
-            self.records.append(
-                {
-                    "run_id": self.result.run_id,
-                    "step": name,
-                    "first_date": first,
-                    "last_date": last,
-                    "started_at": started,
-                    "seconds": round(time.monotonic() - clock, 3),
-                    "result": result,
-                    "detail": None if told is None else content.canonical(told).decode(),
-                }
-            )
+            text = None if told is None else content.canonical(told).decode()
+            self._record(name, first, last, result, text, started, time.monotonic() - clock)
+
+    def _record(
+        self, name: str, first: date, last: date, result: str, detail: str | None,
+        started: datetime | None = None, seconds: float = 0.0,
+    ) -> None:
+        self.records.append(
+            {
+                "run_id": self.result.run_id,
+                "step": name,
+                "first_date": first,
+                "last_date": last,
+                "started_at": started or datetime.now(UTC),
+                "seconds": round(seconds, 3),
+                "result": result,
+                "detail": detail,
+            }
+        )
 
 
 def _stretches(days: list[date]) -> list[list[date]]:
