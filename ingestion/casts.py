@@ -109,7 +109,9 @@ def _cast(
     kind = entry.get("cast", "text")
     if kind not in CASTS:
         raise UsageFault(
-            f"Unknown cast {kind!r} of {column.name}", f"Use one of {', '.join(CASTS)}.", where=where
+            f"Unknown cast {kind!r} of {column.name}",
+            f"Use one of {', '.join(CASTS)}.",
+            where=where,
         )
     array = values.combine_chunks()
     if isinstance(array, pa.ChunkedArray):

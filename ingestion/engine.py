@@ -142,7 +142,8 @@ class Pass:
         if feed.event_column is None:
             return []
         for parsed in files.values():
-            texts = pc.unique(pc.utf8_slice_codeunits(parsed.table.column(feed.event_column), 0, 10))
+            column = parsed.table.column(feed.event_column)
+            texts = pc.unique(pc.utf8_slice_codeunits(column, 0, 10))
             for text in texts.to_pylist():
                 if text is not None:
                     with contextlib.suppress(ValueError):  # a bad date is a bad row, found later

@@ -320,9 +320,9 @@ def _quarantined(
     table = parsed.table.take(pa.array(bad))
     values = amounts(feed, table).to_pylist()
     keys = joined_key(table, feed.key).to_pylist()
-    merchants = (
-        table.column("merchant_id").to_pylist() if "merchant_id" in feed.names else [None] * len(bad)
-    )
+    merchants = [None] * len(bad)
+    if "merchant_id" in feed.names:
+        merchants = table.column("merchant_id").to_pylist()
     for position, row in enumerate(bad.tolist()):
         line = int(parsed.lines[row])
         rows.append(

@@ -1,7 +1,7 @@
 """The delivery log (`ops.delivery`) as ingestion reads it, and what was built from which inputs.
 
-A delivery is known by its name *and* its content (`delivery_id`, `data_digest`): other content under
-an accepted name is refused without hiding the accepted one.
+A delivery is known by its name *and* its content (`delivery_id`, `data_digest`): other content
+under an accepted name is refused without hiding the accepted one.
 """
 
 from __future__ import annotations
@@ -68,9 +68,6 @@ class DeliveryLog:
         )
 
 
-def accepted_events(settings: Settings, first: date, last: date) -> DeliveryLog:
-    """The log of a range; see :class:`DeliveryLog`."""
-    return DeliveryLog(settings, first, last)
 
 
 def input_digest(feed_digest: str, key_id: str, deliveries: list[dict[str, Any]]) -> str:
@@ -79,7 +76,9 @@ def input_digest(feed_digest: str, key_id: str, deliveries: list[dict[str, Any]]
     return sm3_hex("\n".join([feed_digest, key_id, *listed]).encode())
 
 
-def recorded_inputs(settings: Settings, first: date, last: date) -> dict[tuple[str, date], list[str]]:
+def recorded_inputs(
+    settings: Settings, first: date, last: date
+) -> dict[tuple[str, date], list[str]]:
     """(feed, date) → [input digest, output digest] of the newest build."""
     found: dict[tuple[str, date], list[str]] = {}
     for row in ops.rows(

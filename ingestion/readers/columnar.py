@@ -23,7 +23,8 @@ def read(feed: Feed, data: bytes) -> Parsed:
         file = pq.ParquetFile(pa.BufferReader(data))
         names = file.schema_arrow.names
     except (pa.ArrowException, OSError, ValueError) as error:
-        return empty(feed, data, Problem("unreadable_file", f"not a Parquet file ({_short(error)})"))
+        problem = Problem("unreadable_file", f"not a Parquet file ({_short(error)})")
+        return empty(feed, data, problem)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         return empty(

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from ingestion.checks import check
 from ingestion.feeds import Feed
 from paylake.contracts import Column
-
 from tests.ingestion.world import MAKERS
 
 QUICK = settings(max_examples=200, deadline=None)

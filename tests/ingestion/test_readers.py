@@ -17,7 +17,6 @@ from ingestion.feeds import Feed
 from ingestion.readers import delimited, delimited_exact, json_lines, read
 from ingestion.readers.parsed import Parsed
 from ingestion.writers import write
-
 from tests.ingestion.world import MAKERS
 
 TRANSACTION = Feed.load("transaction")
