@@ -15,9 +15,9 @@ import duckdb
 import yaml
 
 from dashboards import views
-from dashboards.source.charts import BY_KEY, CHARTS, Chart, metric_label
+from dashboards.source.charts import BY_KEY, CHARTS, Chart
 from dashboards.source.labels import COLUMNS, DATASETS, METRICS
-from dashboards.source.screens import CSS, LABEL_COLOURS, SCREENS, Filter, Row, Screen
+from dashboards.source.screens import CSS, SCREENS, Filter, Row, Screen
 from dashboards.views.expressions import LANGUAGES
 
 ASSETS = Path(__file__).with_name("assets")
@@ -290,12 +290,6 @@ def _dashboard(screen: Screen, language: str) -> dict[str, Any]:
     index = LANGUAGES.index(language)
     # Numbers within the file; the import maps them to the home's own by UUID.
     ids = {key: number for number, key in enumerate(_charts_of(screen.rows), 1)}
-    colours = {
-        METRICS[BY_KEY[key].dataset][metric][4][index]: colour
-        for key in ids
-        for metric, colour in LABEL_COLOURS.items()
-        if metric in METRICS.get(BY_KEY[key].dataset, {})
-    }
     return {
         "dashboard_title": screen.title[index],
         "description": screen.about[index],
@@ -312,13 +306,13 @@ def _dashboard(screen: Screen, language: str) -> dict[str, Any]:
             "expanded_slices": {},
             "refresh_frequency": 0,
             "default_filters": "{}",
-            "color_scheme": "supersetColors",
+            "color_scheme": "paylake",
             "cross_filters_enabled": False,
             "filter_bar_orientation": "HORIZONTAL",
             "native_filter_configuration": [
                 _filter(given, language, ids) for given in screen.filters
             ],
-            "label_colors": colours,
+            "label_colors": {},
             "shared_label_colors": [],
         },
         "version": "1.0.0",

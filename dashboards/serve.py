@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import duckdb_extension_delta
@@ -83,10 +84,12 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
         f"v{duckdb.__version__}",
         "delta.duckdb_extension",
     )
-    folder = settings().path("lake", layer)
+    folders = ["gold"] if layer == GOLD else ["ops", "quarantine"]
+    allowed = ", ".join(f"'{settings().path('lake', folder)}'" for folder in folders)
     for statement in (
         f"load '{extension}'",
-        f"set allowed_directories = ['{folder}']",
+        f"set allowed_directories = [{allowed}]",
+        "set TimeZone = 'UTC'",
         "set temp_directory = ''",
         "set enable_external_access = false",
         "set lock_configuration = true",
@@ -239,11 +242,13 @@ def connect(
     """
     opened = instance(source)
     cursor = opened.connection.cursor()
-    moment = as_of() if source == GOLD else None
-    values = dict(variables or {})
-    if moment is not None:
-        values["as_of"] = moment.replace(tzinfo=None)
-        values["due_date"] = due_date(moment)
+    moment = as_of()
+    values = {
+        **(variables or {}),
+        "as_of": moment.replace(tzinfo=None),
+        "due_date": due_date(moment),
+        "zone_offset": moment.astimezone(ZoneInfo(settings().zone)).utcoffset(),
+    }
     for name, value in values.items():
         cursor.execute(f"set variable {name} = $1", [value])
     allowed = opened.relations if readable is None else opened.relations & readable

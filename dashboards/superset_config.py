@@ -6,11 +6,14 @@ settings come from the environment (`dashboards.command`).
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
+from superset import config as superset_defaults
 from superset.security import SupersetSecurityManager
 
-from dashboards import access, secret_key
+from dashboards import access, secret_key, wording
+from dashboards.source.charts import AMBER, BLUE, RED, SERIES
 from paylake.settings import load
 
 _settings = load()
@@ -56,6 +59,37 @@ CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 SQLLAB_CTAS_NO_LIMIT = False
 SQL_MAX_ROW = 100_000
 ROW_LIMIT = 10_000
+
+_LOGO = (
+    "<svg xmlns='http://www.w3.org/2000/svg' width='110' height='24'>"
+    f"<rect x='0' y='4' width='16' height='16' rx='3' fill='{BLUE}'/>"
+    "<path d='M3 13q2.5-3 5 0t5 0' stroke='white' stroke-width='2' fill='none'/>"
+    "<text x='23' y='18' font-family='Inter,Arial,sans-serif' font-size='18'"
+    " font-weight='600' fill='#1c2733'>paylake</text></svg>"
+)
+_TOKENS = {
+    "brandAppName": APP_NAME,
+    "brandLogoAlt": APP_NAME,
+    "brandLogoUrl": f"data:image/svg+xml;base64,{b64encode(_LOGO.encode()).decode()}",
+    "brandLogoMargin": "18px 0",
+    "brandLogoHref": "/dashboard/list/",
+    "brandLogoHeight": "24px",
+    "brandIconMaxWidth": 110,
+    "colorPrimary": BLUE,
+    "colorLink": BLUE,
+    "colorError": RED,
+    "colorWarning": AMBER,
+    "fontFamily": "Inter, 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif",
+}
+THEME_DEFAULT = {
+    **superset_defaults.THEME_DEFAULT,
+    "token": {**superset_defaults.THEME_DEFAULT["token"], **_TOKENS},
+}
+THEME_DARK = None
+# One colour has one meaning: the first series is ours, the second is what it compares with.
+EXTRA_CATEGORICAL_COLOR_SCHEMES = [
+    {"id": "paylake", "label": "paylake", "description": "", "colors": list(SERIES)}
+]
 
 BABEL_DEFAULT_LOCALE = "zh"
 LANGUAGES = {
@@ -128,7 +162,7 @@ CUSTOM_SECURITY_MANAGER = SecurityManager
 
 
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802
-    """One schema, dates as DATE literals, and a viewport for phones."""
+    """One schema, dates as DATE literals, corrected words, and a viewport for phones."""
     from pathlib import Path
 
     from jinja2 import ChoiceLoader, FileSystemLoader
@@ -144,6 +178,7 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802
 
     DuckDBEngineSpec.convert_dttm = classmethod(convert_dttm)
     DuckDBEngineSpec.get_schema_names = classmethod(lambda cls, inspector: {"main"})
+    wording.correct()
     templates = FileSystemLoader(str(Path(__file__).with_name("templates")))
     app.jinja_loader = ChoiceLoader([templates, app.jinja_loader])
 

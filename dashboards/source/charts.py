@@ -8,6 +8,8 @@ from typing import Any
 from dashboards.source.labels import METRICS, Text
 
 BLUE, GREY, AMBER, RED = "#2563b0", "#9aa5b1", "#d98e04", "#c62828"
+# Six series at most.
+SERIES = (BLUE, GREY, "#5b8fd0", "#c3ccd6", "#17406f", "#6f7c8a")
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,6 @@ class Chart:
 def rgb(colour: str) -> dict[str, Any]:
     red, green, blue = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
     return {"r": red, "g": green, "b": blue, "a": 1}
-
-
-def metric_label(dataset: str, name: str, language: str) -> str:
-    return METRICS[dataset][name][4][0 if language == "zh" else 1]
 
 
 def _rows(
@@ -128,6 +126,7 @@ def _line(dataset_metrics: list[str], **more: Any) -> dict[str, Any]:
         "rich_tooltip": True,
         "markerEnabled": False,
         "seriesType": "line",
+        "color_scheme": "paylake",
         "truncateYAxis": False,
         "y_axis_title_margin": 30,
         "x_axis_title_margin": 30,
@@ -143,7 +142,7 @@ def _ranked(name: str) -> dict[str, Any]:
     return _rows(
         [name, "payment_amount", "share_rate", "change_text", "payment_count"],
         [("payment_amount", False)],
-        limit=10,
+        limit=1000,
         bars=("payment_amount",),
         formats=SLICE_FORMATS,
     )
@@ -173,7 +172,7 @@ CHARTS = [
         ("在用版本、其最后业务日期、距切日时刻的小时数；晚于应发布日期时为琥珀色",
          "release in force, its last business date, hours since its cut-off; amber when a later"
          " date is due"),
-        _rows(["state_line"], [], limit=1),
+        _rows(["state_line"], [], limit=10),
     ),
     Chart(
         "overview_cards", "overview_card", "table",
@@ -209,6 +208,20 @@ CHARTS = [
         "payment_way", "overview_payment_way", "table",
         ("各支付方式交易金额排名（元，日）", "Payment amount by payment way (CNY, day)"),
         ("payment_way", "funding", *SLICE_COLUMNS), SLICE_FORMULA, _ranked("payment_way_name"),
+    ),
+    Chart(
+        "region_phone", "overview_region", "table",
+        ("各地区交易金额（元，日）", "Payment amount by region (CNY)"),
+        ("region_code", *SLICE_COLUMNS), SLICE_FORMULA,
+        _rows(["region_link", "payment_amount", "change_text"], [("payment_amount", False)],
+              bars=("payment_amount",), formats=SLICE_FORMATS),
+    ),
+    Chart(
+        "payment_way_phone", "overview_payment_way", "table",
+        ("各支付方式交易金额（元，日）", "Payment amount by payment way (CNY)"),
+        ("payment_way", "funding", *SLICE_COLUMNS), SLICE_FORMULA,
+        _rows(["payment_way_name", "payment_amount", "change_text"],
+              [("payment_amount", False)], bars=("payment_amount",), formats=SLICE_FORMATS),
     ),
     Chart(
         "reserve_cards", "reserve_card", "table",
@@ -356,14 +369,14 @@ CHARTS = [
          " a blocking check is not waived"),
         _rows(["day_name", "stage_name", "held_by", "release_id", "accepted_count",
                "refused_count", "rows_quarantined"],
-              [("business_date", False)], limit=14),
+              [("business_date", False)], limit=10000),
     ),
     Chart(
         "deliveries", "ops_delivery", "table",
         ("当日交付：到了什么、拒了什么", "Deliveries of the day: what came, what was refused"),
         ("feed", "state", "rows", "rows_accepted", "rows_quarantined", "reason"),
         ("每份交付的最新状态", "newest state of each delivery"),
-        _rows(["feed_name", "state_name", "received_at", "rows_sent", "rows_accepted",
+        _rows(["feed_name", "state_name", "received_time", "rows_sent", "rows_accepted",
                "rows_quarantined", "unclassed_columns", "reason_name"],
               [("state_name", False), ("feed_name", True)], limit=200,
               formats={"rows_sent": ",d", "rows_accepted": ",d", "rows_quarantined": ",d"}),
@@ -383,7 +396,7 @@ CHARTS = [
         ("通常用时 = 同一步骤每日期用时的中位数 × 日期数",
          "usual = median seconds a date of the step x dates"),
         _rows(["step_name", "seconds", "usual_seconds", "date_count", "result_name",
-               "started_at"], [("started_at", True)], limit=50, bars=("seconds",)),
+               "started_time"], [("started_at", True)], limit=50, bars=("seconds",)),
     ),
     Chart(
         "quarantine_rules", "ops_quarantine", "echarts_timeseries_bar",
@@ -392,6 +405,7 @@ CHARTS = [
         {
             "x_axis": "feed_name", "metrics": ["refused_rows"], "groupby": ["rule_name"],
             "adhoc_filters": [], "orientation": "vertical", "stack": "Stack", "row_limit": 1000,
+            "color_scheme": "paylake",
             "show_legend": True, "legendOrientation": "right", "legendType": "scroll",
             "show_value": True, "rich_tooltip": True, "truncateYAxis": False,
             "x_axis_sort": "feed_name", "x_axis_sort_asc": True,

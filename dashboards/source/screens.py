@@ -62,9 +62,9 @@ SCREENS = [
         ),
         [
             STATE,
-            [("overview_cards", 12, 27)],
+            [("overview_cards", 12, 25)],
             [("overview_trend", 7, 42), ("region", 5, 42)],
-            [("reserve_cards", 7, 22), ("open_now", 5, 22)],
+            [("reserve_cards", 7, 20), ("open_now", 5, 20)],
             [("mcc", 5, 44), ("payment_way", 4, 44), ("reserve_items", 3, 44)],
         ],
         [_day("overview_card", "open_now")],
@@ -75,13 +75,13 @@ SCREENS = [
         ("今日总览的手机版，整行排列", "Today for phones, one chart a row"),
         [
             [("nav", 12, 8)],
-            [("state", 12, 8)],
-            [("overview_cards", 12, 80)],
-            [("reserve_cards", 12, 44)],
-            [("open_now", 12, 30)],
+            [("state", 12, 11)],
+            [("overview_cards", 12, 64)],
+            [("reserve_cards", 12, 34)],
+            [("open_now", 12, 28)],
             [("overview_trend", 12, 40)],
-            [("region", 12, 60)],
-            [("payment_way", 12, 40)],
+            [("region_phone", 12, 60)],
+            [("payment_way_phone", 12, 40)],
         ],
         [_day("overview_card", "open_now")],
         twin="overview",
@@ -159,27 +159,35 @@ BY_KEY = {screen.key: screen for screen in SCREENS}
 
 # Titles of generated parts are hidden where the part says itself what it is.
 CSS = f"""
-.dashboard-component-chart-holder:has(.pl-state) .chart-header {{ display: none; }}
-.dashboard-component-chart-holder:has(.pl-state) thead,
-.dashboard-component-chart-holder:has(.pl-card) thead {{ display: none; }}
-.dashboard-component-chart-holder:has(.pl-state) td {{ border: 0; padding: 0; }}
-.pl-state {{ font-size: 16px; padding: 8px 12px; border-left: 4px solid {BLUE}; }}
+[data-test=chart-grid-component]:has(.pl-state) [data-test=slice-header],
+[data-test=chart-grid-component]:has(.pl-state, .pl-card) thead {{ display: none; }}
+[data-test=chart-grid-component]:has(.pl-state, .pl-card) [role=table],
+[data-test=chart-grid-component]:has(.pl-state, .pl-card) [role=presentation] {{
+  visibility: visible !important; height: auto !important; overflow: visible !important; }}
+[data-test=chart-grid-component]:has(.pl-state, .pl-card) table {{
+  display: block; width: 100%; border: 0; }}
+[data-test=chart-grid-component]:has(.pl-state, .pl-card) tr {{
+  display: block; background: transparent !important; }}
+[data-test=chart-grid-component]:has(.pl-state, .pl-card) td {{
+  display: block; border: 0 !important; padding: 0 !important; }}
+[data-test=chart-grid-component]:has(.pl-state) tbody {{ display: block; }}
+[data-test=chart-grid-component]:has(.pl-state),
+[data-test=chart-grid-component]:has(.pl-state) :has(.pl-state) {{
+  height: auto !important; overflow: visible !important; padding: 0; margin: 0; }}
+[data-test=chart-grid-component]:has(.pl-card) tbody {{
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }}
+.pl-state {{ font-size: 16px; padding: 6px 12px; border-left: 4px solid {BLUE}; }}
 .pl-state.pl-late {{ border-left-color: {AMBER}; background: #fff4dc; color: #7a4b00; }}
-.dashboard-component-chart-holder:has(.pl-card) table {{ display: block; border: 0; }}
-.dashboard-component-chart-holder:has(.pl-card) tbody {{
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 8px; }}
-.dashboard-component-chart-holder:has(.pl-card) tr {{ display: block; background: transparent; }}
-.dashboard-component-chart-holder:has(.pl-card) td {{ display: block; border: 0; padding: 0; }}
-.pl-card {{ padding: 4px 12px; border-left: 3px solid {BLUE}; white-space: normal; }}
+.pl-card {{ padding: 2px 12px; border-left: 3px solid {BLUE}; white-space: normal; }}
 .pl-name {{ color: #5b6673; font-size: 13px; }}
-.pl-value {{ font-size: 26px; font-weight: 600; line-height: 1.25; white-space: nowrap; }}
+.pl-value {{ font-size: 26px; font-weight: 600; line-height: 1.3; white-space: nowrap; }}
 .pl-note {{ color: #5b6673; font-size: 12px; line-height: 1.45; }}
 .pl-spark {{ display: flex; align-items: flex-end; height: 28px; gap: 1px; margin-top: 4px; }}
+.pl-spark:empty {{ display: none; }}
 .pl-bar {{ flex: 1; max-width: 8px; background: #b7c9e2; }}
 .pl-bar.pl-now {{ background: {BLUE}; }}
+.cell-bar {{ background-color: rgba(37, 99, 176, 0.22) !important; }}
 .pl-broken {{ color: {RED}; }}
 .pl-attention {{ color: {AMBER}; }}
 .pl-calm {{ color: {GREY}; }}
 """
-
-LABEL_COLOURS = {"amount": BLUE, "amount_before": GREY, "gross_exact": BLUE, "net_exact": GREY}

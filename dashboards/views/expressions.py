@@ -77,6 +77,14 @@ def day_label(column: str, language: str) -> str:
     )
 
 
+def local_time(column: str) -> str:
+    """A UTC timestamp as local wall-clock text, to the minute."""
+    return (
+        f"strftime(cast({column} as timestamp) + getvariable('zone_offset')::interval,"
+        " '%m-%d %H:%M')"
+    )
+
+
 def symbol(currency: str) -> str:
     return f"case {currency} when 'CNY' then '¥' else {currency} || ' ' end"
 
@@ -116,8 +124,9 @@ def percent(rate: str, digits: int = 2) -> str:
     return f"format('{{:.{digits}f}}%', 100 * {rate})"
 
 
-def arrow(now: str, before: str) -> str:
-    return f"case when {now} > {before} then '▲ +' when {now} < {before} then '▼ {MINUS}' else '' end"
+def arrow(difference: str) -> str:
+    """Direction of a difference that is already rounded as it is shown."""
+    return f"case when {difference} > 0 then '▲ +' when {difference} < 0 then '▼ {MINUS}' else '' end"
 
 
 def change(now: str, before: str, *, points: str = "") -> str:
@@ -126,12 +135,10 @@ def change(now: str, before: str, *, points: str = "") -> str:
     Null when either is missing, or when the earlier value is zero.
     """
     if points:
-        size = f"format('{{:.2f}}', 100 * abs({now} - {before})) || {literal(points)}"
-        return f"{arrow(now, before)} || {size}"
-    size = (
-        f"format('{{:.1f}}%', 100 * abs(cast({now} as double) / nullif({before}, 0) - 1))"
-    )
-    return f"{arrow(now, before)} || {size}"
+        difference = f"round(100 * ({now} - {before}), 2)"
+        return f"{arrow(difference)} || format('{{:.2f}}', abs({difference})) || {literal(points)}"
+    difference = f"round(100 * (cast({now} as double) / nullif({before}, 0) - 1), 1)"
+    return f"{arrow(difference)} || format('{{:.1f}}%', abs({difference}))"
 
 
 def html(text: str) -> str:

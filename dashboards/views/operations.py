@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.views.expressions import choose, day, day_label, exact, html, pick, scope
+from dashboards.views.expressions import choose, day, day_label, exact, html, local_time, pick, scope
 
 FEEDS = {
     "transaction": ("交易流水", "Transactions"),
@@ -150,7 +150,8 @@ def _deliveries(language: str) -> str:
             {choose(language, 'feed', FEEDS)} as feed_name, delivery_id,
             {choose(language, 'state', STATES)} as state_name, state,
             coalesce({choose(language, 'reason_code', REASONS)}, '') as reason_name,
-            coalesce(reason, '') as reason, sent_at, received_at,
+            coalesce(reason, '') as reason, 
+            {local_time('sent_at')} as sent_time, {local_time('received_at')} as received_time,
             coalesce(rows, 0) as rows_sent, coalesce(rows_accepted, 0) as rows_accepted,
             coalesce(rows_quarantined, 0) as rows_quarantined,
             coalesce(nullif(unclassed_columns, '[]'), '') as unclassed_columns
@@ -185,6 +186,7 @@ def _steps(language: str) -> str:
             {choose(language, 'current.step', STEPS)} as step_name,
             {day('first_date')} as first_day, {day('last_date')} as last_day,
             date_diff('day', first_date, last_date) + 1 as date_count, started_at,
+            {local_time('started_at')} as started_time,
             round(seconds, 1) as seconds,
             round(usual_seconds * (date_diff('day', first_date, last_date) + 1), 1)
                 as usual_seconds,

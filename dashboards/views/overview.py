@@ -124,7 +124,11 @@ def _shown(value: str, language: str) -> str:
 
 def _spark(language: str) -> str:
     """Thirty days as bars; the hover names day and value."""
-    height = "greatest(2, cast(round(26 * p.value / nullif(max_value, 0)) as integer))"
+    # A rate moves within a narrow band: its bars begin at the month's lowest, the others at zero.
+    floor = "case when p.kind = 'rate' then min_value else 0 end"
+    height = (
+        f"2 + cast(round(24 * (p.value - {floor}) / nullif(max_value - {floor}, 0)) as integer)"
+    )
     title = f"{day_label('p.business_date', language)} || ' ' || {_shown('p.value', language)}"
     title = title.replace("currency_code", "p.currency_code").replace("case kind", "case p.kind")
     return f"""
@@ -140,7 +144,8 @@ def _spark(language: str) -> str:
             on a.figure = p.figure and a.currency_code = p.currency_code
             and p.business_date between a.business_date - {TREND_DAYS - 1} and a.business_date
         inner join (
-            select x.business_date, x.currency_code, x.figure, max(y.value) as max_value
+            select x.business_date, x.currency_code, x.figure, max(y.value) as max_value,
+                min(y.value) as min_value
             from figure as x
             inner join figure as y
                 on x.figure = y.figure and x.currency_code = y.currency_code

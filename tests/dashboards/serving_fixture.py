@@ -287,14 +287,16 @@ def ops_tables(days: int = 30, *, held: bool = False) -> dict[str, list[dict]]:
                      "merchant_id": None, "amount": Decimal("88.00"),
                      "_delivery_id": f"{feed}/{day}/1", "_line_number": 100 + line}
                 )  # fmt: skip
+        begun = at
         for step, seconds in (("ingest", 4.0), ("build", 11.0), ("gate", 3.0), ("publish", 1.5),
                               ("report", 5.0)):  # fmt: skip
             out["run_step"].append(
                 {"run_id": f"run-{day}", "step": step, "first_date": day, "last_date": day,
-                 "started_at": at, "seconds": seconds * rng.uniform(0.8, 1.3),
+                 "started_at": begun, "seconds": seconds * rng.uniform(0.8, 1.3),
                  "result": "held" if held and day == dates[-1] and step in ("gate", "publish")
                  else "done", "recorded_at": at + timedelta(seconds=30)}
             )  # fmt: skip
+            begun += timedelta(seconds=seconds)
         for suite, code in (("merchant_day", "net_adds_up"), ("merchant_day", "ties_to_close"),
                             ("reserve", "unexplained_is_zero"), ("kpi", "equals_transactions")):
             failed = held and day == dates[-1] and code == "ties_to_close"
