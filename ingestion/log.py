@@ -68,8 +68,6 @@ class DeliveryLog:
         )
 
 
-
-
 def input_digest(feed_digest: str, key_id: str, deliveries: list[dict[str, Any]]) -> str:
     """What decides the rows of a feed and date: contract, token key, deliveries in force."""
     listed = [f"{e['delivery_id']}={e['data_digest']}" for e in deliveries]

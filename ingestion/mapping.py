@@ -2,8 +2,8 @@
 
 A mapping (`ingestion/mappings/<name>.yml`) says which files are which feed, what their columns are
 called, how each is cast, what is constant, what this sender does not have, and how a file splits
-into dates. Such files have no control file: totals are computed, and the deliveries are marked unsigned
-(`key_id` is null). Everything else, from checks to quarantine, is the same as for signed feeds.
+into dates. Such files have no control file: totals are computed, and the deliveries are marked
+unsigned (`key_id` is null). All else, from checks to quarantine, is the same as for signed feeds.
 """
 
 from __future__ import annotations

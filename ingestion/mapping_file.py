@@ -1,4 +1,4 @@
-"""The format of a mapping file (`ingestion/mappings/<name>.yml`), checked before anything is read."""
+"""The format of a mapping file, `ingestion/mappings/<name>.yml`, checked before use."""
 
 from __future__ import annotations
 
