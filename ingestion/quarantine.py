@@ -22,9 +22,9 @@ from ingestion.feeds import Feed
 from ingestion.readers import Parsed, read
 from ingestion.readers.delimited_exact import header_of
 from ingestion.readers.parsed import Problem
-from paylake import ops
+from paylake import home, ops
 from paylake.crypto import unseal
-from paylake.dates import parse_date
+from paylake.dates import parse_date, run_time
 from paylake.deliveries import DeliveryFile, write_delivery
 from paylake.errors import PermanentFailure, UsageFault
 from paylake.keys import Keyring
@@ -293,7 +293,8 @@ def replay(
 
     :param corrected: columns to change; a line that could not be split needs all required ones.
     :param business_date: the original's while unreleased, else the first open date, when not given.
-    :param sent_at: the time of sending; now by default (a simulated home gives its own clock's).
+    :param sent_at: the time of sending, by default now; in a simulated home, whose clock is not
+        ours, the run time of the replay's business date, so that its run sees it.
     :raises UsageFault: for an unknown row or column, or a closed date.
     """
     with lease(settings, "replay", delivery_id):
@@ -324,7 +325,7 @@ def replay(
             day,
             sequence,
             [DeliveryFile(name, content, 1)],
-            sent_at or datetime.now(UTC),
+            sent_at or _now(settings, day),
             REPLAY_KEY,
             totals,
         )
@@ -368,6 +369,11 @@ def _open_date(settings: Settings, original: date, wanted: date | None) -> date:
     if closed is None or original > closed:
         return original
     return closed + timedelta(days=1)
+
+
+def _now(settings: Settings, day: date) -> datetime:
+    simulated = home.exists(settings) and home.read(settings).kind == "simulated"
+    return run_time(day, settings) if simulated else datetime.now(UTC)
 
 
 def _next_sequence(settings: Settings, feed: str, day: date) -> int:
