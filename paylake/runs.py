@@ -82,12 +82,17 @@ def first_known_date(settings: Settings) -> date | None:
     return min((day for day in seen if day is not None), default=None)
 
 
-def pending(settings: Settings, day: date) -> list[date]:
-    """The unreleased dates up to `day`, in order, `day` included unless it is released."""
+def pending(settings: Settings, day: date, first: date | None = None) -> list[date]:
+    """The unreleased dates up to `day`, in order, `day` included unless it is released.
+
+    :param first: where to begin at the latest, while nothing is released yet.
+    """
     through = release.in_force(settings).through
-    first = first_known_date(settings) if through is None else through + timedelta(days=1)
-    first = day if first is None else first
-    return date_range(first, day) if first <= day else []
+    if through is None:
+        begin = min(filter(None, [first_known_date(settings), first, day]))
+    else:
+        begin = through + timedelta(days=1)
+    return date_range(begin, day) if begin <= day else []
 
 
 def missing_feeds(settings: Settings, days: Iterable[date]) -> dict[date, list[str]]:
@@ -123,24 +128,6 @@ def run(
         raise UsageFault(f"The run has no step {', '.join(lacking)}", "Hand in all of them.")
     with lease(settings, "run", f"{first} to {last}"):
         return _Loop(settings, first, last, steps, as_of).run()
-
-
-def run_step(
-    settings: Settings,
-    name: str,
-    day: date,
-    steps: Mapping[str, Callable[..., Any]],
-    as_of: datetime | None = None,
-) -> RunResult:
-    """One step of the run of a date, for a scheduler that calls the steps one after another.
-
-    It does to the pending dates up to `day` what :func:`run` would do to them in that step.
-
-    :raises Waiting: `ingest`, when the date itself lacks a required delivery.
-    :raises Held: `publish`, naming the first date that may not go out; the ones before it did.
-    """
-    with lease(settings, name, str(day)):
-        return _Loop(settings, day, day, steps, as_of).run_step(name)
 
 
 def run_step(
@@ -193,7 +180,7 @@ class _Loop:
 
     def run(self) -> RunResult:
         days = date_range(self.first, self.last)
-        todo = pending(self.settings, self.last)
+        todo = pending(self.settings, self.last, self.first)
         self.result.dates = {day: "unchanged" for day in days if day not in todo}
         with self._recorded():
             if todo:
