@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 from paylake.settings import Settings
@@ -34,23 +35,32 @@ def publish(settings: Settings, first: date, last: date) -> Any:
         ops_file.write(settings)
 
 
-def steps(settings: Settings, *, reports: bool = True) -> dict[str, Callable[..., Any]]:
-    """`ingest`, `build`, `gate`, `publish` and `report` of this home."""
-    import expectations
+def ingest(settings: Settings, first: date, last: date, as_of: Any) -> Any:
     import ingestion
+
+    return ingestion.ingest(settings, first, last, as_of)
+
+
+def build(settings: Settings, first: date, last: date) -> Any:
+    from spark_jobs.build import build as build_tables
+
+    return build_tables(settings, first, last)
+
+
+def gate(settings: Settings, first: date, last: date) -> Any:
+    import expectations
+
+    return expectations.gate(settings, first, last)
+
+
+def report(settings: Settings, first: date, last: date) -> Any:
     import reporting
-    from spark_jobs.build import build
 
-    def report(first: date, last: date) -> Any:
-        return reporting.report(settings, first, last)
+    return reporting.report(settings, first, last)
 
-    found: dict[str, Callable[..., Any]] = {
-        "ingest": lambda first, last, as_of: ingestion.ingest(settings, first, last, as_of),
-        "build": lambda first, last: build(settings, first, last),
-        "gate": lambda first, last: expectations.gate(settings, first, last),
-        "publish": lambda first, last: publish(settings, first, last),
-        "report": report,
-    }
-    if not reports:
-        del found["report"]
-    return found
+
+def steps(settings: Settings, *, reports: bool = True) -> dict[str, Callable[..., Any]]:
+    """`ingest`, `build`, `gate`, `publish` and `report` of this home; each room is imported when
+    its step is called, because a step that has nothing to do should cost nothing."""
+    chosen = [ingest, build, gate, publish, *([report] if reports else [])]
+    return {step.__name__: partial(step, settings) for step in chosen}
