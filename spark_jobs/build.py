@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from pyspark.errors import PySparkException
+
 from paylake import contracts, engine, home
 from paylake.lake import Lake
 from paylake.lease import lease
@@ -26,6 +28,7 @@ from spark_jobs.conform import (
     transaction,
 )
 from spark_jobs.expressions import Clock
+from spark_jobs.faults import as_value
 from spark_jobs.profiles import merchant_profile, terminal_profile
 from spark_jobs.states import merchant_card_day, merchant_day, terminal_card_day, terminal_day
 
@@ -193,8 +196,7 @@ def build(settings: Settings, first: date, last: date, marts: bool = True) -> Bu
             inputs = Inputs(spark, settings, first, last)
             for job in JOBS:
                 started = time.monotonic()
-                contract = contracts.load(job.table)
-                engine.write(spark, settings, job.make(inputs), contract, first, last)
+                _build_table(inputs, job)
                 seconds[job.table] = time.monotonic() - started
             if marts:
                 started = time.monotonic()
@@ -202,6 +204,15 @@ def build(settings: Settings, first: date, last: date, marts: bool = True) -> Bu
                 seconds["marts"] = time.monotonic() - started
         changed = bool(later) and _silver_digests(lake, first, last) != before
         return BuildResult(first, last, seconds, tuple(later) if changed else ())
+
+
+def _build_table(inputs: Inputs, job: Job) -> None:
+    contract = contracts.load(job.table)
+    try:
+        frame = job.make(inputs)
+        engine.write(inputs.spark, inputs.settings, frame, contract, inputs.first, inputs.last)
+    except PySparkException as error:
+        raise as_value(error, job.table, inputs.first, inputs.last) from error
 
 
 def settings_of_home(settings: Settings) -> Settings:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 import spark_jobs
-from paylake import contracts, engine
+from paylake import contracts, engine, home
 from paylake.errors import PermanentFailure
 from paylake.lake import Lake
 from spark_jobs.build import JOBS
@@ -150,6 +150,39 @@ def test_a_date_that_lost_its_rows_is_emptied(home_on_engine, world):
     found = digests(settings)
     assert list(found["silver.transaction"]) == [day(0)]
     assert day(1) in found["work.terminal_profile"]  # still active within 30 days
+
+
+@pytest.mark.parametrize(
+    ("feed", "changed", "said"),
+    [
+        ("transaction", {"amount": "1.23456"}, "more than 4 decimals in bronze: 1.23456"),
+        ("ledger_journal", {"currency_code": "ZZZ"}, "known minor unit: ZZZ"),
+    ],
+)
+def test_money_that_cannot_be_typed_stops_the_build_in_one_sentence(
+    home_on_engine, world, feed, changed, said
+):
+    settings = home_on_engine()
+    broken = {name: [dict(row) for row in rows] for name, rows in world.items()}
+    broken[feed][0] |= changed
+    put(settings, broken)
+    with pytest.raises(PermanentFailure, match=said) as caught:
+        spark_jobs.build(settings, day(0), day(0), marts=False)
+    assert "\n" not in caught.value.sentence()
+    assert str(day(0)) in caught.value.sentence()
+    table = "transaction" if feed == "transaction" else "ledger_entry"
+    assert Lake(settings).digests("silver", table, day(0), day(0)) == {}
+
+
+def test_a_mapped_homes_own_cutoff_wins(home_on_engine, world):
+    settings = home_on_engine()
+    home.claim(settings, home.Home("mapped", {"name": "test"}, cutoff="00:00"))
+    put(settings, world, feeds=("transaction",))
+    spark_jobs.build(settings, day(0), day(0), marts=False)
+    late = Lake(settings).query(
+        "select count(*) as n from silver.transaction where event_date > business_date"
+    )
+    assert late.to_pylist() == [{"n": 0}]
 
 
 def test_a_frame_that_is_not_its_contract_is_not_written(spark, home_on_engine):
