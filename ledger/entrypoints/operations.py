@@ -7,6 +7,7 @@ import logging
 import logging.config
 import signal
 import socket
+import sys
 from dataclasses import asdict, dataclass
 
 import uvicorn
@@ -68,7 +69,9 @@ def verify(settings: Settings) -> Verified:
     """
     reader = SqliteReader(ledger_path(settings))
     try:
-        found = verify_rows(reader, load_chart(), trusted_by(settings), read_heads(settings))
+        found = verify_rows(
+            reader, load_chart(), trusted_by(settings), lambda: read_heads(settings)
+        )
     except EnvironmentFault as error:
         raise NotVerified(
             f"The ledger's database cannot be read to its end: {error.what}",
@@ -156,9 +159,9 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
         limit_concurrency=200,
     )
     server = uvicorn.Server(config)
-    # Uvicorn raises the signal again after a clean stop; a clean stop is exit code 0.
+    # Uvicorn raises the signal again after its clean stop; that, too, is exit code 0.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: sys.exit(0))
     server.run(sockets=[listener])
 
 

@@ -8,6 +8,7 @@ state lacks a day that has a head file).
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from ledger.service.ports import Reader
 
 #: day -> (document, signature) as kept in files
 HeadFiles = Mapping[str, tuple[bytes, bytes]]
+FILES_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +38,29 @@ class Verified:
 
 def verify(
     reader: Reader, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
-    files: HeadFiles,
+    files: Callable[[], HeadFiles],
 ) -> Verified:
     """Check everything in one read snapshot.
 
     :param trusted: (key id, day, document, signature) -> whether the signature verifies with
         the key that the trust file holds for that id and day
+    :param files: reads the head files
     """
+    # Files first: a close is committed before its files are written, so a file seen now that the
+    # snapshot lacks cannot come from a close under way.
+    before = files()
     with reader.snapshot():
-        return _Verification(reader, chart, trusted, files).run()
+        return _Verification(reader, chart, trusted, before, files).run()
 
 
 class _Verification:
     def __init__(
         self, reader: Reader, chart: Chart,
         trusted: Callable[[str, str, bytes, bytes], bool], files: HeadFiles,
+        again: Callable[[], HeadFiles],
     ) -> None:
         self.reader, self.chart, self.trusted, self.files = reader, chart, trusted, files
+        self.again = again
         self.closes = [reader.find_close(day) for day in reader.closed_dates()]
         self.check = ChainCheck(GENESIS, 1, (close["chain_sequence"] for close in self.closes))
         self.commands = 0
@@ -165,6 +173,10 @@ class _Verification:
 
     def _files(self) -> Broken | None:
         inside = {close["booking_date"]: close for close in self.closes}
+        if set(inside) - set(self.files):
+            time.sleep(FILES_WAIT_SECONDS)  # a close under way writes its files after its commit
+            late = {day: file for day, file in self.again().items() if day in inside}
+            self.files = {**late, **self.files}
         for day in sorted({*inside, *self.files}):
             close, file = inside.get(day), self.files.get(day)
             if close is None:
