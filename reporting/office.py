@@ -18,12 +18,13 @@ from paylake.errors import Held, NotVerified, PermanentFailure
 from reporting import data, edits, manifest, package, specification
 from reporting.data import Rows
 from reporting.edits import Outcome
-from reporting.filing import Filing, Filings, Reasons, advance
+from reporting.filing import Filing, Filings, Reasons
 from reporting.manifest import Input, Reason
 from reporting.render import render
 from reporting.results import Item
 from reporting.source import Chain, Release, Source
 from reporting.specification import Specification
+from reporting.story import Story, event
 from reporting.vault import Opener, closed
 
 BATCH_DAYS = 31
@@ -133,7 +134,7 @@ class Office:
         if not rows.is_complete(spec, day):
             detail = "the release has no rows for it (the home has no feed that gives them)"
             return Item(spec.report, day, "absent", detail), None, []
-        story = _Story(spec.report, day, release.release_id)
+        story = Story(spec.report, day, release.release_id)
         story.tell("drafted")
         story.tell("computed")
         blocking = [o for o in outcomes if o.blocks]
@@ -210,7 +211,7 @@ class Office:
             return
         events = []
         for filing, story in signed:
-            events += [*story, _event(filing, "packaged")]
+            events += [*story, event(filing, "packaged")]
         self.record(events)
         for filing, _ in signed:
             self.filings.packaged(filing)
@@ -219,7 +220,7 @@ class Office:
         """Filings whose run was killed between signing and the end, now in place."""
         for filing in filed:
             if filing.state == "signed" and items[filing.day].state in ("unchanged", "mended"):
-                yield filing, [_event(filing, "signed", manifest_text=filing.manifest)]
+                yield filing, [event(filing, "signed", manifest_text=filing.manifest)]
 
     # -- what was filed -------------------------------------------------------------------------
 
@@ -382,48 +383,3 @@ def _differing(signed: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         if changed:
             return f"{name} {', '.join(changed[:5])}" + (" and more" if len(changed) > 5 else "")
     return ", ".join(k for k in signed if signed[k] != now.get(k))
-
-
-class _Story:
-    """The events of one new package, each a step that the state machine allows."""
-
-    def __init__(self, report: str, day: date, release_id: str) -> None:
-        self._base = {"report": report, "business_date": day, "release_id": release_id}
-        self._state: str | None = None
-        self.events: list[dict[str, Any]] = []
-
-    def tell(self, state: str, detail: str = "", filing: Filing | None = None) -> None:
-        self._state = advance(self._state, state)
-        if filing is not None:
-            self.events.append(_event(filing, state, manifest_text=filing.manifest))
-        else:
-            self.events.append({**self._base, "state": state, "detail": detail[:1000] or None})
-
-
-def _event(filing: Filing, state: str, manifest_text: str | None = None) -> dict[str, Any]:
-    return {
-        "report": filing.report,
-        "business_date": filing.day,
-        "state": state,
-        "release_id": filing.release_id,
-        "renderer": filing.renderer,
-        "manifest_sm3": filing.manifest_sm3,
-        "signature": filing.signature,
-        "key_fingerprint": filing.key_fingerprint,
-        "manifest": manifest_text,
-    }
-
-
-def from_event(event: Mapping[str, Any]) -> Filing:
-    """The filing that a ``signed`` event tells of."""
-    return Filing(
-        report=event["report"],
-        business_date=event["business_date"].isoformat(),
-        state="signed",
-        release_id=event["release_id"],
-        renderer=event["renderer"],
-        manifest_sm3=event["manifest_sm3"],
-        manifest=event["manifest"],
-        signature=event["signature"],
-        key_fingerprint=event["key_fingerprint"],
-    )

@@ -18,9 +18,10 @@ from paylake.settings import Settings
 from reporting import edits, manifest, package, specification
 from reporting.filing import Filing, Filings
 from reporting.manifest import Reason
-from reporting.office import Office, every, from_event
+from reporting.office import Office, every
 from reporting.results import RebuildResult, ReportResult
 from reporting.source import LakeSource
+from reporting.story import from_event
 from reporting.vault import opener
 from reporting.verification import VerifyResult, verify
 

@@ -11,7 +11,8 @@ from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified, PermanentFailure
 from reporting import manifest, package, verify
 from reporting.filing import Filings
-from reporting.office import Office, from_event
+from reporting.office import Office
+from reporting.story import from_event
 from tests.reporting.institution import FIRST, dates, institution
 
 
