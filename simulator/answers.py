@@ -53,12 +53,17 @@ def answers(world: World, boxes: Callable[[date], Outbox] | None = None) -> dict
         planted += problems(world, made, box)
         days[day.isoformat()] = _date(world, made, box)
     _settle_silver(days, planted)
+    kinds = {problem["kind"] for problem in planted}
+    without = {
+        kind: f"{day} gave no occasion for it"
+        for kind, day in world.plan.when.items() if kind not in kinds
+    }
     return {
         "format": FORMAT,
         "params": world.params.document(),
         "held_date": _iso(world.plan.on("held")),
         "waived_date": _iso(world.plan.on("waived")),
-        "left_out": world.plan.left_out,
+        "left_out": world.plan.left_out | without,
         "problems": planted,
         "dates": days,
         "totals": _grand_totals(days),

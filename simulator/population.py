@@ -133,6 +133,8 @@ class Population:
             else self.params.start - timedelta(days=int(rng.integers(30, 1800)))
         )
         cycle = str(rng.choice(ref.CYCLES, p=(0.03, 0.72, 0.25)))
+        if index < len(ref.CYCLES):  # even the smallest world has every cycle
+            cycle = ref.CYCLES[index]
         return Merchant(
             merchant_id=f"M{serial:06d}",
             name=name,

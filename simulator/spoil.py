@@ -95,6 +95,6 @@ def held_block(params: Params, day: Day) -> tuple[int, int]:
     # Enough of them moved money for the gate to notice: it lets single stragglers pass.
     size = max(_LEAST_HELD * 2, count // 200)
     first = int(params.rng("held", day.day).integers(count // 3, count // 2))
-    while day.attempts.ok[first:first + size].sum() < _LEAST_HELD:
+    while first + size < count and day.attempts.ok[first:first + size].sum() < _LEAST_HELD:
         size += 1
-    return first, first + size
+    return first, min(count, first + size)

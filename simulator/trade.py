@@ -188,15 +188,17 @@ def _responses(
     code = np.where((card < 0) & np.isin(code, (4, 5, 6)), ref.INSUFFICIENT, code)
     dice = rng.random(n)
     if outage:
-        # From 02:00 to 22:00 the bank's system answers almost nobody; those attempts are drawn
-        # such that the date as a whole stays near 70 %.
+        # From 02:00 to 22:00 the bank's system answers almost nobody; so many of those attempts
+        # fail that the date as a whole comes to 70 %.
         exposed = (
             (card >= 0) & people.card_in_outage[card] & (second > 3 * 3600) & (second < 23 * 3600)
             & (code == 0)
         )
         wanted = max(0, int((code == 0).sum()) - round(0.70 * n))
-        share = min(1.0, wanted / max(1, int(exposed.sum())))
-        code = np.where(exposed & (dice < share), ref.UNAVAILABLE, code)
+        if exposed.sum() < wanted:  # a small world: take other banks' cards too
+            exposed = (card >= 0) & (code == 0)
+        hit = np.flatnonzero(exposed)
+        code[hit[np.argsort(dice[hit], kind="stable")[:wanted]]] = ref.UNAVAILABLE
     return code
 
 

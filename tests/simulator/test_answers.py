@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from simulator.answers import answers, encode
+from simulator.params import Params
 from simulator.plan import MALFORMED
 from simulator.world import World
 from tests.simulator.conftest import SMALL
@@ -78,3 +80,12 @@ def test_dates_that_do_not_go_out_at_once(noted):
     late = {d: e["release"]["why"] for d, e in noted["dates"].items() if e["release"]["why"]}
     assert sorted(late.values()) == ["held", "waived", "wrong_control_total"]
     assert noted["held_date"] in late and noted["waived_date"] in late
+
+
+def test_a_tiny_world_says_what_it_could_not_plant():
+    params = Params(date(2026, 9, 12), 5, merchants=5, terminals=5, txns=60, seed=1)
+    noted = answers(World(params))
+    planted = {p["kind"] for p in noted["problems"]}
+    assert planted and set(noted["left_out"]) == KINDS - planted
+    assert {"held", "waived"} <= planted
+    assert set(MALFORMED) <= set(noted["left_out"])
