@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 from ingestion.codes import REASONS
@@ -43,10 +44,15 @@ class Received:
     reason: str | None = None
     detail: str = ""
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """SM3 of each data file as received."""
+        return {name: sm3_hex(data) for name, data in sorted(self.files.items())}
+
     @property
     def data_digest(self) -> str:
         """SM3 over names and digests of the data files, in order of name."""
-        parts = [f"{name}:{sm3_hex(data)}" for name, data in sorted(self.files.items())]
+        parts = [f"{name}:{digest}" for name, digest in self.digests.items()]
         return sm3_hex("\n".join(parts).encode())
 
     def stop(self, reason: str, detail: str) -> Received:
@@ -165,6 +171,6 @@ def _files(result: Received) -> Received | None:
             return result.stop("truncated", f"{name} has {len(data)} of {item.bytes} bytes")
         if len(data) > item.bytes:
             return result.stop("bytes_mismatch", f"{name} has {len(data)} for {item.bytes} bytes")
-        if sm3_hex(data) != item.sm3:
+        if result.digests[name] != item.sm3:
             return result.stop("digest_mismatch", f"{name} is not the file that was signed")
     return None

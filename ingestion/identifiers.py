@@ -78,18 +78,16 @@ class Identifiers:
         given = pa.array(list(self.seen), pa.string())
         known = lake.query("select token from vault.identifier").column("token")
         new = given.filter(pc.invert(pc.is_in(given, value_set=known)))
-        rows = []
-        for token in new.to_pylist():
-            kind, value, day = self.seen[token]
-            rows.append(
-                {
-                    "token": token,
-                    "kind": kind,
-                    "key_id": self.tokeniser.key_id,
-                    "sealed_value": seal(key, value.encode(), token.encode()),
-                    "first_seen_date": day,
-                }
-            )
-        if rows:
-            lake.append(*VAULT, pa.Table.from_pylist(rows, schema=VAULT_SCHEMA))
-        return len(rows)
+        tokens = new.to_pylist()
+        if tokens:
+            kinds, values, days = zip(*(self.seen[token] for token in tokens), strict=True)
+            sealed = [
+                seal(key, value.encode(), token.encode())
+                for token, value in zip(tokens, values, strict=True)
+            ]
+            columns = [tokens, kinds, [self.tokeniser.key_id] * len(tokens), sealed, days]
+            lake.append(*VAULT, pa.table(
+                [pa.array(c, f.type) for c, f in zip(columns, VAULT_SCHEMA, strict=True)],
+                schema=VAULT_SCHEMA,
+            ))
+        return len(tokens)

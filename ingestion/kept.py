@@ -63,8 +63,12 @@ def keep(
                 {
                     "name": name,
                     "bytes": len(data),
-                    "sm3_received": sm3_hex(received.files[name]),
-                    "sm3_kept": sm3_hex(data),
+                    "sm3_received": received.digests[name],
+                    "sm3_kept": (
+                        received.digests[name]
+                        if data is received.files[name]
+                        else sm3_hex(data)
+                    ),
                 }
             )
         _write(partial / CONTROL_NAME, received.control_bytes)
