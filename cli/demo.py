@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import click
@@ -196,6 +196,7 @@ class Demo:
                     plan["line_number"],
                     plan["corrected"],
                     date.fromisoformat(plan["business_date"]),
+                    sent_at=datetime.fromisoformat(plan["sent_at"]),
                 )
                 sent += 1
             row["result"] = f"{sent} replayed" if sent else "nothing to do"
