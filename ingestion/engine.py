@@ -97,7 +97,8 @@ class Pass:
         in_force = self.log.accepted(feed.name, day)
         if recorded is None:
             return not in_force
-        if recorded[0] != self.input_digest(feed, day, in_force):
+        # A released date is only mended: a contract that changed since is a restatement's matter.
+        if not self.is_closed(day) and recorded[0] != self.input_digest(feed, day, in_force):
             return False
         if feed.table not in self._outputs:
             self._outputs[feed.table] = log.output_digests(
@@ -249,12 +250,7 @@ class Pass:
             self.pending_rows += judged.accepted
         self.keys[(feed.name, day)] = keys
         # Later dates of this pass look back on what is in force now.
-        self.log.events = [
-            e
-            for e in self.log.events
-            if not (e["feed"] == feed.name and e["business_date"] == day)
-            or e["state"] != "accepted"
-        ] + events
+        self.log.now_in_force(feed.name, day, events)
         slot.digest = self.input_digest(feed, day, events)
         self.slots.setdefault(feed, {})[day] = slot
         self.built.add((feed.name, day))

@@ -31,15 +31,26 @@ class DeliveryLog:
     """Newest event of every delivery of a range of business dates."""
 
     def __init__(self, settings: Settings, first: date, last: date) -> None:
-        self.events = ops.latest(
+        self._events: dict[tuple[str, date], list[dict[str, Any]]] = {}
+        for event in ops.latest(
             settings,
             "delivery",
             "business_date between $first and $last",
             {"first": first, "last": last},
-        )
+        ):
+            self._events.setdefault((event["feed"], event["business_date"]), []).append(event)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [event for events in self._events.values() for event in events]
 
     def of(self, feed: str, day: date) -> list[dict[str, Any]]:
-        return [e for e in self.events if e["feed"] == feed and e["business_date"] == day]
+        return self._events.get((feed, day), [])
+
+    def now_in_force(self, feed: str, day: date, events: list[dict[str, Any]]) -> None:
+        """Put these in the place of the accepted deliveries of a feed and date."""
+        others = [e for e in self.of(feed, day) if e["state"] != "accepted"]
+        self._events[(feed, day)] = others + events
 
     def accepted(self, feed: str, day: date) -> list[dict[str, Any]]:
         """Deliveries in force, in sequence order."""

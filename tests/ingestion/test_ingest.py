@@ -218,6 +218,22 @@ def test_a_released_date_takes_nothing_more(settings: Settings, monkeypatch) -> 
     assert len(keys(settings)) == 10
 
 
+def test_a_released_date_is_mended_but_not_made_by_a_new_contract(
+    settings: Settings, monkeypatch
+) -> None:
+    send(settings, "transaction", many(10))
+    ingest(settings, DAY, DAY, AS_OF)
+    changed = property(lambda self: "another digest")
+    monkeypatch.setattr(Feed, "digest", changed)
+    assert ingest(settings, DAY, DAY, AS_OF).built == 1
+    monkeypatch.setattr(engine.log, "closed_through", lambda _: DAY)
+    monkeypatch.setattr(Feed, "digest", property(lambda self: "yet another"))
+    assert ingest(settings, DAY, DAY, AS_OF).nothing
+    next(Lake(settings).path("bronze", "raw_switch__transaction").rglob("*.parquet")).unlink()
+    ingest(settings, DAY, DAY, AS_OF)
+    assert len(keys(settings)) == 10
+
+
 def test_what_is_sent_later_is_not_seen_yet(settings: Settings) -> None:
     path = send(settings, "merchant", sent_at=datetime(2026, 9, 13, 5, tzinfo=UTC))
     assert ingest(settings, DAY, DAY, datetime(2026, 9, 13, 0, tzinfo=UTC)).nothing
