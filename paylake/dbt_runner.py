@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -258,23 +259,33 @@ def read_seed(seed: dbt_project.Seed) -> pa.Table:
 def _session(spark_remote: str) -> Iterator[SparkSession]:
     """The command's session, made the one that dbt finds.
 
-    dbt-spark asks pyspark for "the" session from threads of its own; with SPARK_REMOTE set and this
-    session as the default one, that is the session in which the tables are registered.
+    dbt-spark asks pyspark for "the" session from threads of its own, and pyspark answers with the
+    process's default one, whatever SPARK_REMOTE says by then. So the default is set here, and put
+    back: another session of the process would read and write another home.
     """
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     names = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update({"SPARK_REMOTE": spark_remote, "SPARK_CONNECT_MODE_ENABLED": "1"})
+    environment = {name: os.environ.get(name) for name in names}
+    default = ConnectSession._default_session
+    active = getattr(ConnectSession._active_session, "session", None)
     session_id = spark_remote.rpartition("session_id=")[2].partition(";")[0]
-    spark = ConnectSession.getActiveSession()
-    if spark is None or spark.session_id != session_id:
-        spark = ConnectSession.builder.remote(spark_remote).create()
-    ConnectSession._set_default_and_active_session(spark)
+    known = [s for s in (active, default) if s is not None and s.session_id == session_id]
+    spark = known[0] if known else ConnectSession(connection=spark_remote)
+    os.environ.update({"SPARK_REMOTE": spark_remote, "SPARK_CONNECT_MODE_ENABLED": "1"})
+    ConnectSession._default_session = ConnectSession._active_session.session = spark
     try:
-        yield spark
+        with warnings.catch_warnings():
+            # dbt-spark asks for Hive support, which a running Spark server cannot switch on.
+            warnings.filterwarnings("ignore", "Failed to set spark.sql.catalogImplementation")
+            yield spark
     finally:
-        for name, value in before.items():
+        ConnectSession._default_session = default
+        ConnectSession._active_session.session = active
+        if not known:
+            # The client alone: the session belongs to the command and goes on.
+            spark.client.close()
+        for name, value in environment.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

@@ -237,9 +237,14 @@ def _incidents(world: World, day: date, number: int, fees: tuple[str, str, str])
         world.payout(day, "W-M2", "M2")
 
 
-def store(world: World, lake: Lake) -> None:
-    """Write the rows as Delta tables with the columns that the dbt sources name."""
+def store(world: World, lake: Lake, only: list[str] | None = None) -> None:
+    """Write the rows as Delta tables with the columns that the dbt sources name.
+
+    :param only: tables to write; all of them when not given.
+    """
     for source in sources():
+        if only is not None and source.table not in only:
+            continue
         rows = world.rows[f"{source.layer}.{source.table}"]
         schema = arrow_schema(source.columns)
         partitions = () if source.layer == "ops" else ("business_date",)
