@@ -67,9 +67,10 @@ class _Audit:
         self.answers = answers
         self.lake = Lake(settings)
         self.through = release.in_force(settings).through
-        self.deliveries = {
-            row["delivery_id"]: row for row in ops.latest(settings, "delivery")
-        }
+        # Every event: the refusal of a delivery stays, also when its name was accepted later.
+        self.deliveries: dict[str, list[dict[str, Any]]] = {}
+        for row in ops.rows(settings, "delivery"):
+            self.deliveries.setdefault(row["delivery_id"], []).append(row)
         self.gates = ops.rows(settings, "gate_result", "result in ('fail', 'error')")
         self.quarantined = self._quarantined()
         self.items = self._rows(
@@ -131,18 +132,22 @@ class _Audit:
 
     def _delivery(self, problem: dict[str, Any], day: date) -> tuple[str, str, str, bool]:
         delivery = problem["where"]["delivery_id"]
-        row = self.deliveries.get(delivery)
         self.used.add(("delivery", delivery))
         expected = problem["expected"]
-        if row is None:
-            return "not seen", "", "", False
-        state = "ignored" if row["state"] == "ignored_duplicate" else row["state"]
-        ok = state == expected["state"] and row["reason_code"] == expected["reason_code"]
+        states = {
+            (row["state"].removesuffix("_duplicate"), row["reason_code"])
+            for row in self.deliveries.get(delivery, [])
+        }
+        ok = (expected["state"], expected["reason_code"]) in states
         again = problem["resolution"].get("delivery_id")
         if again:
-            ok = ok and self.deliveries.get(again, {}).get("state") == "accepted"
+            ok = ok and self._accepted(again)
         resolved = f"sent again as {again}" if again else "nothing to do"
-        return f"{state}: {row['reason_code']}", f"delivery {delivery}", resolved, ok
+        caught = "; ".join(f"{state}: {reason}" for state, reason in sorted(states, key=str))
+        return caught or "not seen", f"delivery {delivery}", resolved, ok
+
+    def _accepted(self, delivery: str) -> bool:
+        return any(row["state"] == "accepted" for row in self.deliveries.get(delivery, []))
 
     def _late_row(self, problem: dict[str, Any], day: date) -> tuple[str, str, str, bool]:
         key = problem["where"]["transaction_id"]
@@ -157,7 +162,11 @@ class _Audit:
 
     def _new_column(self, problem: dict[str, Any], day: date) -> tuple[str, str, str, bool]:
         delivery = problem["where"]["delivery_id"]
-        named = json.loads(self.deliveries.get(delivery, {}).get("unclassed_columns") or "[]")
+        named = [
+            name
+            for row in self.deliveries.get(delivery, [])[-1:]
+            for name in json.loads(row["unclassed_columns"] or "[]")
+        ]
         ok = named == problem["expected"]["unclassed_columns"]
         return f"unclassed {', '.join(named)}", f"delivery {delivery}", "kept sealed, not shown", ok
 
@@ -225,8 +234,12 @@ class _Audit:
             if ("row", (delivery, line)) not in self.used:
                 where = f"quarantine, {delivery} line {line}"
                 extra.append(Caught(row["business_date"], "", row["rule_code"], where, "", False))
-        for delivery, row in self.deliveries.items():
-            if row["state"] != "accepted" and ("delivery", delivery) not in self.used:
+        for delivery, rows in self.deliveries.items():
+            for row in rows:
+                if row["state"] not in ("refused", "ignored_duplicate"):
+                    continue
+                if ("delivery", delivery) in self.used:
+                    continue
                 found = f"{row['state']}: {row['reason_code']}"
                 extra.append(Caught(row["business_date"], "", found, delivery, "", False))
         for reference in {r["reference"] for r in self.items}:
