@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,7 @@ def _set_up(settings: Settings) -> None:
         from flask_migrate import upgrade
         from superset import appbuilder, db, security_manager
 
-        upgrade(directory=os.path.join(os.path.dirname(superset.__file__), "migrations"))
+        upgrade(directory=str(Path(superset.__file__).with_name("migrations")))
         appbuilder.add_permissions(update_perms=True)
         security_manager.sync_role_definitions()
         _region_roles(security_manager)
@@ -133,12 +132,9 @@ def _roles(db: Any, manager: Any) -> None:
     for role in access.ROLES:
         bases = ["Gamma", "sql_lab"] if role.sql_lab else ["Gamma"]
         wanted = {p for base in bases for p in manager.find_role(base).permissions}
-        wanted = {
-            p for p in wanted if (p.permission.name, p.view_menu.name) not in NOT_FOR_READERS
-        }
+        wanted = {p for p in wanted if (p.permission.name, p.view_menu.name) not in NOT_FOR_READERS}
         wanted |= {
-            permission("datasource_access", tables[name].perm)
-            for name in access.datasets_of(role)
+            permission("datasource_access", tables[name].perm) for name in access.datasets_of(role)
         }
         made = manager.find_role(role.name) or manager.add_role(role.name)
         made.permissions = list(wanted)

@@ -194,9 +194,7 @@ def _navigation(screen: Screen, language: str) -> str:
     if phone:
         address = f"/superset/dashboard/{phone.key}-{language}/?standalone=2&expand_filters=0"
         parts.append(f"[{('手机版', 'Phone')[index]}]({address})")
-    parts.append(
-        f"[{('English', '中文')[index]}](/superset/dashboard/{screen.key}-{other}/{tail})"
-    )
+    parts.append(f"[{('English', '中文')[index]}](/superset/dashboard/{screen.key}-{other}/{tail})")
     return " · ".join(parts)
 
 

@@ -10,7 +10,8 @@ const inkOf = (canvas) => {
   }
   return inked / looked;
 };
-const clipped = (node, box) => {
+const clipped = (node, chart) => {
+  const box = chart.closest('.dashboard-component-chart-holder') || chart;
   const own = node.getBoundingClientRect();
   for (let up = node.parentElement; up && box.contains(up); up = up.parentElement) {
     const style = getComputedStyle(up);

@@ -31,6 +31,7 @@ from paylake.settings import Settings, load
 
 GOLD, OPS = "gold", "ops"
 NO_RELEASE = "none"
+FIRST_VIEW = {GOLD: "screen_state_zh", OPS: "open_now_zh"}
 IDLE_SECONDS = 60.0
 QUERY_SECONDS = float(os.environ.get("PAYLAKE_QUERY_SECONDS", "30"))
 
@@ -111,6 +112,13 @@ def _connect(file: Path | None) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(str(file), read_only=True, config=config)
 
 
+def _relations(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    rows = connection.execute(
+        "select table_name from information_schema.tables where table_schema = 'main'"
+    ).fetchall()
+    return frozenset(str(row[0]).lower() for row in rows)
+
+
 def _open_instance(source: str, identity: str) -> Instance:
     if source == OPS:
         file = _serving("ops.duckdb")
@@ -119,16 +127,15 @@ def _open_instance(source: str, identity: str) -> Instance:
         file = _serving(f"{identity}.duckdb")
         present, definitions = identity != NO_RELEASE, views.view_definitions
     connection = _connect(file if present else None)
-    if not present:
-        # Nothing released yet: the same views over nothing, so that screens say so by themselves.
+    relations = _relations(connection)
+    if FIRST_VIEW[source] not in relations:
+        # Nothing released yet (release 0 has no views): the same views over nothing, so that
+        # screens say so by themselves.
+        connection.close()
+        connection = _connect(None)
         for name, sql in definitions({}):
             connection.execute(f'create view "{name}" as {sql}')
-    relations = frozenset(
-        str(row[0]).lower()
-        for row in connection.execute(
-            "select table_name from information_schema.tables where table_schema = 'main'"
-        ).fetchall()
-    )
+        relations = _relations(connection)
     _lock_down(connection, source)
     return Instance(connection, relations, time.monotonic())
 

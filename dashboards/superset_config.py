@@ -110,7 +110,7 @@ D3_TIME_FORMAT = {
 }
 
 
-def COMMON_BOOTSTRAP_OVERRIDES_FUNC(data: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+def COMMON_BOOTSTRAP_OVERRIDES_FUNC(data: dict[str, Any]) -> dict[str, Any]:
     """Chinese pages count money in 万: the metrics are scaled, this adds the unit."""
     chinese = str(data.get("locale", "zh")).startswith("zh")
     return {"d3_format": {**D3_FORMAT, "currency": ["¥", " 万" if chinese else ""]}}
@@ -120,7 +120,7 @@ def _source(uri: Any) -> str:
     return "ops" if str(uri.database).endswith("ops") else "gold"
 
 
-def DB_CONNECTION_MUTATOR(  # noqa: N802
+def DB_CONNECTION_MUTATOR(
     uri: Any, params: dict[str, Any], username: str, security_manager: Any, source: Any
 ) -> tuple[Any, dict[str, Any]]:
     """Every connection to data comes from `dashboards.serve`, with its reader's rights."""
@@ -161,7 +161,7 @@ class SecurityManager(SupersetSecurityManager):
 CUSTOM_SECURITY_MANAGER = SecurityManager
 
 
-def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802
+def FLASK_APP_MUTATOR(app: Any) -> None:
     """One schema, dates as DATE literals, corrected words, and a viewport for phones."""
     from pathlib import Path
 
@@ -178,8 +178,6 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802
 
     DuckDBEngineSpec.convert_dttm = classmethod(convert_dttm)
     DuckDBEngineSpec.get_schema_names = classmethod(lambda cls, inspector: {"main"})
-    wording.correct()
+    wording.serve_corrected(app)
     templates = FileSystemLoader(str(Path(__file__).with_name("templates")))
     app.jinja_loader = ChoiceLoader([templates, app.jinja_loader])
-
-

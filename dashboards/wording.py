@@ -1,6 +1,8 @@
-"""Superset's own Chinese words, corrected where they mislead a reader of tables and empty charts."""
+"""Superset's own Chinese words, corrected where they mislead a reader of tables."""
 
 from __future__ import annotations
+
+from typing import Any
 
 CHINESE = {
     "%s record": ["%s 行"],
@@ -14,14 +16,30 @@ CHINESE = {
     "No results were returned for this query": [
         "所选日期与筛选条件下没有数据。可换一个业务日期，或清除筛选；仍没有时请看数据质量屏"
     ],
+    "There is currently no information to display.": [
+        "没有数据：所选日期没有行，或本机构的来源没有提供。可换一个业务日期或清除筛选"
+    ],
+    "The type of visualization to display": [""],
+    "Select all": ["全选"],
+    "Select All": ["全选"],
+    "Deselect all": ["全不选"],
     "No results match your filter criteria": ["筛选条件下没有数据，可清除筛选"],
 }
 
 
-def correct() -> None:
-    """Put the corrections into Superset's language pack of this process."""
+PACK = "/superset/language_pack/zh/"
+
+
+def serve_corrected(app: Any) -> None:
+    """Answer the browser's request for the Chinese words with the corrected ones."""
+    from flask import jsonify, request
     from superset.translations.utils import get_language_pack
 
-    pack = get_language_pack("zh")
-    if pack:
-        pack["locale_data"]["superset"].update(CHINESE)
+    def corrected() -> Any:
+        if request.path.rstrip("/") + "/" != PACK:
+            return None
+        pack = get_language_pack("zh") or {}
+        words = {**pack["locale_data"]["superset"], **CHINESE}
+        return jsonify({**pack, "locale_data": {"superset": words}})
+
+    app.before_request(corrected)

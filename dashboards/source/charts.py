@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dashboards.source.labels import METRICS, Text
+from dashboards.source.labels import Text
 
 BLUE, GREY, AMBER, RED = "#2563b0", "#9aa5b1", "#d98e04", "#c62828"
 # Six series at most.
@@ -148,15 +148,13 @@ def _ranked(name: str) -> dict[str, Any]:
     )
 
 
-MONEY = {
-    name: ",.2f"
-    for name in (
-        "gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
-        "acquirer_fee_amount", "service_fee_amount", "disputed_amount", "net_amount",
-        "opening_pending_amount", "payout_amount", "closing_pending_amount", "amount",
-        "fee_amount", "minimum_payout_amount", "adjustment_amount",
-    )
-}  # fmt: skip
+AMOUNTS = (
+    "gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
+    "acquirer_fee_amount", "service_fee_amount", "disputed_amount", "net_amount",
+    "opening_pending_amount", "payout_amount", "closing_pending_amount", "amount", "fee_amount",
+    "minimum_payout_amount", "adjustment_amount",
+)  # fmt: skip
+MONEY = dict.fromkeys(AMOUNTS, ",.2f")
 
 SLICE_COLUMNS = ("payment_amount", "share_rate", "same_weekday_payment_amount", "payment_count")
 SLICE_FORMULA = (
@@ -180,14 +178,16 @@ CHARTS = [
          "Was the day normal (against same weekday and 30-day median)"),
         ("payment_amount", "payment_count", "success_rate", "attempt_count",
          "fee_income_amount", "active_merchant_count"),
-        ("各指标的当日值；箭头 = 当日 ÷ 上周同日 − 1（成功率为百分点之差）；成功率 = 成功笔数 ÷ 尝试笔数",
+        ("各指标的当日值；箭头 = 当日 ÷ 上周同日 − 1（成功率为百分点之差）；"
+         "成功率 = 成功笔数 ÷ 尝试笔数",
          "the day's value; arrow = value / same weekday - 1 (points for the rate); success rate ="
          " successful payments / attempts"),
         _rows(["figure_card"], [("figure_order", True)]),
     ),
     Chart(
         "overview_trend", "overview_trend", "echarts_timeseries_line",
-        ("30 日交易金额与上周同日（万元，日）", "Payment amount, 30 days and a week before (CNY, day)"),
+        ("30 日交易金额与上周同日（万元，日）",
+         "Payment amount, 30 days and a week before (CNY, day)"),
         ("payment_amount", "same_weekday_payment_amount"),
         ("交易金额 = 当日成功交易之和；灰线为七天前的同一星期日",
          "payment amount = sum of the day's successful payments; the grey line is the same weekday"
@@ -296,7 +296,8 @@ CHARTS = [
         ("settlement_status", "closing_pending_amount", "minimum_payout_amount",
          "disputed_amount"),
         ("状态为结转、为负或争议冻结的商户", "merchants rolled over, negative or disputed"),
-        _rows(["merchant_link", "status_name", "region_name", "closing_pending_amount", "reason_name"],
+        _rows(["merchant_link", "status_name", "region_name", "closing_pending_amount",
+               "reason_name"],
               [("closing_pending_amount", False)], limit=500, formats=MONEY,
               filters=[_is_true("is_held")], page=10),
     ),
@@ -365,7 +366,8 @@ CHARTS = [
         "dates", "ops_date", "table",
         ("各日期到了哪一步", "How far each date has come"),
         ("through", "result", "state", "rows_quarantined"),
-        ("有版本为已发布；有未放行的阻断检查为被扣住", "released when a release ends on it; held when"
+        ("有版本为已发布；有未放行的阻断检查为被扣住",
+         "released when a release ends on it; held when"
          " a blocking check is not waived"),
         _rows(["day_name", "stage_name", "held_by", "release_id", "accepted_count",
                "refused_count", "rows_quarantined"],
@@ -385,7 +387,8 @@ CHARTS = [
         "checks", "ops_check", "table",
         ("当日闸门检查（未通过在前）", "Gate checks of the day (failures first)"),
         ("suite", "check_code", "result", "observed", "expected", "owner", "is_waivable"),
-        ("每项检查的最新结果；责任人可放行者另注明", "newest result of each check, and who may waive it"),
+        ("每项检查的最新结果；责任人可放行者另注明",
+         "newest result of each check, and who may waive it"),
         _rows(["check_code", "result_name", "observed", "expected", "owner", "waivable_name"],
               [("is_blocking", False), ("result", True)], limit=500, page=15),
     ),
@@ -415,7 +418,8 @@ CHARTS = [
         "quarantine_rows", "ops_quarantine", "table",
         ("当日隔离行", "Rows in quarantine, of the day"),
         ("rule_code", "rule_detail", "record_key", "amount", "_delivery_id", "_line_number"),
-        ("每行一条被拒记录，可从原文件再看", "one refused record a row; the kept file shows the line"),
+        ("每行一条被拒记录，可从原文件再看",
+         "one refused record a row; the kept file shows the line"),
         _rows(["feed_name", "rule_name", "rule_detail", "record_key", "amount", "delivery_id",
                "line_number"], [("feed_name", True), ("line_number", True)], limit=1000,
               formats=MONEY, page=10),

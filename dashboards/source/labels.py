@@ -184,6 +184,8 @@ METRICS: dict[str, dict[str, tuple[str, str, str, str, Text]]] = {
 # Dataset → (source, title, gold tables it reads).
 DATASETS: dict[str, tuple[str, Text, tuple[str, ...]]] = {
     "screen_state": ("gold", ("数据状态", "State of the data"), ("release",)),
+    "screen_day": ("gold", ("已发布的日期", "Released dates"), ("mart_kpi__institution_day",)),
+    "screen_merchant": ("gold", ("商户名单", "Merchants"), ("mart_settlement__merchant_day",)),
     "overview_card": ("gold", ("总览指标", "Key figures"), ("mart_kpi__institution_day",)),
     "overview_trend": ("gold", ("三十日走势", "Thirty days"), ("mart_kpi__institution_day",)),
     "overview_region": ("gold", ("地区", "Regions"), ("mart_kpi__region_day",)),
@@ -214,6 +216,7 @@ DATASETS: dict[str, tuple[str, Text, tuple[str, ...]]] = {
         "ops", ("未结事项", "What is open"),
         ("gate_result", "delivery", "open_item", "alarm", "release", "waiver"),
     ),
+    "ops_day": ("ops", ("有记录的日期", "Dates with records"), ("delivery", "gate_result")),
     "ops_date": (
         "ops", ("日期与阶段", "Dates and stages"),
         ("delivery", "gate_result", "release", "waiver"),

@@ -67,7 +67,7 @@ SCREENS = [
             [("reserve_cards", 7, 20), ("open_now", 5, 20)],
             [("mcc", 5, 44), ("payment_way", 4, 44), ("reserve_items", 3, 44)],
         ],
-        [_day("overview_card", "open_now")],
+        [_day("screen_day", "open_now")],
     ),
     Screen(
         "overview-phone",
@@ -83,7 +83,7 @@ SCREENS = [
             [("region_phone", 12, 60)],
             [("payment_way_phone", 12, 40)],
         ],
-        [_day("overview_card", "open_now")],
+        [_day("screen_day", "open_now")],
         twin="overview",
         phone=True,
     ),
@@ -107,10 +107,10 @@ SCREENS = [
             [("payouts", 12, 90)],
         ],
         [
-            _day("settlement_merchant"),
+            _day("screen_day"),
             _where("region", ("地区", "Region")),
             _where("mcc", ("行业", "Industry")),
-            Filter("merchant", MERCHANT, "settlement_merchant", "merchant", unfiltered=("state",)),
+            Filter("merchant", MERCHANT, "screen_merchant", "merchant", unfiltered=("state",)),
         ],
     ),
     Screen(
@@ -129,9 +129,9 @@ SCREENS = [
             [("merchant_statement", 12, 100)],
         ],
         [
-            _day("settlement_merchant", "merchant_statement"),
+            _day("screen_day", "merchant_statement"),
             Filter(
-                "merchant", MERCHANT, "settlement_merchant", "merchant", multiple=False,
+                "merchant", MERCHANT, "screen_merchant", "merchant", multiple=False,
                 first=True, unfiltered=("state",),
             ),
         ],
@@ -151,7 +151,7 @@ SCREENS = [
             [("checks", 7, 50), ("quarantine_rules", 5, 50)],
             [("quarantine_rows", 7, 50), ("items", 5, 50)],
         ],
-        [_day("ops_date", "open_now", "dates", "quarantine_rules", "items")],
+        [_day("ops_day", "open_now", "dates", "quarantine_rules", "items")],
     ),
 ]  # fmt: skip
 

@@ -19,9 +19,7 @@ def _with_fallbacks(
     needed: Mapping[str, dict[str, str]], tables: Mapping[str, Iterable[str]]
 ) -> list[Definition]:
     return [
-        (name, required.empty(columns))
-        for name, columns in needed.items()
-        if name not in tables
+        (name, required.empty(columns)) for name, columns in needed.items() if name not in tables
     ]
 
 

@@ -126,7 +126,9 @@ def percent(rate: str, digits: int = 2) -> str:
 
 def arrow(difference: str) -> str:
     """Direction of a difference that is already rounded as it is shown."""
-    return f"case when {difference} > 0 then '▲ +' when {difference} < 0 then '▼ {MINUS}' else '' end"
+    return (
+        f"case when {difference} > 0 then '▲ +' when {difference} < 0 then '▼ {MINUS}' else '' end"
+    )
 
 
 def change(now: str, before: str, *, points: str = "") -> str:
@@ -172,7 +174,7 @@ def link(screen: str, language: str, text: str, **filters: tuple[str, str]) -> s
 def card(name: str, value: str, note: str, hover: str = "''", tail: str = "''") -> str:
     """A big figure: its name, the figure (exact on hover), what it compares with, 30 days."""
     return (
-        f"'<div class=\"pl-card\"><div class=\"pl-name\">' || {name} ||"
+        f'\'<div class="pl-card"><div class="pl-name">\' || {name} ||'
         f" '</div><div class=\"pl-value\"><span title=\"' || coalesce({hover}, '') || '\">' ||"
         f" {value} || '</span></div><div class=\"pl-note\">' || {note} ||"
         f" '</div><div class=\"pl-spark\">' || coalesce({tail}, '') || '</div></div>'"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from dashboards.views.expressions import choose, day, day_label, exact, html, local_time, pick, scope
+from dashboards.views.expressions import (
+    choose,
+    day,
+    day_label,
+    exact,
+    html,
+    local_time,
+    pick,
+    scope,
+)
 
 FEEDS = {
     "transaction": ("交易流水", "Transactions"),
@@ -123,8 +132,10 @@ ITEMS = _latest("open_item", "kind, item_key")
 RELEASES = _latest("release", "release_id")
 STEP_RUNS = _latest("run_step", "run_id, step, first_date, last_date")
 # A waiver holds for the very inputs that it names.
-WAIVED = "exists (select 1 from waiver where waiver.business_date = checked.business_date and" \
+WAIVED = (
+    "exists (select 1 from waiver where waiver.business_date = checked.business_date and"
     " waiver.check_code = checked.check_code and waiver.input_digest = checked.input_digest)"
+)
 
 
 DUE = "getvariable('due_date')::date"
@@ -133,6 +144,7 @@ DUE = "getvariable('due_date')::date"
 def definitions(language: str) -> dict[str, str]:
     """View name (without the language) → SQL."""
     return {
+        "ops_day": _days(),
         "ops_delivery": _deliveries(language),
         "ops_quarantine": _quarantine(language),
         "ops_step": _steps(language),
@@ -143,15 +155,28 @@ def definitions(language: str) -> dict[str, str]:
     }
 
 
+def _days() -> str:
+    """The dates that something came for, or was checked for; never empty."""
+    return f"""
+        with days as (
+            select {day()} as day from delivery where {scope()}
+            union select {day()} from gate_result where {scope()}
+        )
+        select day from days
+        union all
+        select '—' where not exists (select 1 from days)
+    """
+
+
 def _deliveries(language: str) -> str:
     return f"""
         with current as ({DELIVERIES})
-        select business_date, {day()} as day, {day_label('business_date', language)} as day_name,
-            {choose(language, 'feed', FEEDS)} as feed_name, delivery_id,
-            {choose(language, 'state', STATES)} as state_name, state,
-            coalesce({choose(language, 'reason_code', REASONS)}, '') as reason_name,
-            coalesce(reason, '') as reason, 
-            {local_time('sent_at')} as sent_time, {local_time('received_at')} as received_time,
+        select business_date, {day()} as day, {day_label("business_date", language)} as day_name,
+            {choose(language, "feed", FEEDS)} as feed_name, delivery_id,
+            {choose(language, "state", STATES)} as state_name, state,
+            coalesce({choose(language, "reason_code", REASONS)}, '') as reason_name,
+            coalesce(reason, '') as reason,
+            {local_time("sent_at")} as sent_time, {local_time("received_at")} as received_time,
             coalesce(rows, 0) as rows_sent, coalesce(rows_accepted, 0) as rows_accepted,
             coalesce(rows_quarantined, 0) as rows_quarantined,
             coalesce(nullif(unclassed_columns, '[]'), '') as unclassed_columns
@@ -160,13 +185,18 @@ def _deliveries(language: str) -> str:
 
 
 def _quarantine(language: str) -> str:
-    feed = "case table_name " + " ".join(
-        f"when '{table}' then '{FEEDS[feed][0 if language == 'zh' else 1]}'"
-        for table, feed in QUARANTINE_FEEDS.items()
-    ) + " else table_name end"
+    feed = (
+        "case table_name "
+        + " ".join(
+            f"when '{table}' then '{FEEDS[feed][0 if language == 'zh' else 1]}'"
+            for table, feed in QUARANTINE_FEEDS.items()
+        )
+        + " else table_name end"
+    )
     return f"""
         select business_date, {day()} as day, {feed} as feed_name, rule_code,
-            {choose(language, 'rule_code', RULES)} as rule_name, coalesce(rule_detail, '') as rule_detail, coalesce(record_key, '—') as record_key,
+            {choose(language, "rule_code", RULES)} as rule_name,
+            coalesce(rule_detail, '') as rule_detail, coalesce(record_key, '—') as record_key,
             coalesce(merchant_id, '—') as merchant_id, amount, _delivery_id as delivery_id,
             _line_number as line_number
         from quarantine_row
@@ -182,15 +212,15 @@ def _steps(language: str) -> str:
                 as usual_seconds
             from current where result = 'done' group by step
         )
-        select last_date as business_date, {day('last_date')} as day, run_id,
-            {choose(language, 'current.step', STEPS)} as step_name,
-            {day('first_date')} as first_day, {day('last_date')} as last_day,
+        select last_date as business_date, {day("last_date")} as day, run_id,
+            {choose(language, "current.step", STEPS)} as step_name,
+            {day("first_date")} as first_day, {day("last_date")} as last_day,
             date_diff('day', first_date, last_date) + 1 as date_count, started_at,
-            {local_time('started_at')} as started_time,
+            {local_time("started_at")} as started_time,
             round(seconds, 1) as seconds,
             round(usual_seconds * (date_diff('day', first_date, last_date) + 1), 1)
                 as usual_seconds,
-            {choose(language, 'result', RESULTS)} as result_name, result
+            {choose(language, "result", RESULTS)} as result_name, result
         from current
         left join usual on current.step = usual.step
     """
@@ -203,7 +233,7 @@ def _checks(language: str) -> str:
     verdict = choose(language, "result", CHECK_RESULTS)
     return f"""
         with checked as ({CHECKS})
-        select business_date, {day()} as day, {day_label('business_date', language)} as day_name,
+        select business_date, {day()} as day, {day_label("business_date", language)} as day_name,
             suite, check_code, severity, result,
             {verdict} || case when result in ('fail', 'error') and {WAIVED}
                 then ' · ' || {waived} else '' end as result_name,
@@ -242,8 +272,8 @@ def _dates(language: str) -> str:
                 coalesce(sum(rows_quarantined), 0) as rows_quarantined
             from current group by business_date
         )
-        select days.business_date, {day('days.business_date')} as day,
-            {day_label('days.business_date', language)} as day_name,
+        select days.business_date, {day("days.business_date")} as day,
+            {day_label("days.business_date", language)} as day_name,
             case when published.release_id is not null then {released}
                 when blocking.checks is not null then {held}
                 when exists (select 1 from checked
@@ -265,7 +295,7 @@ def _items(language: str) -> str:
     return f"""
         with current as ({ITEMS})
         select business_date, {day()} as day,
-            {choose(language, 'kind', ITEM_KINDS)} as kind_name, item_key,
+            {choose(language, "kind", ITEM_KINDS)} as kind_name, item_key,
             {_class(language)} as class_name, amount, currency_code,
             greatest(age_days, coalesce(
                 date_diff('day', business_date, getvariable('due_date')::date), 0)) as age_days,
@@ -292,15 +322,17 @@ def _open_now(language: str) -> str:
         day(),
         html("string_agg(check_code || coalesce('：' || observed, ''), '；' order by check_code)")
         if zh
-        else html("string_agg(check_code || coalesce(': ' || observed, ''), '; '"
-                  " order by check_code)"),
+        else html(
+            "string_agg(check_code || coalesce(': ' || observed, ''), '; ' order by check_code)"
+        ),
         f"checked where result in ('fail', 'error') and severity = 'fail' and not {WAIVED}"
         " and business_date not in (select through from published) group by business_date",
     )
     refused = line(
         2,
         "attention",
-        f"{choose(language, 'feed', FEEDS)} || {pick(language, ' 交付被拒，未补送', ' refused, not sent again')}",
+        f"{choose(language, 'feed', FEEDS)} ||"
+        f" {pick(language, ' 交付被拒，未补送', ' refused, not sent again')}",
         day(),
         f"coalesce({choose(language, 'reason_code', REASONS)}, '')",
         "current where state in ('refused', 'waiting') and not exists (select 1 from current as o"
@@ -312,8 +344,7 @@ def _open_now(language: str) -> str:
         "attention",
         pick(language, "数据晚于应发布日期", "Data is later than it should be"),
         f"coalesce({day('max(through)')}, '—')",
-        f"{pick(language, '应已发布到 ', 'expected through ')} ||"
-        f" {day(DUE)}",
+        f"{pick(language, '应已发布到 ', 'expected through ')} || {day(DUE)}",
         "published having max(through) < getvariable('due_date')::date",
     )
     items = line(
@@ -324,7 +355,7 @@ def _open_now(language: str) -> str:
         f" count(*) || {pick(language, ' 项未结', ' open')}",
         day("min(business_date)"),
         f"coalesce({exact('sum(abs(amount))')}, '—')",
-        "items where closed_date is null group by kind, \"class\", currency_code",
+        'items where closed_date is null group by kind, "class", currency_code',
     )
     alarms = line(
         5,
@@ -338,8 +369,8 @@ def _open_now(language: str) -> str:
     return f"""
         with checked as ({CHECKS}), current as ({DELIVERIES}), published as ({RELEASES}),
         items as ({ITEMS}),
-        alarms as ({_latest('alarm', 'business_date, alarm_code, subject')}),
-        lines as ({' union all '.join((held, refused, late, items, alarms))})
+        alarms as ({_latest("alarm", "business_date, alarm_code, subject")}),
+        lines as ({" union all ".join((held, refused, late, items, alarms))})
         select * from lines
         union all
         select 9, '<span class="pl-calm">●</span> ' || {calm}, '', ''

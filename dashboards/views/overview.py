@@ -29,14 +29,13 @@ def definitions(language: str) -> dict[str, str]:
     """View name (without the language) → SQL."""
     return {
         "screen_state": _state(language),
+        "screen_day": _days(),
         "overview_card": _cards(language),
         "overview_trend": _trend(language),
         "overview_region": _slice(
             language, "mart_kpi__region_day", f"region_name_{language}", "region_code", "region"
         ),
-        "overview_mcc": _slice(
-            language, "mart_kpi__mcc_day", f"mcc_name_{language}", "mcc", "mcc"
-        ),
+        "overview_mcc": _slice(language, "mart_kpi__mcc_day", f"mcc_name_{language}", "mcc", "mcc"),
         "overview_payment_way": _payment_way(language),
         "reserve_card": _reserve(language),
         "reserve_item": _reserve_items(language),
@@ -53,18 +52,12 @@ def _state(language: str) -> str:
     )
     if language == "zh":
         fresh = f"'数据年龄 ' || {hours} || ' 小时'"
-        behind = (
-            f"'晚 ' || {late} || ' 天：应已发布到 ' ||"
-            f" {due}"
-        )
+        behind = f"'晚 ' || {late} || ' 天：应已发布到 ' || {due}"
         nothing = "'尚无发布：先运行 bin/paylake run，再看质量屏上哪一步在等'"
         words = ("数据版本", "业务日期")
     else:
         fresh = f"'data age ' || {hours} || ' h'"
-        behind = (
-            f"{late} || ' day(s) late: expected through ' ||"
-            f" {due}"
-        )
+        behind = f"{late} || ' day(s) late: expected through ' || {due}"
         nothing = (
             "'Nothing released yet: run bin/paylake run, then see on the data quality screen "
             "which step waits'"
@@ -77,14 +70,24 @@ def _state(language: str) -> str:
                 coalesce({late} > 0, true) as is_late
             from one left join release on true
         )
-        select release_id, {day('through')} as business_date, is_late,
+        select release_id, {day("through")} as business_date, is_late,
             '<div class="pl-state' || case when is_late then ' pl-late' else '' end || '">' ||
             case when through is null then {nothing} else
-                '{words[0]} <b>' || {html('release_id')} || '</b> · {words[1]} <b>' ||
-                {day_label('through', language)} || '</b> · ' ||
+                '{words[0]} <b>' || {html("release_id")} || '</b> · {words[1]} <b>' ||
+                {day_label("through", language)} || '</b> · ' ||
                 case when is_late then {behind} else {fresh} end
             end || '</div>' as state_line
         from state
+    """
+
+
+def _days() -> str:
+    """The dates that filters offer; never empty, as a required filter would block the screen."""
+    return f"""
+        with days as (select distinct {day()} as day from mart_kpi__institution_day)
+        select day from days
+        union all
+        select '—' where not exists (select 1 from days)
     """
 
 
@@ -172,25 +175,31 @@ def _cards(language: str) -> str:
         f" {change('value', 'same_weekday_value', points=points)} else"
         f" {change('value', 'same_weekday_value')} end || {against}, {nothing})"
     )
-    median = f"coalesce(' · ' || {pick(language, '30 日中位 ', '30-day median ')} ||" \
+    median = (
+        f"coalesce(' · ' || {pick(language, '30 日中位 ', '30-day median ')} ||"
         f" {_shown('median_30d_value', language)}, '')"
-    base = f"coalesce(' · ' || {pick(language, '基数 ', 'of ')} ||" \
+    )
+    base = (
+        f"coalesce(' · ' || {pick(language, '基数 ', 'of ')} ||"
         f" {count('base_count', ' 次' if language == 'zh' else ' attempts')}, '')"
+    )
     hover = f"case when kind = 'money' then {exact('value')} else '' end"
     name = "figure_name || case currency_code when 'CNY' then '' else ' ' || currency_code end"
     return f"""
         with figure as ({_figures(language)}),
         spark as ({_spark(language)})
-        select figure.business_date, {day('figure.business_date')} as day, figure_order, figure,
+        select figure.business_date, {day("figure.business_date")} as day, figure_order, figure,
             figure_name, currency_code, value, same_weekday_value, median_30d_value,
             case when value is null then {card(name, "'—'", absent)} else
-                {card(
-                    name,
-                    _shown('value', language),
-                    f"{compared} || '<br>' || ltrim({median} || {base}, ' ·')",
-                    hover,
-                    'spark',
-                )}
+                {
+        card(
+            name,
+            _shown("value", language),
+            f"{compared} || '<br>' || ltrim({median} || {base}, ' ·')",
+            hover,
+            "spark",
+        )
+    }
             end as figure_card
         from figure
         inner join spark using (business_date, currency_code, figure)
@@ -202,7 +211,7 @@ def _trend(language: str) -> str:
     """Each day with the thirty up to it, and the same weekday a week before each of them."""
     label = day_label("p.business_date", language)
     return f"""
-        select a.business_date, {day('a.business_date')} as day, p.business_date as point_date,
+        select a.business_date, {day("a.business_date")} as day, p.business_date as point_date,
             case when year(p.business_date) < year(a.business_date) then ' ' else '' end ||
                 {label} as point_day,
             p.currency_code, p.payment_amount, p.same_weekday_payment_amount, p.payment_count,
@@ -219,7 +228,7 @@ def _slice_columns(language: str) -> str:
     return f"""
         currency_code, payment_amount, payment_count, success_rate, share_rate,
         same_weekday_payment_amount,
-        coalesce({change('payment_amount', 'same_weekday_payment_amount')}, '—') as change_text
+        coalesce({change("payment_amount", "same_weekday_payment_amount")}, '—') as change_text
     """
 
 
@@ -288,12 +297,13 @@ def _reserve(language: str) -> str:
             )
         name = pick(language, zh, en)
         selects.append(f"""
-            select k.business_date, {day('k.business_date')} as day, {order} as figure_order,
+            select k.business_date, {day("k.business_date")} as day, {order} as figure_order,
                 '{column}' as figure, {name} as figure_name, k.currency_code,
                 cast(r.{column} as double) as value,
                 case when r.{column} is null then {card(name, "'—'", absent)}
-                else {card(name, shown, note, exact(column)).replace(
-                    'currency_code', 'k.currency_code')} end as figure_card
+                else {
+            card(name, shown, note, exact(column)).replace("currency_code", "k.currency_code")
+        } end as figure_card
             from mart_kpi__institution_day as k
             left join mart_settlement__reserve_fund_day as r
                 on k.business_date = r.business_date and k.currency_code = r.currency_code
@@ -311,8 +321,8 @@ def _reserve_items(language: str) -> str:
     }
     return f"""
         select business_date, {day()} as day, reference,
-            {choose(language, 'cause', causes)} as cause_name, amount, currency_code,
-            {day('first_date')} as first_day, age_days
+            {choose(language, "cause", causes)} as cause_name, amount, currency_code,
+            {day("first_date")} as first_day, age_days
         from mart_settlement__reserve_fund_item
         where {scope()}
     """

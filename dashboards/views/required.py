@@ -138,9 +138,7 @@ QUARANTINE: dict[str, dict[str, str]] = {
 @lru_cache(maxsize=1)
 def ops() -> dict[str, dict[str, str]]:
     """The ``ops`` tables that screens read, with the types of their contracts."""
-    tables = {
-        name: dict(contracts.load(f"ops.{name}").stored_columns) for name in OPS_TABLES
-    }
+    tables = {name: dict(contracts.load(f"ops.{name}").stored_columns) for name in OPS_TABLES}
     return {**tables, **QUARANTINE}
 
 

@@ -53,19 +53,33 @@ FEES = "issuer_fee_amount + network_fee_amount + acquirer_fee_amount + service_f
 def definitions(language: str) -> dict[str, str]:
     """View name (without the language) → SQL."""
     return {
+        "screen_merchant": _merchants(),
         "settlement_merchant": _merchant(language),
         "settlement_trend": _trend(language),
         "settlement_step": _steps(language),
     }
 
 
+def _merchants() -> str:
+    """The merchants that a filter offers, within the reader's scope; never empty."""
+    return f"""
+        with merchants as (
+            select distinct merchant_name || ' ' || merchant_id as merchant
+            from mart_settlement__merchant_day where {scope("region_code")}
+        )
+        select merchant from merchants
+        union all
+        select '—' where not exists (select 1 from merchants)
+    """
+
+
 def _named(language: str) -> str:
     """Merchant days in the reader's scope, with the names of region and MCC."""
     return f"""
         select m.*, {FEES} as fee_amount,
-            coalesce(r.region_name, m.region_code, {pick(language, '未知', 'Unknown')})
+            coalesce(r.region_name, m.region_code, {pick(language, "未知", "Unknown")})
                 as region_name,
-            coalesce(c.mcc_name, m.mcc, {pick(language, '未知', 'Unknown')}) as mcc_name,
+            coalesce(c.mcc_name, m.mcc, {pick(language, "未知", "Unknown")}) as mcc_name,
             m.merchant_name || ' ' || m.merchant_id as merchant
         from mart_settlement__merchant_day as m
         left join (
@@ -75,7 +89,7 @@ def _named(language: str) -> str:
         left join (
             select mcc, max(mcc_name_{language}) as mcc_name from mart_kpi__mcc_day group by mcc
         ) as c on m.mcc = c.mcc
-        where {scope('m.region_code')}
+        where {scope("m.region_code")}
     """
 
 
@@ -124,15 +138,15 @@ def _merchant(language: str) -> str:
     )
     return f"""
         with named as ({_named(language)})
-        select business_date, {day()} as day, {day_label('business_date', language)} as day_name,
+        select business_date, {day()} as day, {day_label("business_date", language)} as day_name,
             merchant_id, merchant_name, merchant, {target} as merchant_link,
-            {choose(language, 'merchant_type', MERCHANT_TYPES)} as merchant_type_name,
+            {choose(language, "merchant_type", MERCHANT_TYPES)} as merchant_type_name,
             region_code, region_name, mcc, mcc_name, settlement_cycle,
-            {choose(language, 'fee_class', FEE_CLASSES)} as fee_class_name,
+            {choose(language, "fee_class", FEE_CLASSES)} as fee_class_name,
             minimum_payout_amount, currency_code, payment_count, refund_count,
-            {', '.join(MONEY)}, fee_amount,
-            {day('due_date')} as due_day, settlement_status,
-            {choose(language, 'settlement_status', STATUSES)} as status_name,
+            {", ".join(MONEY)}, fee_amount,
+            {day("due_date")} as due_day, settlement_status,
+            {choose(language, "settlement_status", STATUSES)} as status_name,
             settlement_status in ('rolled', 'negative', 'disputed') as is_held,
             coalesce({_reason(language)}, '—') as reason_name
         from named
@@ -144,10 +158,10 @@ def _trend(language: str) -> str:
     return f"""
         with named as ({_named(language)}),
         days as (select distinct business_date from mart_settlement__merchant_day)
-        select days.business_date, {day('days.business_date')} as day,
+        select days.business_date, {day("days.business_date")} as day,
             p.business_date as point_date,
             case when year(p.business_date) < year(days.business_date) then ' ' else '' end ||
-                {day_label('p.business_date', language)} as point_day,
+                {day_label("p.business_date", language)} as point_day,
             p.merchant_id, p.merchant, p.region_name, p.mcc_name, p.currency_code,
             p.payment_count, p.gross_amount, p.refund_amount, p.fee_amount, p.net_amount,
             p.payout_amount, p.closing_pending_amount, p.disputed_amount
@@ -160,7 +174,8 @@ def _trend(language: str) -> str:
 def _steps(language: str) -> str:
     index = 2 if language == "zh" else 3
     selects = [
-        f"select business_date, {day()} as day, {order} as step_order, '{step[index]}' as step_name,"
+        f"select business_date, {day()} as day, {order} as step_order,"
+        f" '{step[index]}' as step_name,"
         f" merchant, region_name, mcc_name, currency_code, {step[1]}{step[0]} as amount from named"
         for order, step in enumerate(STEPS, 1)
     ]

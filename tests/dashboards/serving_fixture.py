@@ -1,7 +1,8 @@
-"""A home whose serving files hold made-up gold and ops tables, for tests and for looking at screens.
+"""A home whose serving files hold made-up gold and ops tables, for tests and for looking.
 
 The rows are invented, but they add up as the marts' definitions say: net is gross less refunds,
-fees and disputes; closing is opening plus net less payout; the KPI tables are sums of the merchants'.
+fees and disputes; closing is opening plus net less payout; the KPI tables are sums over
+the merchants.
 
     python -m tests.dashboards.serving_fixture --home var/dashboards-dev [--kind full|mapped|empty]
 """
@@ -49,7 +50,10 @@ def _cents(value: Decimal) -> Decimal:
 
 
 def _merchants(rng: random.Random, count: int) -> list[dict[str, Any]]:
-    surnames, trades = "王李张刘陈杨黄周吴徐", ["百货", "餐饮", "药房", "商贸", "服饰", "数码", "便利店"]
+    surnames, trades = (
+        "王李张刘陈杨黄周吴徐",
+        ["百货", "餐饮", "药房", "商贸", "服饰", "数码", "便利店"],
+    )
     made = []
     for number in range(1, count + 1):
         region = rng.choices(REGIONS, [r[3] for r in REGIONS])[0]
@@ -57,7 +61,8 @@ def _merchants(rng: random.Random, count: int) -> list[dict[str, Any]]:
         made.append(
             {
                 "merchant_id": f"M{number:06d}",
-                "merchant_name": f"{region[1]}{rng.choice(surnames)}记{rng.choice(trades)}{number}号",
+                "merchant_name": f"{region[1]}{rng.choice(surnames)}记"
+                f"{rng.choice(trades)}{number}号",
                 "merchant_type": rng.choices(["enterprise", "sole_trader", "micro"], [4, 4, 2])[0],
                 "region": region,
                 "mcc": mcc,
@@ -80,7 +85,10 @@ def _settlement(rng: random.Random, merchants: list[dict], days: list[date]) -> 
         for m in merchants:
             payments = max(0, round(rng.gauss(m["size"] * shape, m["size"] ** 0.5)))
             gross = sum(
-                (_cents(Decimal(m["mcc"][3] * rng.lognormvariate(0, 0.5))) for _ in range(payments)),
+                (
+                    _cents(Decimal(m["mcc"][3] * rng.lognormvariate(0, 0.5)))
+                    for _ in range(payments)
+                ),
                 Decimal(0),
             )
             refunds = sum(rng.random() < 0.02 for _ in range(payments))
@@ -155,7 +163,8 @@ def _slices(rows: list[dict], merchants: list[dict], days: list[date]) -> dict[s
             for (day, k), (a, n) in sums.items()
         ]  # fmt: skip
     ways = [("bank_card", "debit", "0.3"), ("bank_card", "credit", "0.2"),
-            ("qr_code", "debit", "0.2"), ("qr_code", "credit", "0.1"), ("qr_code", "balance", "0.2")]  # fmt: skip
+            ("qr_code", "debit", "0.2"), ("qr_code", "credit", "0.1"),
+            ("qr_code", "balance", "0.2")]  # fmt: skip
     totals = {d: sum((r["gross_amount"] for r in rows if r["business_date"] == d), Decimal(0))
               for d in days}  # fmt: skip
     result["mart_kpi__payment_way_day"] = [
@@ -280,10 +289,12 @@ def ops_tables(days: int = 30, *, held: bool = False) -> dict[str, list[dict]]:
             )  # fmt: skip
             for line in range(bad):
                 out["quarantine_row"].append(
-                    {"table_name": f"raw_{'switch' if feed == 'transaction' else 'registry'}__{feed}",
+                    {"table_name": "raw_switch__transaction" if feed == "transaction"
+                     else "raw_registry__merchant",
                      "business_date": day, "rule_code": rng.choice(
                          ["bad_number", "missing_value", "bad_enum", "duplicate_key"]),
-                     "rule_detail": "amount is not a number", "record_key": f"T{day:%m%d}{line:04d}",
+                     "rule_detail": "amount is not a number",
+                     "record_key": f"T{day:%m%d}{line:04d}",
                      "merchant_id": None, "amount": Decimal("88.00"),
                      "_delivery_id": f"{feed}/{day}/1", "_line_number": 100 + line}
                 )  # fmt: skip
@@ -297,8 +308,12 @@ def ops_tables(days: int = 30, *, held: bool = False) -> dict[str, list[dict]]:
                  else "done", "recorded_at": at + timedelta(seconds=30)}
             )  # fmt: skip
             begun += timedelta(seconds=seconds)
-        for suite, code in (("merchant_day", "net_adds_up"), ("merchant_day", "ties_to_close"),
-                            ("reserve", "unexplained_is_zero"), ("kpi", "equals_transactions")):
+        for suite, code in (
+            ("merchant_day", "net_adds_up"),
+            ("merchant_day", "ties_to_close"),
+            ("reserve", "unexplained_is_zero"),
+            ("kpi", "equals_transactions"),
+        ):
             failed = held and day == dates[-1] and code == "ties_to_close"
             out["gate_result"].append(
                 {"business_date": day, "run_id": f"run-{day}", "suite": suite,

@@ -1,0 +1,172 @@
+"""The running product: figures, roles, a hostile analyst, a live switch of releases, screens."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+import dashboards
+from dashboards import browser
+from dashboards.source.screens import SCREENS
+from dashboards.views.expressions import LANGUAGES
+from paylake.settings import Settings
+from tests.dashboards import serving_fixture
+from tests.dashboards.superset_api import Reader
+from tests.dashboards.superset_home import python, running
+from tests.dashboards.test_guard import ATTACKS
+from tests.dashboards.test_views import reader
+
+LAST = "2026-10-11"
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def superset(full_home: Settings) -> Iterator[Settings]:
+    with running(full_home) as settings:
+        yield settings
+
+
+def test_setting_up_again_is_nothing_to_do_in_a_second(superset: Settings) -> None:
+    started = time.process_time()
+    assert dashboards.set_up(superset, python()) == "nothing to do"
+    assert time.process_time() - started < 1
+
+
+def test_logins_are_the_owners_alone_and_marked_demo(superset: Settings) -> None:
+    file = superset.path("keys", "logins.json")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    logins = json.loads(file.read_text("utf-8"))["superset"]
+    assert set(logins) == {"admin", "management", "analyst", "operations"}
+    assert all(login["demo"] and len(login["password"]) >= 12 for login in logins.values())
+    assert len({login["password"] for login in logins.values()}) == len(logins)
+
+
+def test_what_charts_query_equals_the_gold_tables(superset: Settings) -> None:
+    manager = Reader(superset, "management")
+    gold = reader(superset, scope_all=True)
+    status, rows = manager.data(
+        manager.dataset("overview_trend_en"), LAST, metrics=["amount"], columns=["point_day"]
+    )
+    assert status == 200
+    expected = gold.execute("select sum(payment_amount) from mart_kpi__institution_day").fetchone()[
+        0
+    ]
+    assert round(Decimal(str(sum(row["amount"] for row in rows))), 2) == round(expected, 2)
+    status, rows = manager.data(
+        manager.dataset("settlement_merchant_zh"), LAST, metrics=["payout", "pending"]
+    )
+    expected = gold.execute(
+        "select sum(payout_amount), sum(closing_pending_amount)"
+        " from mart_settlement__merchant_day where business_date = date '2026-10-11'"
+    ).fetchone()
+    shown = [round(Decimal(str(rows[0][name])), 2) for name in ("payout", "pending")]
+    assert shown == [round(value, 2) for value in expected]
+
+
+def test_an_analyst_sees_his_regions_alone(superset: Settings) -> None:
+    analyst = Reader(superset, "analyst")
+    dataset = analyst.dataset("settlement_merchant_zh")
+    status, rows = analyst.data(dataset, LAST, columns=["region_code"], metrics=["merchants"])
+    assert status == 200
+    assert {row["region_code"] for row in rows} == {"440000", "310000"}
+    assert analyst.dataset("overview_card_zh") == 0
+    assert analyst.dataset("ops_check_zh") == 0
+
+
+def test_a_cached_answer_is_not_given_to_another_scope(superset: Settings) -> None:
+    query = {"metrics": ["merchants"], "columns": ["status_name"]}
+    seen = {}
+    for user in ("management", "analyst", "management"):
+        one = Reader(superset, user)
+        dataset = one.dataset("settlement_merchant_en")
+        seen[user] = sum(r["merchants"] for r in one.data(dataset, LAST, **query)[1])
+    assert 0 < seen["analyst"] < seen["management"] == 300
+
+
+def test_a_hostile_analyst_gets_nothing_in_sql_lab(superset: Settings) -> None:
+    analyst = Reader(superset, "analyst")
+    database = analyst.database()
+    assert database
+    status, answer = analyst.sql(database, "select count(*) as n from settlement_merchant_zh")
+    assert status == 200 and answer["data"][0]["n"] > 0
+    leaked = []
+    for attack in ATTACKS:
+        if attack == "select 1; select 2":
+            continue  # Superset runs the two one at a time, and each is harmless
+        status, answer = analyst.sql(database, attack)
+        if status == 200 and answer.get("data"):
+            leaked.append(attack)
+    assert leaked == []
+    # and the scope holds in plain queries, too
+    status, answer = analyst.sql(
+        database, "select distinct region_code from settlement_merchant_en order by 1"
+    )
+    assert [row["region_code"] for row in answer["data"]] == ["310000", "440000"]
+
+
+def test_management_has_no_sql_lab(superset: Settings) -> None:
+    manager = Reader(superset, "management")
+    status, _ = manager.sql(1, "select 1")
+    assert status in (403, 404, 422)
+
+
+def test_a_new_release_shows_without_restart(superset: Settings) -> None:
+    manager = Reader(superset, "management")
+    before = superset.path("serving", "CURRENT").read_text()
+    dataset = manager.dataset("screen_state_zh")
+    shown = {}
+    try:
+        for sequence in (29, 30, 29):
+            tables = serving_fixture.gold_tables(days=sequence, merchants=20)
+            release_id = serving_fixture.write_release(superset, tables, 100 + sequence)
+            status, rows = manager.data(dataset, "", columns=["release_id", "business_date"])
+            assert status == 200
+            shown[sequence] = rows[0]["release_id"]
+            assert rows[0]["release_id"] == release_id
+    finally:
+        superset.path("serving", "CURRENT").write_text(before)
+    assert len(set(shown.values())) == 2
+
+
+def test_nothing_can_be_written_through_charts(superset: Settings) -> None:
+    manager = Reader(superset, "management")
+    dataset = manager.dataset("overview_card_zh")
+    for clause in ("1=1) or (select count(*) from mart_kpi__institution_day) > 0 --",
+                   "exists (select * from read_text('/etc/passwd'))"):  # fmt: skip
+        status, answer = manager.data(dataset, LAST, columns=["figure"], extras={"where": clause})
+        assert status != 200, answer
+
+
+def test_every_screen_draws_in_both_languages(superset: Settings) -> None:
+    """Charts, labels, alerts and raw names; figures on the cards equal the gold table."""
+    wrong, seen_screens, cards = [], 0, {}
+    for seen in browser._visit(superset, "operations"):
+        seen_screens += 1
+        wrong += [f"{seen.address}: {problem}" for problem in seen.problems]
+        if "/overview-zh/" in seen.address:
+            cards = {chart["title"]: chart["text"] for chart in seen.charts}
+    assert wrong == []
+    assert seen_screens == len(SCREENS) * len(LANGUAGES)
+    amount = (
+        reader(superset, scope_all=True)
+        .execute(
+            "select payment_amount, payment_count from mart_kpi__institution_day"
+            " where business_date = date '2026-10-11'"
+        )
+        .fetchone()
+    )
+    text = next(text for title, text in cards.items() if title.startswith("昨日是否正常"))
+    assert f"¥{float(amount[0]) / 1e4:,.2f} 万" in text and f"{amount[1]:,} 笔" in text
+
+
+def test_a_chart_that_is_blank_is_not_taken_for_drawn() -> None:
+    chart = {"errors": [], "loading": 0, "empty": [], "rows": 0, "figure": "", "ink": 0.0}
+    assert browser.verdict(chart) == "blank"
+    assert browser.verdict({**chart, "rows": 3}) == "drew"
+    assert browser.verdict({**chart, "rows": 3, "errors": ["x"]}).startswith("error")
+    assert browser.verdict({**chart, "ink": 0.02, "loading": 1}) == "still loading"
