@@ -157,7 +157,7 @@ class _Deliveries:
         feed = self.feeds.get(name)
         arrived: list[Candidate] = []
         for place in self.places.get((day, name), []):
-            candidate = self._decide(place, feed, arrived)
+            candidate = self._decide(place, feed)
             if candidate is not None:
                 arrived.append(candidate)
         if feed is None or (not arrived and self.run.is_current(feed, day)):
@@ -170,15 +170,13 @@ class _Deliveries:
 
     def decide_alone(self, place: Place) -> None:
         """A delivery for a released date: never built, only refused or ignored."""
-        self._decide(place, self.feeds.get(place.feed), [])
+        self._decide(place, self.feeds.get(place.feed))
 
     def flush(self) -> None:
         self.outcomes += self.run.events
         self.run.flush()
 
-    def _decide(
-        self, place: Place, feed: Feed | None, arrived: list[Candidate]
-    ) -> Candidate | None:
+    def _decide(self, place: Place, feed: Feed | None) -> Candidate | None:
         """A candidate, or None when the delivery is unseen, waiting, refused or ignored."""
         until = self.seen_until(place.business_date)
         if _sent_later(place, until):
@@ -188,7 +186,7 @@ class _Deliveries:
             self._wait(received, until)
             return None
         digest = received.data_digest
-        self._decision(received, feed, digest, arrived)
+        self._decision(received, feed, digest)
         files = parse(feed, received.files) if feed is not None else {}
         clean = {name: p.clean for name, p in files.items()} if feed else received.files
         path = kept.keep(self.settings, self.run.seal_key, received, clean, digest)
@@ -210,10 +208,9 @@ class _Deliveries:
         self.run.events.append(event)
         return None
 
-    def _decision(
-        self, received: Received, feed: Feed | None, digest: str, arrived: list[Candidate]
-    ) -> None:
-        """Checks that need the log, after those of the control file itself."""
+    def _decision(self, received: Received, feed: Feed | None, digest: str) -> None:
+        """Checks that need the log, after those of the control file itself. Same data within the
+        pass is the pass's own business: it knows which of its deliveries were accepted."""
         if received.reason is not None or feed is None:
             return
         place = received.place
@@ -221,10 +218,8 @@ class _Deliveries:
         same = log.same_content(place.feed, place.business_date, digest)
         named = [e for e in log.accepted(place.feed, place.business_date)
                  if e["sequence"] == place.sequence]
-        twin = next((c for c in arrived if c.event["data_digest"] == digest), None)
-        if same is not None or twin is not None:
-            other = same["delivery_id"] if same else twin.control.delivery_id  # type: ignore[union-attr]
-            received.stop("same_content", f"the same data as {other}")
+        if same is not None:
+            received.stop("same_content", f"the same data as {same['delivery_id']}")
         elif named:
             received.stop("name_taken", f"{place.delivery_id} was accepted with other content")
         elif self.run.is_closed(place.business_date):

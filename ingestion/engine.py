@@ -160,7 +160,12 @@ class Pass:
         for candidate in sorted(candidates, key=lambda c: c.control.sequence):
             control = candidate.control
             gone = control.supersedes
-            if candidate.is_new and gone is not None and gone not in in_force:
+            twin = self._twin(candidate, in_force)
+            if twin is not None:
+                judged = Judged(control.delivery_id, candidate.files).refuse(
+                    "same_content", f"the same data as {twin}"
+                )
+            elif candidate.is_new and gone is not None and gone not in in_force:
                 judged = Judged(control.delivery_id, candidate.files).refuse(
                     "supersedes_unknown", f"sequence {gone} is not in force"
                 )
@@ -180,6 +185,18 @@ class Pass:
                     in_force[sequence] = (candidate, judged)
                 self._record(candidate, judged)
         self._stage(feed, day, in_force)
+
+    @staticmethod
+    def _twin(
+        candidate: Candidate, in_force: dict[int, tuple[Candidate, Judged]]
+    ) -> str | None:
+        """The accepted delivery of this pass with the same data. It is looked for here, once the
+        earlier one was judged: a refused one's data may come again."""
+        if not candidate.is_new:
+            return None
+        digest = candidate.event["data_digest"]
+        same = (c for c, _ in in_force.values() if c.event["data_digest"] == digest)
+        return next((c.control.delivery_id for c in same), None)
 
     def _judge(
         self,
@@ -208,9 +225,10 @@ class Pass:
         )
 
     def _record(self, candidate: Candidate, judged: Judged) -> None:
+        states = {None: "accepted", "same_content": "ignored_duplicate"}
         event = {
             **candidate.event,
-            "state": "accepted" if judged.reason is None else "refused",
+            "state": states.get(judged.reason, "refused"),
             "reason_code": judged.reason,
             "reason": (judged.detail or judged.note) or None,
             "rows_accepted": judged.accepted,

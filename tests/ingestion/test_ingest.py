@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,19 @@ def test_the_same_content_again_is_recorded_and_ignored(settings: Settings) -> N
     result = ingest(settings, DAY, DAY, AS_OF)
     assert [(o["state"], o["reason_code"]) for o in result.outcomes] == [
         ("ignored_duplicate", "same_content")
+    ]
+    assert len(keys(settings)) == 10 and quarantined(settings) == []
+
+
+def test_data_of_a_refused_delivery_may_come_again_in_the_same_pass(settings: Settings) -> None:
+    send(settings, "transaction", many(10), amount_totals={"CNY": Decimal("1.00")})
+    send(settings, "transaction", many(10), sequence=2)
+    send(settings, "transaction", many(10), sequence=3)
+    result = ingest(settings, DAY, DAY, AS_OF)
+    assert [(o["sequence"], o["state"], o["reason_code"]) for o in result.outcomes] == [
+        (1, "refused", "amount_mismatch"),
+        (2, "accepted", None),
+        (3, "ignored_duplicate", "same_content"),
     ]
     assert len(keys(settings)) == 10 and quarantined(settings) == []
 
