@@ -183,9 +183,7 @@ def build() -> World:
                     day, f"P-{day:%m%d}-{merchant}-{n}", merchant, f"{100 + number}.00", fees,
                     sent=day, way="qr_code" if n else "bank_card",
                 )  # fmt: skip
-        world.payment(
-            day, f"F-{day:%m%d}", "M1", "9.99", fees, sent=day, success=False
-        )
+        world.payment(day, f"F-{day:%m%d}", "M1", "9.99", fees, sent=day, success=False)
         _incidents(world, day, number, fees)
         clearing = sum(
             (
