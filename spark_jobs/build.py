@@ -222,7 +222,7 @@ def settings_of_home(settings: Settings) -> Settings:
 
 
 def _build_marts(settings: Settings, spark: SparkSession, first: date, last: date) -> None:
-    from paylake import dbt_runner, home
+    from paylake import dbt_runner
 
     absent = home.read(settings).absent_feeds if home.exists(settings) else ()
     dbt_runner.run(
