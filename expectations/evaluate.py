@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition
 
 _EXAMPLES = 5
+_COUNTS = ("compared", "least", "differing", "most")
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,7 @@ def evaluate(
             _result(suite, check, day, "fail", "no table", why) for check in due for day in days
         ]
     results += _rows(lake, suite, [c for c in due if c.kind in ROW_KINDS], days)
-    for check in due:
-        if check.kind not in ROW_KINDS:
-            results += _totals(lake, suite, check, days)
-    return results
+    return results + _totals(lake, suite, [c for c in due if c.kind not in ROW_KINDS], days)
 
 
 def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> list[CheckResult]:
@@ -178,46 +176,75 @@ def _row_result(suite: Suite, check: Check, day: date, part: pd.DataFrame) -> Ch
     return _result(suite, check, day, "fail", observed, "; ".join(examples))
 
 
-def _totals(lake: Lake, suite: Suite, check: Check, days: list[date]) -> list[CheckResult]:
+def _totals(
+    lake: Lake, suite: Suite, checks: list[Check], days: list[date]
+) -> list[CheckResult]:
     """Checks of a whole date: SQL counts what differs, the library judges the counts."""
-    try:
-        frame = evidence.by_date(lake, check, suite.table, days[0], days[-1])
-    except (duckdb.Error, PaylakeError) as error:
-        why = str(error).split("\n")[0]
-        return [_result(suite, check, day, "error", None, why) for day in days]
-    failing = _failing_dates(check, frame[["business_date", "compared", "differing"]])
-    results = []
-    for row in frame.to_dict("records"):
+    results: list[CheckResult] = []
+    frames = []
+    for check in checks:
+        try:
+            frame = evidence.by_date(lake, check, suite.table, days[0], days[-1])
+        except (duckdb.Error, PaylakeError) as error:
+            why = str(error).split("\n")[0]
+            results += [_result(suite, check, day, "error", None, why) for day in days]
+            continue
+        least = max(1, check.minimum_items) if check.kind == "rows_present" else check.minimum_items
+        frames.append(frame.assign(check_code=check.code, least=least, most=0))
+    if not frames:
+        return results
+    counted = pd.concat(frames, ignore_index=True)
+    failing = _failing(counted[["check_code", "business_date", *_COUNTS]])
+    by_code = {check.code: check for check in checks}
+    for row in counted.to_dict("records"):
+        check, day = by_code[row["check_code"]], row["business_date"]
         if check.kind == "rows_present":
             observed = f"{row['compared']} rows"
         elif check.kind == "none":
             observed = f"{row['differing']} items"
         else:
             observed = f"{row['differing']} of {row['compared']} items differ"
-        result = "fail" if row["business_date"] in failing else "pass"
-        results.append(
-            _result(suite, check, row["business_date"], result, observed, row["examples"] or None)
-        )
+        result = "fail" if (check.code, day) in failing else "pass"
+        results.append(_result(suite, check, day, result, observed, row["examples"] or None))
     return results
 
 
-def _failing_dates(check: Check, frame: pd.DataFrame) -> set[date]:
+def _failing(counted: pd.DataFrame) -> set[tuple[str, date]]:
+    """Which (check, date) have too few items or differing ones; every one is returned."""
     import great_expectations.expectations as gxe
+    from great_expectations import ExpectationSuite
 
-    least = max(1, check.minimum_items) if check.kind == "rows_present" else check.minimum_items
-    _, high = check.bounds(frame["business_date"].iloc[0])
-    most = 0 if high is None else int(high)
-    expectations = [
-        gxe.ExpectColumnValuesToBeBetween(column="differing", min_value=0, max_value=most),
-        gxe.ExpectColumnValuesToBeBetween(column="compared", min_value=least),
-    ]
-    if all(r.success for r in _validate(frame, expectations)):
-        return set()
-    return {
-        day
-        for day, part in frame.groupby("business_date")
-        if not all(r.success for r in _validate(part, expectations))
-    }
+    suite = ExpectationSuite(
+        name="gate",
+        expectations=[
+            gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+                column_A=high, column_B=low, or_equal=True, ignore_row_if="neither"
+            )
+            for high, low in (("compared", "least"), ("most", "differing"))
+        ],
+    )
+    outcome = (
+        _batches()
+        .get_batch(batch_parameters={"dataframe": counted})
+        .validate(
+            suite,
+            result_format={
+                "result_format": "COMPLETE",
+                "unexpected_index_column_names": ["check_code", "business_date"],
+            },
+        )
+    )
+    found: set[tuple[str, date]] = set()
+    for result in outcome.results:
+        if result.success:
+            continue
+        listed = {
+            (str(item["check_code"]), item["business_date"])
+            for item in result.result["unexpected_index_list"]
+        }
+        found |= {(code, day if isinstance(day, date) else date.fromisoformat(str(day)))
+                  for code, day in listed}
+    return found
 
 
 def _result(

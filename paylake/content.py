@@ -7,11 +7,14 @@ tables are joined through canonical JSON, so that they can be written down, comp
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import date
 from typing import Any
 
 from paylake.crypto import sm3_hex
+from paylake.errors import PermanentFailure
 from paylake.lake import Lake
 from paylake.settings import ROOT
 
@@ -51,14 +54,83 @@ def publishable_tables(lake: Lake) -> list[str]:
 
 
 def partitions(
-    lake: Lake, names: Iterable[tuple[str, str]], first: date, last: date
+    lake: Lake, names: Iterable[tuple[str, str]], first: date, last: date, *, fresh: bool = False
 ) -> Partitions:
-    """Digests by date and `layer.table`; dates and tables without rows are absent."""
+    """Digests by date and `layer.table`; dates and tables without rows are absent.
+
+    Delta's data files never change, so a partition with the same files has the same digest: these
+    are remembered below `<home>/run`, which may be removed at any time.
+
+    :param fresh: read every row all the same (to find a damaged file).
+    """
     found: Partitions = {}
-    for layer, table in names:
-        for day, digest in lake.digests(layer, table, first, last).items():
-            found.setdefault(day, {})[f"{layer}.{table}"] = digest
+    with _memory(lake) as memory:
+        for layer, table in names:
+            keys = _file_keys(lake, layer, table, first, last)
+            known = {} if fresh else memory.get(keys.values())
+            lacking = [day for day, key in keys.items() if key not in known]
+            read = {}
+            if lacking:
+                read = lake.digests(layer, table, min(lacking), max(lacking))
+                memory.put({keys[d]: digest for d, digest in read.items() if d in keys})
+            for day, key in keys.items():
+                digest = read.get(day) or known.get(key)
+                if digest is not None:
+                    found.setdefault(day, {})[f"{layer}.{table}"] = digest
     return found
+
+
+def _file_keys(lake: Lake, layer: str, table: str, first: date, last: date) -> dict[date, str]:
+    """What names the content of each partition: the table's columns and the partition's files."""
+    actions = lake.actions(layer, table)
+    if "partition.business_date" not in actions.column_names:
+        raise PermanentFailure(
+            f"{layer}.{table} is not partitioned by business date",
+            "Create it through paylake.lake, which partitions dated tables.",
+            where=str(lake.path(layer, table)),
+        )
+    days = actions.column("partition.business_date").to_pylist()
+    paths = actions.column("path").to_pylist()
+    sizes = actions.column("size_bytes").to_pylist()
+    files: dict[date, list[tuple[str, int]]] = {}
+    for day, path, size in zip(days, paths, sizes, strict=True):
+        if first <= day <= last:
+            files.setdefault(day, []).append((path, size))
+    columns = lake.columns(layer, table)
+    return {
+        day: digest_of([layer, table, columns, sorted(listed)])
+        for day, listed in sorted(files.items())
+    }
+
+
+class _Memory:
+    """Digests by file key, in a small SQLite file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.execute("create table if not exists digest (key text primary key, value text)")
+
+    def get(self, keys: Iterable[str]) -> dict[str, str]:
+        found = {}
+        for key in keys:
+            row = self._connection.execute(
+                "select value from digest where key = ?", (key,)
+            ).fetchone()
+            if row:
+                found[key] = row[0]
+        return found
+
+    def put(self, digests: dict[str, str]) -> None:
+        self._connection.executemany("insert or replace into digest values (?, ?)", digests.items())
+        self._connection.commit()
+
+
+@contextmanager
+def _memory(lake: Lake) -> Iterator[_Memory]:
+    path = lake.settings.path("run", "digests.db")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        yield _Memory(connection)
 
 
 def gated(lake: Lake, first: date, last: date) -> dict[date, str]:

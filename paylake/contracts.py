@@ -18,6 +18,8 @@ from paylake.errors import PermanentFailure
 from paylake.settings import ROOT
 
 FOLDER = ROOT / "contracts"
+# libyaml where it is there: every command reads all contracts.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Columns that ingestion adds to every bronze row.
 PROVENANCE = (
@@ -159,7 +161,7 @@ def _column(node: dict[str, Any]) -> Column:
 
 def _read(path: Path) -> Contract:
     try:
-        node = yaml.safe_load(path.read_text("utf-8"))
+        node = yaml.load(path.read_text("utf-8"), Loader=_LOADER)
         schema = node["schema"][0]
         properties = _properties(node)
         return Contract(

@@ -14,7 +14,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ _catalogs = itertools.count()
 
 
 @contextmanager
-def _own_catalog() -> Iterator[duckdb.DuckDBPyConnection]:
+def _own_catalog(place: str = ":memory:") -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with an empty catalog of its own in the process's one DuckDB.
 
     Loading the Delta extension takes up to half a second, a catalog a millisecond.
@@ -77,7 +77,7 @@ def _own_catalog() -> Iterator[duckdb.DuckDBPyConnection]:
         name = f"q{next(_catalogs)}"
         connection = base.cursor()
     try:
-        connection.execute(f"attach ':memory:' as {name}")
+        connection.execute(f"attach '{place}' as {name}")
         connection.execute(f"use {name}")
         connection.execute("set timezone = 'UTC'")
         yield connection
@@ -85,6 +85,11 @@ def _own_catalog() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("use memory")
         connection.execute(f"detach database if exists {name}")
         connection.close()
+
+
+def own_file(path: Path) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """A connection that writes a DuckDB file and can read Delta; the file is whole at exit."""
+    return _own_catalog(str(path))
 
 
 def between(first: date, last: date, column: str = "business_date") -> str:
@@ -217,6 +222,10 @@ class Lake:
                 "Run the step that makes it; `bin/paylake status` shows what has run.",
                 where=str(self.path(layer, table)),
             ) from None
+
+    def actions(self, layer: str, table: str) -> pa.Table:
+        """The table's data files with their partition values and statistics, from the log."""
+        return pa.table(self._table(layer, table).get_add_actions(flatten=True))
 
     def version(self, layer: str, table: str) -> int:
         return self._table(layer, table).version()

@@ -331,8 +331,11 @@ def _publish(
             ready, result.held_date, result.held = _ready(settings, todo)
             if ready:
                 result.released = _release(settings, chain, ready)
-    result.mended = mend(settings, view_definitions, trust_older=True)
-    result.mended = [i for i in result.mended if i not in {r.release_id for r in result.released}]
+    in_force = listing(settings)[-1].release_id
+    new = {r.release_id for r in result.released}
+    result.mended = [
+        i for i in mend(settings, view_definitions, only=[in_force]) if i not in new
+    ]
     return result
 
 
@@ -400,7 +403,7 @@ def _release(settings: Settings, chain: list[Release], ready: list[Verdict]) -> 
             content.digest_of(document), document, versions,
         )
         made.append(before)
-    _append(settings, made)
+    append(settings, made)
     return made
 
 
@@ -455,7 +458,7 @@ def _copy(
     return version
 
 
-def _append(settings: Settings, made: list[Release]) -> None:
+def append(settings: Settings, made: list[Release]) -> None:
     """The one atomic step that makes releases visible."""
     ops.record(
         settings,
@@ -479,13 +482,14 @@ def mend(
     settings: Settings,
     view_definitions: Sequence[View] | None = None,
     *,
-    trust_older: bool = False,
     only: Sequence[str] | None = None,
 ) -> list[str]:
     """Write missing or wrong reader files anew, and the pointer; returns the ids written.
 
-    :param trust_older: look only whether files of earlier releases are there, not inside them.
-    :param only: just these releases, and leave the pointer alone.
+    Publishing writes the file of the release in force; those of earlier releases are written when
+    somebody asks for them (`reader`), or here.
+
+    :param only: just these releases.
     """
     chain = listing(settings)
     extra = serving.extra_views(settings, view_definitions)
@@ -493,15 +497,10 @@ def mend(
     for release in chain:
         if only is not None and release.release_id not in only:
             continue
-        if trust_older and release is not chain[-1]:
-            fine = serving.file_of(settings, release.release_id).is_file()
-        else:
-            fine = serving.shows(settings, release.pinned, extra)
-        if not fine:
+        if not serving.shows(settings, release.pinned, extra):
             serving.write(settings, release.pinned, extra)
             written.append(release.release_id)
-    if only is None and serving.pointer(settings) != chain[-1].release_id:
-        serving.point(settings, chain[-1].release_id)
+    last = chain[-1].release_id
+    if (only is None or last in only) and serving.pointer(settings) != last:
+        serving.point(settings, last)
     return written
-
-

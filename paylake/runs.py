@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from paylake import content, contracts, home, ops, release
+from paylake import content, contracts, home, ops, release, repair
 from paylake.dates import date_range, run_time
-from paylake.errors import Held, PaylakeError, UsageFault, Waiting
+from paylake.errors import Held, NotVerified, PaylakeError, UsageFault, Waiting
 from paylake.lake import Lake
 from paylake.lease import lease
 from paylake.settings import Settings
@@ -32,27 +32,30 @@ AsOf = Callable[[date], datetime]
 @dataclass
 class RunResult:
     """Outcome by date: `released`, `waiting`, `held`, `behind` (built, gated, not published) or
-    `unchanged`. `error` is that of the first date that did not go out."""
+    `unchanged`. `mended` names published partitions that were damaged, `error` is that of the first
+    date that did not go out."""
 
     run_id: str
     dates: dict[date, str] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     error: PaylakeError | None = None
 
     @property
     def nothing(self) -> bool:
         """True when everything was done before."""
-        return all(result == "unchanged" for result in self.dates.values())
+        return not self.mended and all(result == "unchanged" for result in self.dates.values())
 
     @property
     def exit_code(self) -> int:
         return 0 if self.error is None else self.error.exit_code
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a date."""
+        """One row a date, after what was mended."""
         why = "" if self.error is None else self.error.sentence()
         blocked = [d for d, result in self.dates.items() if result in ("waiting", "held")]
-        return [
+        found = [{"date": "", "result": "mended", "detail": text} for text in self.mended]
+        return found + [
             {
                 "date": day,
                 "result": "nothing to do" if result == "unchanged" else result,
@@ -183,6 +186,7 @@ class _Loop:
         todo = pending(self.settings, self.last, self.first)
         self.result.dates = {day: "unchanged" for day in days if day not in todo}
         with self._recorded():
+            self._mend([day for day in days if day not in todo])
             if todo:
                 self._run(todo)
             done = [d for d, r in self.result.dates.items() if r in ("released", "unchanged")]
@@ -223,6 +227,24 @@ class _Loop:
             self._ingest(blocked, this, lambda day, this=this: self.seen_until(this))
             if self._inputs(todo) != before:
                 blocked = self._compute([d for d in todo if d >= blocked])
+
+    def _mend(self, released: list[date]) -> None:
+        """Compare what was released with its digests; name and mend what was altered or lost."""
+        if not released:
+            return
+        damaged = repair.verify(self.settings, released[0], released[-1])
+        if not damaged:
+            return
+        self.result.mended = [str(each) for each in damaged]
+        try:
+            self._step("mend", released[0], released[-1],
+                       lambda f, t: repair.repair(self.settings, damaged))
+        except NotVerified:
+            # work lost it too: the inputs are kept, so the same code builds the same rows
+            for part in _stretches(sorted({each.business_date for each in damaged})):
+                self._step("build", part[0], part[-1], detail=lambda _: {})
+            self._step("mend", released[0], released[-1],
+                       lambda f, t: repair.repair(self.settings, damaged))
 
     def _compute(self, todo: list[date]) -> date | None:
         """Build, gate and publish what can be; returns the first date that did not go out."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from paylake.crypto import sm3_hex
 from paylake.errors import PermanentFailure
-from paylake.lake import Lake, delta_extension, disk_fault
+from paylake.lake import Lake, delta_extension, disk_fault, own_file
 from paylake.settings import Settings
 
 POINTER = "CURRENT"
@@ -119,10 +119,9 @@ def write(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     statement = ""
+    statements = _statements(Lake(settings), pinned, extra)
     try:
-        with duckdb.connect(str(partial)) as connection:
-            connection.execute(f"load '{delta_extension()}'")
-            statements = _statements(Lake(settings), pinned, extra)
+        with own_file(partial) as connection:
             for statement in statements:
                 connection.execute(statement)
             connection.execute(f"comment on view release is '{_mark(statements)}'")
