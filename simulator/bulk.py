@@ -12,7 +12,7 @@ import codecs
 import hashlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -85,19 +85,43 @@ def write_feeds(
     :param only: feeds to write; the others are left out (the world is the same).
     """
     params = Params(first, days, merchants, terminals, txns, seed)
+    written = Written()
+    for _, written in write_days(settings, params, only=only):
+        pass
+    return written
+
+
+def write_days(
+    settings: Settings,
+    params: Params,
+    *,
+    only: Sequence[str] = FEEDS,
+    summarised: Sequence[date] = (),
+) -> Iterator[tuple[date, Written]]:
+    """Write one date after the other; each is in the inbox when it is given, with what so far.
+
+    :param summarised: dates whose journal is short: the legs of the institution's own accounts
+        (reserve deposit, fees), added up by reference and component. The reserve check and the
+        fee income of later dates need no more of a date's history; settlement of that date and
+        its tie do.
+    """
     world = World(params, Plan({}, {"all": "written without planted problems"}))
     Keyring(settings).ensure_demo()
     written, books = Written(), _Books()
     with tempfile.TemporaryDirectory(dir=_scratch(settings)) as folder:
         for day in params.dates():
-            _write_day(settings, world, world.day(day), books, set(only), Path(folder), written)
+            made = world.day(day)
+            _write_day(
+                settings, world, made, books, set(only), Path(folder), written, day in summarised
+            )
+            yield day, written
     marker = settings.path("simulator", "bulk.json")
     marker.write_bytes(orjson.dumps({
         "ledger": "bypassed: journal and balances were written by the simulator, their chain "
                   "cannot be verified",
         "params": params.document(), "feeds": sorted(only), "rows": written.rows,
+        "summarised_journals": [day.isoformat() for day in summarised],
     }, option=orjson.OPT_INDENT_2) + b"\n")
-    return written
 
 
 def _scratch(settings: Settings) -> Path:
@@ -108,7 +132,7 @@ def _scratch(settings: Settings) -> Path:
 
 def _write_day(
     settings: Settings, world: World, made: Day, books: _Books, only: set[str], folder: Path,
-    written: Written,
+    written: Written, is_summarised: bool,
 ) -> None:
     day = made.day
 
@@ -138,9 +162,13 @@ def _write_day(
         lines = journal.legs(made.operations)
         if "ledger_journal" in only:
             path = folder / f"ledger_journal_{stamp}.jsonl"
-            _write_json(journal_table(world, made, lines, books), path)
-            send("ledger_journal", path.name, path, len(lines.amount), LEDGER_TIME, "ledger-1",
-                 int(lines.amount.sum()))
+            table = (
+                summary_table(made, lines) if is_summarised
+                else journal_table(world, made, lines, books)
+            )
+            _write_json(table, path)
+            send("ledger_journal", path.name, path, table.num_rows, LEDGER_TIME, "ledger-1",
+                 int(pc.sum(table["amount_minor"]).as_py()))
         table = balance_table(world, lines, books)
         path = folder / f"ledger_balance_{stamp}.csv"
         write_csv(table, path, "utf-8")
@@ -239,6 +267,49 @@ def journal_table(world: World, made: Day, lines: journal.Legs, books: _Books) -
         "chain_sequence": number,
         "chain_digest": pa.array(digests).take(of),
     })
+
+
+def summary_table(made: Day, lines: journal.Legs) -> pa.Table:
+    """The journal of a date as sums on the institution's own accounts, in the feed's columns."""
+    own = (lines.account == journal.RESERVE) | (lines.account == journal.FEES)
+    references = journal.custodian_references(made.operations, lines, made.day)[own]
+    kinds = pa.array(KINDS).take(pa.array(made.operations.kind[lines.operation[own]]))
+    legs = pa.table({
+        "reference": pa.array(references, pa.string()),
+        "kind": kinds,
+        "account": pa.array(journal.ACCOUNT_CODES).take(pa.array(lines.account[own])),
+        "side": pa.array(["D", "C"]).take(pa.array(lines.side[own])),
+        "component": pa.array(journal.COMPONENTS).take(pa.array(lines.component[own])),
+        "amount": pa.array(lines.amount[own]),
+    })
+    with duckdb.connect() as connection:
+        connection.register("legs", legs)
+        return connection.execute(
+            """
+            select
+                $prefix || lpad(row_number() over (order by all_columns)::varchar, 8, '0')
+                    as journal_id,
+                1::integer as leg_number, kind as journal_type,
+                coalesce(nullif(reference, ''), 'SUMMARY-' || component) as business_key,
+                account as account_id, account as account_code, null::varchar as party_id,
+                side as direction, amount_minor, $currency as currency_code, component,
+                $day as booking_date, $day || 'T04:00:00Z' as booked_at,
+                nullif(reference, '') as custodian_reference,
+                0::bigint as chain_sequence, repeat('0', 64) as chain_digest
+            from (
+                select *, (reference, kind, account, side, component) as all_columns
+                from (
+                    select reference, kind, account, side, component,
+                        sum(amount)::bigint as amount_minor
+                    from legs
+                    group by all
+                )
+            )
+            order by all_columns
+            """,
+            {"prefix": f"S{made.day:%Y%m%d}", "currency": feeds.CURRENCY,
+             "day": made.day.isoformat()},
+        ).to_arrow_table()
 
 
 def balance_table(world: World, lines: journal.Legs, books: _Books) -> pa.Table:
