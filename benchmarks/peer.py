@@ -56,7 +56,7 @@ _JOURNAL = {
 
 def columns_of(table: str) -> list[tuple[str, str]]:
     """(name, SQL type) of a table of the product, from its contract or its model."""
-    layer, _, name = table.partition(".")
+    name = table.rpartition(".")[2]
     if name in dbt_project.models():
         schema = dbt_project.models()[name].schema
     else:
@@ -196,7 +196,8 @@ class Peer:
         if files:
             self.db.execute(f"create view {name} as select * from read_parquet({files})")
         else:
-            self.db.execute(f"create view {name} as select * from ({peer_sql.EMPTY[table]}) limit 0")
+            empty = peer_sql.EMPTY[table]
+            self.db.execute(f"create view {name} as select * from ({empty}) limit 0")
 
     def store(self, table: str, sql: str, columns: list[tuple[str, str]] | None = None) -> None:
         """Compute a table, keep it as a table of this connection, write today's file."""

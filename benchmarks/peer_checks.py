@@ -159,7 +159,8 @@ WHOLE: dict[str, str] = {
         select sum(case direction when 'C' then amount else -amount end)
         from ledger_entry where account_code = '2201')""",
     "reserve unexplained": """
-        select currency_code from mart_settlement__reserve_fund_day where unexplained_amount <> 0""",
+        select currency_code from mart_settlement__reserve_fund_day
+        where unexplained_amount <> 0""",
     "fee income equals ledger": """
         (select sum(fee_income_amount) from mart_kpi__institution_day except
         select sum(case direction when 'C' then amount else -amount end) from ledger_entry

@@ -85,9 +85,7 @@ def write_feeds(
     :param only: feeds to write; the others are left out (the world is the same).
     """
     params = Params(first, days, merchants, terminals, txns, seed)
-    written = Written()
-    for _, written in write_days(settings, params, only=only):
-        pass
+    *_, (_, written) = write_days(settings, params, only=only)
     return written
 
 

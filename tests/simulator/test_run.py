@@ -250,3 +250,20 @@ def test_bulk_writes_every_feed(tmp_path):
     ).fetchone()[0]
     assert read_control(journal).amount_totals["CNY"] * 100 == minor
     assert b"bypassed" in (tmp_path / "simulator" / "bulk.json").read_bytes()
+
+
+def test_summarised_journal_has_the_sums_of_the_whole_one(tmp_path):
+    """Per own account, reference, component and side: the rest of a bulk history needs no more."""
+    params = Params(START, 1, 20, 30, 400, 3)
+    sums = []
+    for name, summarised in (("whole", ()), ("short", (START,))):
+        settings = settings_module.load({}, home=tmp_path / name)
+        [(day, written)] = bulk.write_days(settings, params, summarised=summarised)
+        folder = settings.path("landing", "inbox", "ledger_journal", day.isoformat(), "1")
+        assert read_control(folder).rows == written.rows["ledger_journal"]
+        sums.append(duckdb.sql(
+            "select account_id, custodian_reference, component, journal_type, direction, "
+            f"sum(amount_minor) from read_json('{folder}/*.jsonl') "
+            "where account_code in ('1001', '2301') group by all order by all"
+        ).fetchall())
+    assert sums[0] == sums[1] and len(sums[0]) > 3
