@@ -10,10 +10,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from paylake.crypto import sm3_hex
+from paylake.dates import date_range
 from paylake.errors import PermanentFailure
 from paylake.lake import Lake
 from paylake.settings import ROOT
@@ -136,15 +137,17 @@ def _memory(lake: Lake) -> Iterator[_Memory]:
 def gated(lake: Lake, first: date, last: date) -> dict[date, str]:
     """The digest that a gate result and a waiver hold for, by date.
 
-    It covers what is about to be published and the silver rows that the checks compare it with.
-    A date without any row has the digest of nothing.
+    It covers what is about to be published and the silver rows that the checks compare it with, of
+    the date and of the one before: checks of continuity read both. A date without any row has the
+    digest of nothing.
     """
-    from paylake.dates import date_range
-
     names = [("work", t) for t in publishable_tables(lake)]
     names += [("silver", t) for t in dated_tables(lake, "silver")]
-    found = partitions(lake, names, first, last)
-    return {day: digest_of(found.get(day, {})) for day in date_range(first, last)}
+    found = partitions(lake, names, first - timedelta(days=1), last)
+    return {
+        day: digest_of([found.get(day - timedelta(days=1), {}), found.get(day, {})])
+        for day in date_range(first, last)
+    }
 
 
 def _tree_digest(folders: Iterable[str]) -> str:
