@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import threading
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
@@ -58,16 +57,6 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection.execute(f"load '{delta_extension()}'")
     connection.execute("set timezone = 'UTC'")
     return connection
-
-
-_readers = threading.local()
-
-
-def _reader() -> duckdb.DuckDBPyConnection:
-    """This thread's connection for queries: loading the extension costs 0.1 s, so it is kept."""
-    if getattr(_readers, "connection", None) is None:
-        _readers.connection = connect()
-    return _readers.connection
 
 
 _shared: dict[int, duckdb.DuckDBPyConnection] = {}
