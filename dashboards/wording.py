@@ -13,11 +13,9 @@ CHINESE = {
     "Show entries per page": ["每页行数"],
     "No data": ["—"],
     "No results": ["没有数据"],
-    "No results were returned for this query": [
-        "所选日期与筛选条件下没有数据。可换一个业务日期，或清除筛选；仍没有时请看数据质量屏"
-    ],
+    "No results were returned for this query": ["没有数据"],
     "There is currently no information to display.": [
-        "没有数据：所选日期没有行，或本机构的来源没有提供。可换一个业务日期或清除筛选"
+        "所选日期与筛选下没有行，或来源没有提供。可换日期、清除筛选，或看数据质量屏"
     ],
     "The type of visualization to display": [""],
     "Select all": ["全选"],

@@ -61,6 +61,10 @@ ITEM_KINDS = {
     "gate": ("闸门检查", "Gate check"),
 }
 ITEM_CLASSES = {
+    "fail_fail": ("未通过，阻断", "Failed, blocking"),
+    "warn_fail": ("未通过，提醒", "Failed, warning"),
+    "fail_error": ("出错，阻断", "Error, blocking"),
+    "warn_error": ("出错，提醒", "Error, warning"),
     "quarantined": ("在隔离区", "In quarantine"),
     "delivery_refused_or_waiting": ("交付被拒或未到", "Delivery refused or waiting"),
     "not_received": ("未收到", "Not received"),
