@@ -271,15 +271,21 @@ class _Loop:
             found.update(date_range(row["first_date"], row["last_date"]))
         return found
 
-    def _build_all(self, todo: list[date]) -> None:
+    def _complete(self, todo: list[date]) -> list[date]:
+        """The dates up to the first that lacks a delivery. What lies behind it cannot be built:
+        registries, open items and balances are carried from date to date, and with a gap in them
+        the gate would report breaks that are none."""
         lacking = missing_feeds(self.settings, todo)
-        for part in _stretches(self._stale([d for d in todo if d not in lacking], todo)):
+        first_gap = min(lacking, default=None)
+        return [day for day in todo if first_gap is None or day < first_gap]
+
+    def _build_all(self, todo: list[date]) -> None:
+        for part in _stretches(self._stale(self._complete(todo), todo)):
             self._build(part, todo)
 
     def _gate_all(self, todo: list[date]) -> None:
-        lacking = missing_feeds(self.settings, todo)
         judged = release.verdicts(self.settings, todo[0], todo[-1])
-        ungated = [d for d in todo if d not in lacking and judged[d].result == "not_gated"]
+        ungated = [d for d in self._complete(todo) if judged[d].result == "not_gated"]
         for part in _stretches(ungated):
             self._step("gate", part[0], part[-1])
 
