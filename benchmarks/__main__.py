@@ -38,7 +38,7 @@ def measure_day(stage: homes.Stage, day: date, engines: list[str]) -> dict[str, 
     """Peer, then each engine; tables compared. Shape: see `show`."""
     columns: dict[str, dict[str, Measured]] = {}
     stage.tell(f"{day}: peer")
-    columns["duckdb"] = {"day": stage.run_peer(day, is_summary=False)}
+    columns["duckdb"] = {"day": stage.run_peer(day, day, is_summary=False)}
     used = {}
     for engine in engines:
         used[engine] = stage.copy_for(engine, day)

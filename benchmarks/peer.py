@@ -1,9 +1,9 @@
 """The peer: one DuckDB program that makes a day's tables from the same delivery files.
 
-`python -m benchmarks.peer --inbox DIR --out DIR --home HOME --date D [--summary]`: what a competent
-person writes who needs these tables and nothing else. It checks signatures, digests, row counts,
-amount totals and the contracts' value rules, and stops at the first thing that is wrong. Tables are
-Parquet files `<out>/<table>/<date>.parquet`; earlier dates are read from there.
+`python -m benchmarks.peer --inbox DIR --out DIR --home HOME --date D [--to D] [--summary]`: what a
+competent person writes who needs these tables and nothing else. It checks signatures, digests, row
+counts, amount totals and the contracts' value rules, and stops at the first thing that is wrong.
+Tables are Parquet files `<out>/<table>/<date>.parquet`; earlier dates are read from there.
 
 It does not do: quarantine and replay, sealed copies of files, the vault, resent or superseding
 deliveries, ranges, releases, open items, Delta. Tokens and masks are the product's own functions,
@@ -28,7 +28,7 @@ from benchmarks.parts import part
 from paylake import contracts, dbt_project, keys
 from paylake import settings as settings_module
 from paylake.crypto import sm3_file
-from paylake.dates import parse_date
+from paylake.dates import date_range, parse_date
 from paylake.deliveries import CONTROL_NAME, SIGNATURE_NAME, Control, read_control
 from paylake.errors import PaylakeError, PermanentFailure
 from paylake.masking import mask
@@ -261,11 +261,13 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("inbox", "out", "home"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--date", required=True)
+    parser.add_argument("--to", help="last date, when there are several")
     parser.add_argument("--summary", action="store_true", help="the journal is summarised")
     given: Any = parser.parse_args(arguments)
     try:
-        peer = Peer(given.inbox, given.out, given.home, parse_date(given.date))
-        peer.run(given.summary)
+        first = parse_date(given.date)
+        for day in date_range(first, parse_date(given.to) if given.to else first):
+            Peer(given.inbox, given.out, given.home, day).run(given.summary)
     except (PaylakeError, duckdb.Error) as error:
         print(f"peer: {error}", file=sys.stderr)
         return 1

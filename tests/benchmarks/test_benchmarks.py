@@ -37,7 +37,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     root = tmp_path_factory.mktemp("bench")
     stage = homes.Stage(root, homes.world(TXNS, DAYS, 7), lambda text: None)
     measured = next(stage.until([DAYS]))
-    peer = stage.run_peer(measured, is_summary=False)
+    peer = stage.run_peer(measured, measured, is_summary=False)
     stage.run_step(stage.base, "ingest", measured)
     built = stage.run_step(stage.base, "build", measured)
     return Day(
