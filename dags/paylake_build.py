@@ -1,6 +1,7 @@
 """Bronze to silver, states, profiles and marts, then the gate."""
 
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable
+
 from dags.support.assets import BUILT, DELIVERED
 from dags.support.defaults import COMMON, START
 from dags.support.operator import PaylakeStep

@@ -1,6 +1,7 @@
 """Deliveries of a business date into bronze, every evening's run at 08:00 of the next day."""
 
 from airflow.sdk import DAG, CronPartitionTimetable
+
 from dags.support.assets import DELIVERED
 from dags.support.defaults import COMMON, START, ZONE
 from dags.support.operator import PaylakeStep

@@ -2,6 +2,7 @@
 
 from airflow.sdk import DAG
 from airflow.timetables.trigger import CronTriggerTimetable
+
 from dags.support.defaults import COMMON, START, ZONE
 from dags.support.operator import PaylakeStep
 

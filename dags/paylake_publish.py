@@ -1,6 +1,7 @@
 """Release the business dates that passed the gate, in date order."""
 
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable
+
 from dags.support.assets import BUILT, RELEASED
 from dags.support.defaults import COMMON, START
 from dags.support.operator import PaylakeStep

@@ -1,6 +1,7 @@
 """Signed report packages of the released business dates."""
 
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable
+
 from dags.support.assets import FILED, RELEASED
 from dags.support.defaults import COMMON, START
 from dags.support.operator import PaylakeStep
