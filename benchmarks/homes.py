@@ -91,12 +91,18 @@ class Stage:
         """A home of its own for an engine, with the history and the measured day's deliveries."""
         home = self.root / f"{engine}-{day}"
         # Files of the lake and of the inbox are never changed in place: links are enough.
-        shutil.copytree(self.base.home, home, copy_function=_link, symlinks=True)
+        shutil.copytree(self.base.home, home, copy_function=self._link, symlinks=True)
         copy = settings_module.load({}, home=home, engine=engine)
         if day > self.params.start:
             before = str(day - timedelta(days=1))
             measure.run("benchmarks.step", str(home), "sail", "base", before, log=self.log)
         return copy
+
+    def _link(self, source: str, target: str) -> str:
+        if Path(source).relative_to(self.base.home).parts[0] in ("lake", "landing"):
+            os.link(source, target)
+            return target
+        return shutil.copy2(source, target)
 
     def run_step(self, settings: Settings, step: str, day: date) -> measure.Measured:
         return measure.run(
@@ -113,14 +119,6 @@ class Stage:
                 "Give fewer --txns or --days, or another --work folder.",
                 where=str(self.root),
             )
-
-
-def _link(source: str, target: str) -> str:
-    relative = Path(source).parts
-    if "lake" in relative or "inbox" in relative:
-        os.link(source, target)
-        return target
-    return shutil.copy2(source, target)
 
 
 def world(txns: int, days: int, seed: int) -> Params:

@@ -6,6 +6,7 @@ to one, goes to the exact reader, which takes one line after the other.
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from ingestion.feeds import Feed
 from ingestion.readers.parsed import Malformed, Parsed, text_table
 
 NEWLINE, RETURN, OPEN, CLOSE = 10, 13, 123, 125
+_PIECE = 1 << 24
 INTEGERS = ("int", "integer", "bigint")
 
 
@@ -29,7 +31,12 @@ def read(feed: Feed, data: bytes) -> Parsed:
 def _bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Start and end (before the line end) of every physical line."""
     buffer = np.frombuffer(data, np.uint8)
-    breaks = np.flatnonzero(buffer == NEWLINE)
+    # Piece by piece: a mask over the whole of a journal is as large as the journal.
+    pieces = [
+        np.flatnonzero(buffer[at : at + _PIECE] == NEWLINE) + at
+        for at in range(0, buffer.size, _PIECE)
+    ]
+    breaks = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
     starts = np.concatenate([[0], breaks + 1]).astype(np.int64)
     stops = np.concatenate([breaks, [buffer.size]]).astype(np.int64)
     if starts[-1] == buffer.size:
@@ -52,9 +59,7 @@ def read_fast(feed: Feed, data: bytes) -> Parsed | None:
     # Escapes (lone surrogates among them) and repeated names are judged by the exact reader.
     if b"\\u" in data or b"\0" in data:
         return None
-    try:
-        data.decode("utf-8")  # pyarrow does not look
-    except UnicodeDecodeError:
+    if not _is_utf8(data):  # pyarrow does not look
         return None
     schema = pa.schema(
         [(c.name, pa.int64() if c.type in INTEGERS else pa.string()) for c in feed.columns]
@@ -81,6 +86,16 @@ def read_fast(feed: Feed, data: bytes) -> Parsed | None:
             arrays[name] = pc.if_else(pc.equal(column, ""), None, column)
     lines = np.arange(1, starts.size + 1, dtype=np.int64)
     return Parsed(pa.table(arrays), lines, starts, ends, data)
+
+
+def _is_utf8(data: bytes) -> bool:
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        for at in range(0, len(data), _PIECE):
+            decode(data[at : at + _PIECE], at + _PIECE >= len(data))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _names_once(table: pa.Table, data: bytes) -> bool:
