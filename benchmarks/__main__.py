@@ -16,6 +16,7 @@ from benchmarks import compare, homes, show
 from benchmarks.measure import Measured, hardware
 from paylake.errors import PaylakeError
 from paylake.settings import ROOT
+from simulator.params import Params
 
 STEPS = ("ingest", "build", "gate", "publish")
 
@@ -39,14 +40,19 @@ def measure_day(stage: homes.Stage, day: date, engines: list[str]) -> dict[str, 
     columns: dict[str, dict[str, Measured]] = {}
     stage.tell(f"{day}: peer")
     columns["duckdb"] = {"day": stage.run_peer(day, day, is_summary=False)}
-    used = {}
+    used, failed, equal = {}, {}, []
     for engine in engines:
-        used[engine] = stage.copy_for(engine, day)
+        home = stage.copy_for(engine, day)
         columns[engine] = {}
-        for step in STEPS:
-            stage.tell(f"{day}: {engine} {step}")
-            columns[engine][step] = stage.run_step(used[engine], step, day)
-    equal = []
+        try:
+            for step in STEPS:
+                stage.tell(f"{day}: {engine} {step}")
+                columns[engine][step] = stage.run_step(home, step, day)
+        except PaylakeError as error:  # the figures of the others are worth their hours
+            failed[engine] = error.sentence()
+            shutil.rmtree(home.home)
+            continue
+        used[engine] = home
     for engine, settings in used.items():
         stage.tell(f"{day}: comparing {engine} with the peer")
         rows, found = compare.with_peer(settings, stage.peer, day)
@@ -63,7 +69,18 @@ def measure_day(stage: homes.Stage, day: date, engines: list[str]) -> dict[str, 
         })
     for settings in used.values():
         shutil.rmtree(settings.home)
-    return {"date": day, "columns": columns, "equal": equal}
+    return {"date": day, "columns": columns, "equal": equal, "failed": failed}
+
+
+def _write(
+    target: Path, hardware: dict[str, str], params: Params, results: list[dict[str, Any]]
+) -> None:
+    """All figures so far as JSON."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(orjson.dumps({
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "hardware": hardware,
+        "params": params.document(), "days": results,
+    }, option=orjson.OPT_INDENT_2))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,7 +103,7 @@ def main(
 
     The feeds are written directly by the simulator and the ledger is bypassed; history has
     summarised journals (docs/explanation/speed.md). Exit code 0 when every compared table is
-    equal, 16 when one differs.
+    equal, 16 when one differs or an engine's step fails.
     """
     chosen = list(dict.fromkeys(engines)) or ["sail", "spark"]
     measured = numbers(days)
@@ -102,6 +119,8 @@ def main(
         for day in stage.until(measured):
             results.append(measure_day(stage, day, chosen))
             show.day(results[-1], (day - homes.START).days + 1)
+            if target is not None:
+                _write(target, before, stage.params, results)
         if len(results) > 1:
             show.days_side_by_side(results)
     except PaylakeError as error:
@@ -110,16 +129,8 @@ def main(
     finally:
         if not keep:
             shutil.rmtree(root, ignore_errors=True)
-    if target is not None:
-        document = {
-            "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "hardware": before,
-            "params": stage.params.document(), "days": results,
-        }
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(orjson.dumps(
-            document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_DATACLASS,
-        ))
-    if any(check["differences"] for result in results for check in result["equal"]):
+    differs = any(check["differences"] for result in results for check in result["equal"])
+    if differs or any(result["failed"] for result in results):
         sys.exit(16)
 
 

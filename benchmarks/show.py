@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import Measured
+from benchmarks.measure import Measured, hardware
 from simulator.params import Params
 
 console = Console(highlight=False)
@@ -51,13 +51,15 @@ def figures(result: dict[str, Any]) -> dict[str, dict[str, tuple[float, int]]]:
         is_peer = program == "duckdb"
         for row, step, part, peer_part in ROWS:
             wanted = peer_part if is_peer else part
-            measured: Measured = steps["day" if is_peer else step]
-            for found in measured.parts:
+            measured: Measured | None = steps.get("day" if is_peer else step)
+            for found in measured.parts if measured is not None else ():
                 if found.name == wanted:
                     rows.setdefault(row, {})[program] = (found.seconds, found.peak_bytes)
-        rows.setdefault(WHOLE, {})[program] = (
-            sum(m.seconds for m in steps.values()), max(m.peak_bytes for m in steps.values()),
-        )
+        if is_peer or len(steps) == len({step for _, step, *_ in ROWS}):
+            rows.setdefault(WHOLE, {})[program] = (
+                sum(m.seconds for m in steps.values()),
+                max(m.peak_bytes for m in steps.values()),
+            )
     order = [*(row for row, *_ in ROWS), WHOLE]
     return {row: rows[row] for row in order if row in rows}
 
@@ -82,6 +84,9 @@ def day(result: dict[str, Any], number: int) -> None:
                 cells.append(_ratio(seconds, peer))
         table.add_row(*cells, end_section=row == "publish")
     console.print(table)
+    console.print(f"load now (1, 5, 15 min): {hardware()['load (1, 5, 15 min)']}")
+    for engine, sentence in result["failed"].items():
+        console.print(f"{engine} FAILED: {sentence}", markup=False)
     for check in result["equal"]:
         verdict = "equal" if not check["differences"] else "DIFFERENT"
         console.print(f"{check['what']}: {check['compared']:,} compared, {verdict}")
