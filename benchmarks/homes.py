@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -50,16 +51,22 @@ class Stage:
         summarised = [d for d in self.params.dates() if d not in measured]
         chunk = max(1, CHUNK_ROWS // self.params.txns)
         waiting: list[date] = []
-        for day, _ in bulk.write_days(self.base, self.params, summarised=summarised):
-            if day in measured:
-                self._take_in(waiting)
-                waiting = [day]
-                yield day
-            else:
-                waiting.append(day)
-                if len(waiting) >= chunk:
+        # One pass over history runs while the next dates are written; nothing runs beside a
+        # measured day.
+        with ThreadPoolExecutor(1) as background:
+            passing: Future[None] | None = None
+            for day, _ in bulk.write_days(self.base, self.params, summarised=summarised):
+                if day not in measured and len(waiting) + 1 < chunk:
+                    waiting.append(day)
+                    continue
+                if passing is not None:
+                    passing.result()
+                if day in measured:
                     self._take_in(waiting)
-                    waiting = []
+                    passing, waiting = None, [day]
+                    yield day
+                else:
+                    passing, waiting = background.submit(self._take_in, [*waiting, day]), []
 
     def _take_in(self, days: list[date]) -> None:
         """Make dates that are in the inbox history: the peer's first, because ingest empties it."""

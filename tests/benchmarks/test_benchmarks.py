@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from benchmarks import compare, homes, measure, show
 from benchmarks.__main__ import measure_day, numbers
 from benchmarks.peer import TABLES
+from paylake import settings as settings_module
 from paylake.errors import PermanentFailure
 from paylake.lake import Lake
 from paylake.settings import Settings
@@ -119,6 +121,55 @@ def test_a_step_that_fails_is_named(tmp_path):
         )
 
 
+def test_history_is_taken_in_once_in_order_and_never_beside_a_measured_day(tmp_path, monkeypatch):
+    events: list[tuple[str, tuple[int, ...]]] = []
+    params = homes.world(1_000_000, 9, 1)
+    stage = homes.Stage(tmp_path, params, lambda text: None)
+    monkeypatch.setattr(
+        homes.bulk, "write_days", lambda *_, **__: ((day, None) for day in params.dates())
+    )
+
+    def take_in(_: homes.Stage, days: list[date]) -> None:
+        events.append(("begin", tuple(d.day - homes.START.day + 1 for d in days)))
+        time.sleep(0.02)
+        events.append(("end", ()))
+
+    monkeypatch.setattr(homes.Stage, "_take_in", take_in)
+    for day in stage.until([4, 9]):
+        events.append(("measured", (day.day - homes.START.day + 1,)))
+        time.sleep(0.05)
+    taken = [days for name, days in events if name == "begin"]
+    assert sum(taken, ()) == (1, 2, 3, 4, 5, 6, 7, 8)
+    measured = [n for n, (name, _) in enumerate(events) if name == "measured"]
+    assert [events[n][1] for n in measured] == [(4,), (9,)]
+    assert all(events[n - 1][0] == "end" for n in measured)
+
+
+def test_an_engine_that_fails_leaves_the_figures_of_the_others(tmp_path, monkeypatch):
+    stage = homes.Stage(tmp_path, homes.world(400, 1, 1), lambda text: None)
+    good = measure.Measured((measure.Part("ingest", 1.0, 1),), 1.0, 1)
+    monkeypatch.setattr(homes.Stage, "run_peer", lambda *_, **__: good)
+
+    def copy_for(_: homes.Stage, engine: str, day: date) -> Settings:
+        (tmp_path / engine).mkdir()
+        return settings_module.load({}, home=tmp_path / engine, engine=engine)
+
+    def run_step(_: homes.Stage, settings: Settings, step: str, day: date) -> measure.Measured:
+        if settings.engine == "spark" and step == "build":
+            raise PermanentFailure("It broke", "Mend it.")
+        return good
+
+    monkeypatch.setattr(homes.Stage, "copy_for", copy_for)
+    monkeypatch.setattr(homes.Stage, "run_step", run_step)
+    monkeypatch.setattr(compare, "with_peer", lambda *_: (5, []))
+    result = measure_day(stage, homes.START, ["sail", "spark"])
+    assert "It broke" in result["failed"]["spark"] and list(result["failed"]) == ["spark"]
+    assert [check["compared"] for check in result["equal"]] == [5]
+    rows = show.figures(result)
+    assert set(rows["ingest"]) == {"duckdb", "sail", "spark"}
+    assert set(rows[show.WHOLE]) == {"duckdb", "sail"}
+
+
 def test_figures_put_programs_side_by_side():
     part = measure.Part("ingest", 4.0, 2**30)
     peer = measure.Measured((measure.Part("ingest", 2.0, 2**29),), 3.0, 2**29)
@@ -128,4 +179,3 @@ def test_figures_put_programs_side_by_side():
     assert rows["ingest"] == {"duckdb": (2.0, 2**29), "sail": (4.0, 2**30)}
     assert rows[show.WHOLE] == {"duckdb": (3.0, 2**29), "sail": (8.0, 2**30)}
     assert numbers("90,31") == [31, 90]
-    assert callable(measure_day)
