@@ -253,7 +253,7 @@ def _slice(language: str, table: str, name: str, code: str, filter_name: str) ->
 
 def _payment_way(language: str) -> str:
     way = choose(language, "payment_way", PAYMENT_WAYS)
-    funding = choose(language, "funding", FUNDING)
+    funding = choose(language, "nullif(funding, 'unknown')", FUNDING)
     return f"""
         select business_date, {day()} as day, payment_way, funding,
             {way} || coalesce(' · ' || {funding}, '') as payment_way_name,

@@ -9,7 +9,7 @@ days as (
     select
         business_date,
         payment_way,
-        funding,
+        coalesce(funding, 'unknown') as funding,
         currency_code,
         sum(payment_amount) as payment_amount,
         sum(payment_count) as payment_count,
@@ -19,7 +19,7 @@ days as (
             as active_merchant_count
     from merchant_days
     where {{ built_dates_and_before(7) }}
-    group by business_date, payment_way, funding, currency_code
+    group by business_date, payment_way, coalesce(funding, 'unknown'), currency_code
 ),
 
 today as (
