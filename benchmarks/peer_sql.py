@@ -323,16 +323,20 @@ _SETTLEMENT = """
         from moved as m full join positions using (merchant_id, currency_code)
     ),
     closed as (
-        select *, opening_pending_amount + net_amount - payout_amount as closing_pending_amount
+        select *, held_amount as closing_disputed_amount,
+            opening_pending_amount + net_amount - payout_amount as closing_pending_amount
         from (
             select *, gross_amount - refund_amount - issuer_fee_amount - network_fee_amount
                 - acquirer_fee_amount - service_fee_amount - disputed_amount as net_amount
             from days
             where has_moved or opening_pending_amount <> 0 or closing_amount <> 0
+                or held_amount <> 0
+                or held_amount <> 0
         )
     )
     select
-        day() as business_date, c.*, m.* exclude (merchant_id),
+        day() as business_date, c.*, held_amount as closing_disputed_amount,
+        m.* exclude (merchant_id),
         case settlement_cycle
             when 'T+0' then day()
             when 'D+1' then day() + 1
