@@ -27,7 +27,11 @@ _COUNTS = ("compared", "least", "differing", "most")
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Result of one check on one date: `pass`, `fail`, `not_determinable` or `error`."""
+    """Result of one check on one date: `pass`, `fail`, `not_determinable` or `error`.
+
+    Screens build their sentences from the numbers: `compared` rows or items looked at, `differing`
+    ones among them, and the `value` of the one row that lies outside its bounds.
+    """
 
     business_date: date
     suite: str
@@ -36,6 +40,9 @@ class CheckResult:
     observed: str | None
     expected: str
     detail: str | None = None
+    compared: int | None = None
+    differing: int | None = None
+    value: Decimal | None = None
 
     @property
     def holds(self) -> bool:
@@ -143,9 +150,16 @@ def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> li
         for day in days:
             part = slices.get(day)
             if part is None:
-                results.append(_result(suite, check, day, "pass", "no rows"))
+                results.append(
+                    _result(suite, check, day, "pass", "no rows", compared=0, differing=0)
+                )
             elif check.code not in doubtful:
-                results.append(_result(suite, check, day, "pass", f"{len(part)} rows, 0 failing"))
+                observed = f"{len(part)} rows, 0 failing"
+                results.append(
+                    _result(
+                        suite, check, day, "pass", observed, compared=len(part), differing=0
+                    )
+                )
             else:
                 results.append(_row_result(suite, check, day, part))
     return results
@@ -163,17 +177,24 @@ def _row_result(suite: Suite, check: Check, day: date, part: pd.DataFrame) -> Ch
         return _result(suite, check, day, "error", None, why or "the library gave no count")
     failing = sum(r.result["unexpected_count"] for r in outcome)
     observed = f"{len(part)} rows, {failing} failing"
+    counts = {"compared": len(part), "differing": failing}
     if all(r.success for r in outcome):
-        return _result(suite, check, day, "pass", observed)
+        return _result(suite, check, day, "pass", observed, **counts)
     examples = [
         f"{r.expectation_config.kwargs.get('column', ', '.join(check.columns))}: "
         + ", ".join(str(v) for v in r.result["partial_unexpected_list"][:_EXAMPLES])
         for r in outcome
         if not r.success
     ]
+    value = None
     if len(part) == 1 and check.kind != "unique":
         observed = examples[0].split("\n")[0]
-    return _result(suite, check, day, "fail", observed, "; ".join(examples))
+        listed = [v for r in outcome if not r.success for v in r.result["partial_unexpected_list"]]
+        if check.kind == "between" and listed:
+            value = Decimal(str(listed[0]))
+    return _result(
+        suite, check, day, "fail", observed, "; ".join(examples), value=value, **counts
+    )
 
 
 def _totals(
@@ -205,7 +226,12 @@ def _totals(
         else:
             observed = f"{row['differing']} of {row['compared']} items differ"
         result = "fail" if (check.code, day) in failing else "pass"
-        results.append(_result(suite, check, day, result, observed, row["examples"] or None))
+        results.append(
+            _result(
+                suite, check, day, result, observed, row["examples"] or None,
+                compared=int(row["compared"]), differing=int(row["differing"]),
+            )
+        )
     return results
 
 
@@ -249,7 +275,7 @@ def _failing(counted: pd.DataFrame) -> set[tuple[str, date]]:
 
 def _result(
     suite: Suite, check: Check, day: date, result: str, observed: str | None,
-    detail: str | None = None,
+    detail: str | None = None, **numbers: Any,
 ) -> CheckResult:
     expected = check.expected
     if check.kind == "between":
@@ -258,4 +284,4 @@ def _result(
         expected = f"{', '.join(check.columns)} {' and '.join(p for p in parts if p)}"
     elif check.kind == "reconcile" and check.minimum_items:
         expected = f"at least {check.minimum_items} item(s), all equal"
-    return CheckResult(day, suite.name, check, result, observed, expected, detail)
+    return CheckResult(day, suite.name, check, result, observed, expected, detail, **numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from expectations import items, suites
@@ -81,6 +82,11 @@ def _gate(settings: Settings, first: date, last: date, run_id: str) -> GateResul
                 "observed": None if r.observed is None else r.observed[:1000],
                 "expected": r.expected[:1000],
                 "detail": None if r.detail is None else r.detail[:10000],
+                "check_kind": r.check.kind,
+                "compared_count": r.compared,
+                "differing_count": r.differing,
+                "observed_value": _number(r.value),
+                **_bounds(r),
                 "input_digest": digests[r.business_date],
                 "is_waivable": r.check.is_waivable,
                 "owner": r.check.owner,
@@ -97,3 +103,13 @@ def _gate(settings: Settings, first: date, last: date, run_id: str) -> GateResul
         len(results),
         sum(r.result == "not_determinable" for r in results),
     )
+
+
+def _bounds(result: CheckResult) -> dict[str, Decimal | None]:
+    low, high = result.check.bounds(result.business_date)
+    return {"lower_bound": _number(low), "upper_bound": _number(high)}
+
+
+def _number(value: Decimal | None) -> Decimal | None:
+    """A number at the scale of its column; only rates have more digits, and nobody reads them."""
+    return None if value is None else value.quantize(Decimal("0.000000001"))

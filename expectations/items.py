@@ -16,7 +16,7 @@ from paylake.lake import Lake
 from paylake.settings import Settings
 
 FILE = Path(__file__).resolve().parent / "open_items.yml"
-_SHOWN = ("class", "amount", "currency_code", "detail")
+_SHOWN = ("class", "amount", "currency_code", "merchant_id", "detail")
 
 Items = dict[date, dict[str, dict[str, Any]]]
 
@@ -119,6 +119,7 @@ def _failing_checks(
                 "class": f"{result.check.severity}_{result.result}" if failing else found["class"],
                 "amount": None,
                 "currency_code": None,
+                "merchant_id": None,
                 "age_days": 0,
                 "detail": text,
                 "closed_date": None if failing else result.business_date,

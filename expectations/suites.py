@@ -38,6 +38,9 @@ class Check:
     is_waivable: bool
     owner: str
     reason: str
+    title_zh: str
+    title_en: str
+    reason_zh: str
     legal_basis: str | None = None
     columns: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
@@ -134,7 +137,8 @@ def _suite(path: Path) -> Suite:
 def _check(path: Path, raw: dict[str, Any], owner: str, feeds: tuple[str, ...]) -> Check:
     known = {
         "code", "kind", "severity", "waivable", "owner", "reason", "legal_basis", "columns",
-        "values", "minimum", "maximum", "sql", "minimum_items", "feeds",
+        "values", "minimum", "maximum", "sql", "minimum_items", "feeds", "title_zh", "title_en",
+        "reason_zh",
     }
     code = raw["code"]
     unknown = sorted(set(raw) - known)
@@ -163,6 +167,9 @@ def _check(path: Path, raw: dict[str, Any], owner: str, feeds: tuple[str, ...]) 
         is_waivable=bool(raw["waivable"]),
         owner=raw.get("owner", owner),
         reason=raw["reason"],
+        title_zh=raw["title_zh"],
+        title_en=raw["title_en"],
+        reason_zh=raw["reason_zh"],
         legal_basis=raw.get("legal_basis"),
         columns=tuple(raw.get("columns", ())),
         values=tuple(raw.get("values", ())),

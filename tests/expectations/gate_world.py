@@ -52,7 +52,7 @@ MARTS: dict[str, tuple[str, ...]] = {
         "payment_count", "gross_amount", "refund_count", "refund_amount", "issuer_fee_amount",
         "network_fee_amount", "acquirer_fee_amount", "service_fee_amount", "disputed_amount",
         "adjustment_amount", "net_amount", "opening_pending_amount", "payout_amount",
-        "closing_pending_amount", "due_date", "settlement_status",
+        "closing_pending_amount", "closing_disputed_amount", "due_date", "settlement_status",
     ),
     "mart_settlement__reserve_fund_day": (
         "business_date", "currency_code", "user_balance_amount", "merchant_pending_amount",
@@ -258,6 +258,7 @@ class World:
                     "opening_pending_amount": self._opening.get(account, ZERO),
                     "payout_amount": m["payout"],
                     "closing_pending_amount": self._balance[account],
+                    "closing_disputed_amount": ZERO,
                     "due_date": day + timedelta(days=1),
                     "settlement_status": "paid" if m["payout"] else "due",
                 }

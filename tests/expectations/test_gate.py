@@ -64,6 +64,7 @@ CASES = {
     "settlement_net_adds_up": (SETTLEMENT, _add("net_amount", "0.01")),
     "settlement_closing_adds_up": (SETTLEMENT, _add("closing_pending_amount", "0.01")),
     "settlement_closing_equals_ledger": (SETTLEMENT, lambda rows: rows[1:]),
+    "settlement_disputed_equals_ledger": (SETTLEMENT, _add("closing_disputed_amount", "0.01")),
     "settlement_conserves_ledger": (SETTLEMENT, _add("gross_amount", "-0.01")),
     "settlement_rows_present": (SETTLEMENT, lambda rows: []),
     "reserve_unexplained_zero": (
@@ -296,3 +297,34 @@ def test_conservation_and_double_entry_are_declared_not_waivable():
     ]
     assert len(money_checks) > 15
     assert not [check.code for check in money_checks if check.is_waivable]
+
+
+def test_every_check_is_named_and_explained_in_both_languages():
+    from expectations import suites
+
+    checks = [check for suite in suites.load() for check in suite.checks]
+    assert len(checks) > 60
+    for check in checks:
+        assert any("一" <= sign <= "鿿" for sign in check.title_zh), check.code
+        assert any("一" <= sign <= "鿿" for sign in check.reason_zh), check.code
+        assert check.title_en.isascii() and len(check.title_en) > 3, check.code
+    for titles in ([c.title_zh for c in checks], [c.title_en for c in checks]):
+        assert len(set(titles)) == len(titles)
+
+
+def test_a_result_keeps_its_numbers_for_screens(here):
+    from paylake import ops
+
+    world = good()
+    world.change(SETTLEMENT, world.days[1], _edit("payment_count", -1))
+    world.write(here)
+    gate(here, world)
+    rows = {
+        (row["business_date"], row["check_code"]): row
+        for row in ops.latest(here, "gate_result", key=("business_date", "check_code"))
+    }
+    failed = rows[world.days[1], "settlement_counts_not_negative"]
+    assert failed["check_kind"] == "between" and failed["differing_count"] > 0
+    assert failed["lower_bound"] == 0 and failed["upper_bound"] is None
+    passed = rows[world.days[0], "settlement_counts_not_negative"]
+    assert passed["compared_count"] > 0 and passed["differing_count"] == 0

@@ -47,6 +47,7 @@ keys as (
     where
         opening_pending_amount <> 0
         or closing_balance_amount <> 0
+        or held_amount <> 0
 ),
 
 days as (
@@ -154,6 +155,7 @@ final as (
         closed.opening_pending_amount,
         closed.payout_amount,
         closed.closing_pending_amount,
+        closed.held_amount as closing_disputed_amount,
         case merchants.settlement_cycle
             when 'T+0' then closed.business_date
             when 'D+1' then date_add(closed.business_date, 1)
