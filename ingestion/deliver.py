@@ -18,7 +18,7 @@ from ingestion.feeds import Feed, all_feeds
 from ingestion.log import DeliveryLog
 from paylake import home
 from paylake.dates import date_range, run_time
-from paylake.deliveries import ControlError, parse_control, read_control
+from paylake.deliveries import Control, ControlError, parse_control, read_control
 from paylake.errors import Waiting
 from paylake.keys import Keyring
 from paylake.lease import lease
@@ -289,7 +289,13 @@ def _event(
         "data_digest": digest,
         "kept_path": path,
         "supersedes": control.supersedes if control else None,
+        # A replay's file names the line that it corrects: screens tell open rows by it.
+        "file_names": _file_names(control) if control else None,
     }
+
+
+def _file_names(control: Control) -> str:
+    return json.dumps([file.name for file in control.files], ensure_ascii=False)
 
 
 def feeds_of(settings: Settings) -> dict[str, Feed]:
