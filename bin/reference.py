@@ -295,11 +295,12 @@ def checks_page() -> str:
     for suite in loaded:
         lines += [f"## `{suite.name}`", "", f"Looks at `{suite.table}`.", ""]
         rows = [
-            (f"`{c.code}`", c.kind, c.severity, "yes" if c.is_waivable else "no",
-             _asked(c), _why(c), _names(c.feeds))
+            (f"`{c.code}`", f"{c.title_en} {c.title_zh}", c.kind, c.severity,
+             "yes" if c.is_waivable else "no", _asked(c), _why(c), _names(c.feeds))
             for c in suite.checks
         ]
-        header = ("check", "kind", "severity", "may be waived", "asks for", "why", "needs feeds")
+        header = ("check", "title", "kind", "severity", "may be waived", "asks for", "why",
+                  "needs feeds")
         lines += table(header, rows)
     lines += ["## Thresholds", "", "From `dbt/seeds/check_threshold.csv`.", ""]
     seed = next(s for s in dbt_project.seeds() if s.name == "check_threshold")

@@ -44,10 +44,23 @@ class DemoHome:
         return json.loads(done.stdout)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Keep users of the demo home in one process, in file order, under `--dist loadgroup`.
+
+    It is made once, and the last of its tests stops its servers.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if "demo" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group("demo"))
+
+
 @pytest.fixture(scope="session")
 def demo():
     """`make run` in a home of its own; its servers are stopped at the end of the test run."""
-    home = ROOT / "var" / "test-demo"
+    # A name of its own in each process, so that no mode of running in parallel shares it.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    home = ROOT / "var" / f"test-demo{worker and '-' + worker}"
     environment = {
         **os.environ,
         "PAYLAKE_HOME": str(home),
