@@ -16,6 +16,5 @@ def test_explained_pins_are_locked():
     for name, version, environments in pins:
         for environment in environments.split(", "):
             lock = (ROOT / "requirements" / f"{environment}.txt").read_text("utf-8")
-            assert re.search(rf"^{re.escape(name)}(\[[^]]*\])?=={re.escape(version)} ", lock, re.M), (
-                f"{name}=={version} is not in requirements/{environment}.txt"
-            )
+            pin = rf"^{re.escape(name)}(\[[^]]*\])?=={re.escape(version)} "
+            assert re.search(pin, lock, re.M), f"{name}=={version} is not in {environment}.txt"
