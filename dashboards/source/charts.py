@@ -151,7 +151,8 @@ def _ranked(name: str) -> dict[str, Any]:
 AMOUNTS = (
     "gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
     "acquirer_fee_amount", "service_fee_amount", "disputed_amount", "net_amount",
-    "opening_pending_amount", "payout_amount", "closing_pending_amount", "amount", "fee_amount",
+    "opening_pending_amount", "payout_amount", "closing_pending_amount",
+    "closing_disputed_amount", "amount", "fee_amount",
     "minimum_payout_amount", "adjustment_amount",
 )  # fmt: skip
 MONEY = dict.fromkeys(AMOUNTS, ",.2f")
@@ -248,6 +249,13 @@ CHARTS = [
          " alarms"),
         _rows(["matter", "since_day", "detail"], [("line_order", True)], limit=50),
     ),
+    Chart(
+        "open_brief", "open_brief", "table", ("未结事项（前几项）", "What is open (first lines)"),
+        ("result", "state", "closed_date", "severity"),
+        ("与数据质量屏的未结事项相同，只列最要紧的几项",
+         "the same as on the data quality screen, the worst lines alone"),
+        _rows(["matter", "since_day", "detail"], [("line_order", True)], limit=50),
+    ),
     *(
         Chart(
             f"settlement_{name}", "settlement_trend", "big_number", title, (f"{column}",),
@@ -281,7 +289,8 @@ CHARTS = [
     Chart(
         "status", "settlement_merchant", "table",
         ("商户结算状态（户、元）", "Merchants by settlement status (CNY)"),
-        ("settlement_status", "payout_amount", "closing_pending_amount", "disputed_amount"),
+        ("settlement_status", "payout_amount", "closing_pending_amount",
+         "closing_disputed_amount"),
         ("按结算状态计商户数并求和", "merchants counted and amounts summed by status"),
         {
             "query_mode": "aggregate", "groupby": ["status_name"],
@@ -294,10 +303,10 @@ CHARTS = [
         "held_merchants", "settlement_merchant", "table",
         ("没有付出的商户与原因（元）", "Merchants not paid, and why (CNY)"),
         ("settlement_status", "closing_pending_amount", "minimum_payout_amount",
-         "disputed_amount"),
+         "closing_disputed_amount"),
         ("状态为结转、为负或争议冻结的商户", "merchants rolled over, negative or disputed"),
         _rows(["merchant_link", "status_name", "region_name", "closing_pending_amount",
-               "reason_name"],
+               "closing_disputed_amount", "reason_name"],
               [("closing_pending_amount", False)], limit=500, formats=MONEY,
               filters=[_is_true("is_held")], page=10),
     ),
@@ -386,10 +395,11 @@ CHARTS = [
     Chart(
         "checks", "ops_check", "table",
         ("当日闸门检查（未通过在前）", "Gate checks of the day (failures first)"),
-        ("suite", "check_code", "result", "observed", "expected", "owner", "is_waivable"),
-        ("每项检查的最新结果；责任人可放行者另注明",
-         "newest result of each check, and who may waive it"),
-        _rows(["check_code", "result_name", "observed", "expected", "owner", "waivable_name"],
+        ("check_code", "result", "check_kind", "compared_count", "differing_count",
+         "observed_value", "lower_bound", "upper_bound", "owner", "is_waivable"),
+        ("每项检查的最新结果，悬停见其含义；责任人可放行者另注明",
+         "newest result of each check, its meaning on hover, and who may waive it"),
+        _rows(["check_label", "result_name", "observed", "expected", "owner", "waivable_name"],
               [("is_blocking", False), ("result", True)], limit=500, page=15),
     ),
     Chart(
@@ -403,11 +413,13 @@ CHARTS = [
     ),
     Chart(
         "quarantine_rules", "ops_quarantine", "echarts_timeseries_bar",
-        ("隔离行数：按数据源与规则（行）", "Rows in quarantine by feed and rule"),
-        ("rule_code",), ("每条规则拒收的行数，全部日期", "rows refused by each rule, all dates"),
+        ("未更正隔离行数：按数据源与规则（行）", "Open rows in quarantine by feed and rule"),
+        ("rule_code", "file_names"),
+        ("每条规则拒收而未更正的行数，全部日期", "open rows by rule, all dates"),
         {
             "x_axis": "feed_name", "metrics": ["refused_rows"], "groupby": ["rule_name"],
-            "adhoc_filters": [], "orientation": "vertical", "stack": "Stack", "row_limit": 1000,
+            "adhoc_filters": [_is_true("is_open")], "orientation": "vertical", "stack": "Stack",
+            "row_limit": 1000,
             "color_scheme": "paylake",
             "show_legend": True, "legendOrientation": "right", "legendType": "scroll",
             "show_value": True, "rich_tooltip": True, "truncateYAxis": False,
@@ -416,20 +428,23 @@ CHARTS = [
     ),
     Chart(
         "quarantine_rows", "ops_quarantine", "table",
-        ("当日隔离行", "Rows in quarantine, of the day"),
-        ("rule_code", "rule_detail", "record_key", "amount", "_delivery_id", "_line_number"),
-        ("每行一条被拒记录，可从原文件再看",
-         "one refused record a row; the kept file shows the line"),
-        _rows(["feed_name", "rule_name", "rule_detail", "record_key", "amount", "delivery_id",
-               "line_number"], [("feed_name", True), ("line_number", True)], limit=1000,
-              formats=MONEY, page=10),
+        ("未更正的隔离行（元，全部日期，新的在前）", "Open rows in quarantine (CNY, newest first)"),
+        ("business_date", "rule_code", "record_key", "merchant_id", "amount", "_delivery_id",
+         "_line_number", "file_names"),
+        ("每行一条被拒且未更正的记录，可从原文件再看；账龄按应发布日期计",
+         "one refused record that no replay has corrected; the kept file shows the line; age up to"
+         " the date that is due"),
+        _rows(["day_name", "feed_name", "rule_name", "record_key", "merchant_id", "amount",
+               "line_number", "age_days"],
+              [("business_date", False), ("feed_name", True), ("line_number", True)], limit=1000,
+              formats=MONEY, filters=[_is_true("is_open")], page=10),
     ),
     Chart(
         "items", "ops_item", "table",
         ("未结项（元）", "Open items (CNY)"),
-        ("kind", "class", "amount", "age_days", "detail"),
+        ("kind", "class", "item_key", "merchant_id", "amount", "age_days"),
         ("未结束的勾对项、备付金项与闸门项", "tie, reserve and gate items that are not closed"),
-        _rows(["kind_name", "class_name", "item_key", "amount", "age_days", "detail"],
+        _rows(["kind_name", "class_name", "item_name", "merchant_id", "amount", "age_days"],
               [("age_days", False)], limit=1000, formats=MONEY, page=15),
     ),
 ]  # fmt: skip

@@ -13,8 +13,11 @@ COLUMNS: dict[str, Text] = {
     "business_date": ("业务日期", "Business date"),
     "cause_name": ("原因", "Cause"),
     "change_text": ("较上周同日", "vs same weekday"),
-    "check_code": ("检查", "Check"),
+    "check_code": ("检查代码", "Check code"),
+    "check_label": ("检查", "Check"),
+    "check_name": ("检查名称", "Check name"),
     "class_name": ("类别", "Class"),
+    "closing_disputed_amount": ("争议冻结余额（元）", "Held in dispute (CNY)"),
     "closing_pending_amount": ("期末待结算（元）", "Closing pending (CNY)"),
     "currency_code": ("币种", "Currency"),
     "date_count": ("日期数", "Dates"),
@@ -22,7 +25,7 @@ COLUMNS: dict[str, Text] = {
     "day_name": ("日期", "Date"),
     "delivery_id": ("交付", "Delivery"),
     "detail": ("说明", "Detail"),
-    "disputed_amount": ("争议冻结（元）", "Disputed (CNY)"),
+    "disputed_amount": ("当日新增争议冻结（元）", "Newly disputed (CNY)"),
     "due_day": ("到期日", "Due date"),
     "expected": ("应为", "Expected"),
     "fee_amount": ("手续费合计（元）", "Fees (CNY)"),
@@ -41,7 +44,9 @@ COLUMNS: dict[str, Text] = {
     "is_held": ("未付出", "Held back"),
     "is_late": ("晚到", "Late"),
     "issuer_fee_amount": ("发卡行服务费（元）", "Issuer fee (CNY)"),
-    "item_key": ("事项", "Item"),
+    "is_open": ("未更正", "Open"),
+    "item_key": ("事项代码", "Item code"),
+    "item_name": ("事项", "Item"),
     "kind_name": ("种类", "Kind"),
     "last_day": ("终止日", "Last date"),
     "line_number": ("行号", "Line"),
@@ -50,6 +55,7 @@ COLUMNS: dict[str, Text] = {
     "mcc": ("MCC", "MCC"),
     "mcc_link": ("行业", "Industry"),
     "mcc_name": ("行业", "Industry"),
+    "meaning": ("含义", "Meaning"),
     "median_30d_value": ("30 日中位", "30-day median"),
     "merchant": ("商户", "Merchant"),
     "merchant_id": ("商户号", "Merchant number"),
@@ -157,7 +163,9 @@ METRICS: dict[str, dict[str, tuple[str, str, str, str, Text]]] = {
         "pending": _plain(
             "SUM(closing_pending_amount)", ",.2f", "期末待结算（元）", "Closing pending (CNY)"
         ),
-        "disputed": _plain("SUM(disputed_amount)", ",.2f", "争议冻结（元）", "Disputed (CNY)"),
+        "disputed": _plain(
+            "SUM(closing_disputed_amount)", ",.2f", "争议冻结余额（元）", "Held in dispute (CNY)"
+        ),
         "issuer_rate": _plain(
             "SUM(issuer_fee_amount) / NULLIF(SUM(gross_amount - refund_amount), 0)",
             ".3%", "发卡行费率", "Issuer rate",
@@ -216,6 +224,10 @@ DATASETS: dict[str, tuple[str, Text, tuple[str, ...]]] = {
         "ops", ("未结事项", "What is open"),
         ("gate_result", "delivery", "open_item", "alarm", "release", "waiver"),
     ),
+    "open_brief": (
+        "ops", ("未结事项简表", "What is open, in short"),
+        ("gate_result", "delivery", "open_item", "alarm", "release", "waiver"),
+    ),
     "ops_day": ("ops", ("有记录的日期", "Dates with records"), ("delivery", "gate_result")),
     "ops_date": (
         "ops", ("日期与阶段", "Dates and stages"),
@@ -224,6 +236,6 @@ DATASETS: dict[str, tuple[str, Text, tuple[str, ...]]] = {
     "ops_delivery": ("ops", ("交付", "Deliveries"), ("delivery",)),
     "ops_check": ("ops", ("闸门检查", "Gate checks"), ("gate_result", "waiver")),
     "ops_step": ("ops", ("步骤用时", "Step times"), ("run_step",)),
-    "ops_quarantine": ("ops", ("隔离区", "Quarantine"), ("quarantine_row",)),
-    "ops_item": ("ops", ("未结项", "Open items"), ("open_item",)),
+    "ops_quarantine": ("ops", ("隔离区", "Quarantine"), ("quarantine_row", "delivery")),
+    "ops_item": ("ops", ("未结项", "Open items"), ("open_item", "gate_result", "waiver")),
 }  # fmt: skip

@@ -63,11 +63,11 @@ SCREENS = [
         [
             STATE,
             [("overview_cards", 12, 25)],
-            [("overview_trend", 7, 42), ("region", 5, 42)],
-            [("reserve_cards", 7, 20), ("open_now", 5, 20)],
+            [("overview_trend", 7, 36), ("region", 5, 36)],
+            [("reserve_cards", 6, 30), ("open_brief", 6, 30)],
             [("mcc", 5, 44), ("payment_way", 4, 44), ("reserve_items", 3, 44)],
         ],
-        [_day("screen_day", "open_now")],
+        [_day("screen_day", "open_brief")],
     ),
     Screen(
         "overview-phone",
@@ -76,14 +76,14 @@ SCREENS = [
         [
             [("nav", 12, 8)],
             [("state", 12, 14)],
-            [("overview_cards", 12, 74)],
-            [("reserve_cards", 12, 38)],
-            [("open_now", 12, 30)],
+            [("overview_cards", 12, 64)],
+            [("reserve_cards", 12, 29)],
+            [("open_brief", 12, 36)],
             [("overview_trend", 12, 40)],
             [("region_phone", 12, 60)],
             [("payment_way_phone", 12, 40)],
         ],
-        [_day("screen_day", "open_now")],
+        [_day("screen_day", "open_brief")],
         twin="overview",
         phone=True,
     ),
@@ -151,7 +151,9 @@ SCREENS = [
             [("checks", 7, 50), ("quarantine_rules", 5, 50)],
             [("quarantine_rows", 7, 50), ("items", 5, 50)],
         ],
-        [_day("ops_day", "open_now", "dates", "quarantine_rules", "items")],
+        [
+            _day("ops_day", "open_now", "dates", "quarantine_rules", "quarantine_rows", "items")
+        ],
     ),
 ]  # fmt: skip
 
@@ -187,6 +189,7 @@ CSS = f"""
 .pl-bar {{ flex: 1; max-width: 8px; background: #b7c9e2; }}
 .pl-bar.pl-now {{ background: {BLUE}; }}
 .cell-bar {{ background-color: rgba(37, 99, 176, 0.22) !important; }}
+.pl-line {{ white-space: nowrap; }}
 .pl-broken {{ color: {RED}; }}
 .pl-attention {{ color: {AMBER}; }}
 .pl-calm {{ color: {GREY}; }}

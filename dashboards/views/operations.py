@@ -2,124 +2,33 @@
 
 from __future__ import annotations
 
+from dashboards.views import checks
+from dashboards.views.codes import (
+    ALARMS,
+    CHECK_RESULTS,
+    EXITS,
+    FEEDS,
+    ITEM_CLASSES,
+    ITEM_KINDS,
+    QUARANTINE_FEEDS,
+    REASONS,
+    RESULTS,
+    RULES,
+    STATES,
+    STEPS,
+    TASKS,
+)
 from dashboards.views.expressions import (
     choose,
     day,
     day_label,
     exact,
     html,
+    literal,
     local_time,
     pick,
     scope,
 )
-
-FEEDS = {
-    "transaction": ("交易流水", "Transactions"),
-    "ledger_journal": ("账务分录", "Ledger journal"),
-    "ledger_balance": ("账户余额", "Ledger balances"),
-    "merchant": ("商户登记", "Merchant registry"),
-    "terminal": ("终端登记", "Terminal registry"),
-    "custodian_statement": ("存管对账单", "Custodian statement"),
-}
-QUARANTINE_FEEDS = {
-    "raw_switch__transaction": "transaction",
-    "raw_ledger__journal": "ledger_journal",
-    "raw_ledger__balance": "ledger_balance",
-    "raw_registry__merchant": "merchant",
-    "raw_registry__terminal": "terminal",
-    "raw_custodian__statement": "custodian_statement",
-}
-STATES = {
-    "accepted": ("已接收", "Accepted"),
-    "waiting": ("等待", "Waiting"),
-    "refused": ("拒收", "Refused"),
-    "superseded": ("已被替代", "Superseded"),
-}
-STEPS = {
-    "ingest": ("接入", "Ingest"),
-    "build": ("构建", "Build"),
-    "gate": ("闸门", "Gate"),
-    "publish": ("发布", "Publish"),
-    "report": ("报送文件", "Report files"),
-}
-RESULTS = {
-    "done": ("完成", "Done"),
-    "nothing": ("无事可做", "Nothing to do"),
-    "waiting": ("等待", "Waiting"),
-    "held": ("扣住", "Held"),
-    "failed": ("失败", "Failed"),
-}
-CHECK_RESULTS = {
-    "pass": ("通过", "Pass"),
-    "fail": ("未通过", "Fail"),
-    "not_determinable": ("无法判定", "Not determinable"),
-    "error": ("出错", "Error"),
-}
-ITEM_KINDS = {
-    "tie": ("账务与交易勾对", "Ledger against transactions"),
-    "reserve": ("备付金勾对", "Reserve fund"),
-    "gate": ("闸门检查", "Gate check"),
-}
-ITEM_CLASSES = {
-    "fail_fail": ("未通过，阻断", "Failed, blocking"),
-    "warn_fail": ("未通过，提醒", "Failed, warning"),
-    "fail_error": ("出错，阻断", "Error, blocking"),
-    "warn_error": ("出错，提醒", "Error, warning"),
-    "quarantined": ("在隔离区", "In quarantine"),
-    "delivery_refused_or_waiting": ("交付被拒或未到", "Delivery refused or waiting"),
-    "not_received": ("未收到", "Not received"),
-    "unexplained": ("未解释", "Unexplained"),
-    "book_in_bank_not": ("我方已收、银行未收", "Booked in, not at the bank"),
-    "book_out_bank_not": ("我方已付、银行未付", "Booked out, not at the bank"),
-    "bank_in_book_not": ("银行已收、我方未收", "At the bank, not booked in"),
-    "bank_out_book_not": ("银行已付、我方未付", "Left the bank, not booked out"),
-}
-
-
-RULES = {
-    "bad_quoting": ("引号不成对", "Quoting"),
-    "wrong_column_count": ("列数不符", "Wrong number of columns"),
-    "bad_json": ("不是约定的 JSON", "Not the contract's JSON"),
-    "bad_encoding": ("编码错误", "Encoding"),
-    "missing_value": ("缺值", "Missing value"),
-    "too_long": ("过长", "Too long"),
-    "bad_enum": ("不在值表中", "Not a listed value"),
-    "bad_number": ("不是数", "Not a number"),
-    "bad_scale": ("小数位过多", "Too many decimals"),
-    "bad_date": ("不是日期或时间", "Not a date or time"),
-    "same_record": ("同一业务记录有坏行", "Its record has a bad row"),
-    "duplicate_key": ("键重复", "Key seen before"),
-}
-REASONS = {
-    "control_missing": ("没有控制文件", "No control file"),
-    "signature_missing": ("没有签名", "No signature"),
-    "unknown_feed": ("没有这个数据源的契约", "Unknown feed"),
-    "control_unreadable": ("控制文件读不出", "Control file unreadable"),
-    "control_invalid": ("控制文件字段有误", "Control file invalid"),
-    "unknown_key": ("签名密钥不在信任表", "Unknown key"),
-    "wrong_key": ("密钥无权签此数据源", "Key may not sign this feed"),
-    "expired_key": ("密钥当时无效", "Key not valid then"),
-    "bad_signature": ("签名验不过", "Signature does not verify"),
-    "wrong_feed_folder": ("数据源与目录不符", "Feed is not the folder's"),
-    "wrong_date_folder": ("日期与目录不符", "Date is not the folder's"),
-    "wrong_sequence_folder": ("序号与目录不符", "Sequence is not the folder's"),
-    "file_missing": ("缺文件", "File missing"),
-    "file_unlisted": ("有控制文件未列的文件", "File not listed"),
-    "truncated": ("文件被截短", "File cut short"),
-    "bytes_mismatch": ("字节数不符", "Bytes differ"),
-    "digest_mismatch": ("摘要不符", "Digest differs"),
-    "name_taken": ("同名交付已接收且内容不同", "Other content under an accepted name"),
-    "date_closed": ("该日期已发布", "Date already released"),
-    "supersedes_unknown": ("所替代的序号不在用", "Replaces a sequence not in force"),
-    "unreadable_file": ("数据文件读不出", "Data file unreadable"),
-    "bad_header": ("表头有误", "Bad header"),
-    "missing_column": ("缺契约中的列", "Column missing"),
-    "rows_mismatch": ("行数不符", "Rows differ"),
-    "amount_mismatch": ("金额合计不符", "Amount totals differ"),
-    "bad_row_in_book": ("账簿类数据有坏行", "Bad line in a book"),
-    "too_many_bad_rows": ("坏行过多", "Too many bad rows"),
-    "same_content": ("内容与此前相同，已忽略", "Same content, ignored"),
-}
 
 
 def _latest(table: str, key: str) -> str:
@@ -143,11 +52,15 @@ WAIVED = (
 
 
 DUE = "getvariable('due_date')::date"
+SHORT = "strftime(business_date, '%m-%d')"
+# Lines of the short list of open matters: what fits its card.
+BRIEF = 5
 
 
 def definitions(language: str) -> dict[str, str]:
     """View name (without the language) → SQL."""
     return {
+        "ops_check_name": checks.named(language),
         "ops_day": _days(),
         "ops_delivery": _deliveries(language),
         "ops_quarantine": _quarantine(language),
@@ -156,6 +69,7 @@ def definitions(language: str) -> dict[str, str]:
         "ops_date": _dates(language),
         "ops_item": _items(language),
         "open_now": _open_now(language),
+        "open_brief": _open_brief(language),
     }
 
 
@@ -189,22 +103,42 @@ def _deliveries(language: str) -> str:
 
 
 def _quarantine(language: str) -> str:
-    feed = (
-        "case table_name "
-        + " ".join(
-            f"when '{table}' then '{FEEDS[feed][0 if language == 'zh' else 1]}'"
-            for table, feed in QUARANTINE_FEEDS.items()
-        )
-        + " else table_name end"
+    """Refused rows; one is open until a delivery that corrects it was accepted."""
+    feed = choose(
+        language,
+        "table_name",
+        {table: FEEDS[feed] for table, feed in QUARANTINE_FEEDS.items()},
     )
+    # A replay's file is named after the line that it corrects (docs/how-to, `quarantine replay`).
+    replay = (
+        "'replay-' || split_part(_delivery_id, '/', 2) || '-' || split_part(_delivery_id, '/', 3)"
+        " || '-L' || _line_number || '-' || _file_name"
+    )
+    open_, done = pick(language, "待更正", "Open"), pick(language, "已更正", "Corrected")
     return f"""
-        select business_date, {day()} as day, {feed} as feed_name, rule_code,
+        with current as ({DELIVERIES}),
+        replays as (
+            select feed, unnest(from_json(file_names, '["VARCHAR"]')) as file_name
+            from current where state = 'accepted' and file_names is not null
+        ),
+        judged as (
+            select *, exists (
+                select 1 from replays
+                where replays.feed = split_part(_delivery_id, '/', 1)
+                    and replays.file_name = {replay}
+            ) as is_replayed
+            from quarantine_row
+            where {scope()}
+        )
+        select business_date, {day()} as day, {day_label("business_date", language)} as day_name,
+            {feed} as feed_name, rule_code,
             {choose(language, "rule_code", RULES)} as rule_name,
             coalesce(rule_detail, '') as rule_detail, coalesce(record_key, '—') as record_key,
             coalesce(merchant_id, '—') as merchant_id, amount, _delivery_id as delivery_id,
-            _line_number as line_number
-        from quarantine_row
-        where {scope()}
+            _line_number as line_number, not is_replayed as is_open,
+            case when is_replayed then {done} else {open_} end as state_name,
+            greatest(0, date_diff('day', business_date, {DUE})) as age_days
+        from judged
     """
 
 
@@ -227,6 +161,7 @@ def _steps(language: str) -> str:
             {choose(language, "result", RESULTS)} as result_name, result
         from current
         left join usual on current.step = usual.step
+        where current.step in ({", ".join(literal(step) for step in STEPS)})
     """
 
 
@@ -235,17 +170,22 @@ def _checks(language: str) -> str:
     may = pick(language, "可由责任人放行", "may be waived by its owner")
     waived = pick(language, "已放行", "waived")
     verdict = choose(language, "result", CHECK_RESULTS)
+    name = checks.title(language, "checked.check_code")
     return f"""
         with checked as ({CHECKS})
         select business_date, {day()} as day, {day_label("business_date", language)} as day_name,
-            suite, check_code, severity, result,
+            suite, checked.check_code, {name} as check_name, coalesce(n.meaning, '') as meaning,
+            '<span title="' || {html("coalesce(n.meaning, '')")} || '">' || {html(name)} ||
+                '</span>' as check_label,
+            severity, result,
             {verdict} || case when result in ('fail', 'error') and {WAIVED}
                 then ' · ' || {waived} else '' end as result_name,
-            coalesce(observed, '—') as observed, coalesce(expected, '—') as expected,
+            {checks.observed(language)} as observed, {checks.expected(language)} as expected,
             coalesce(detail, '') as detail, owner,
             case when is_waivable then {may} else {waivable} end as waivable_name,
             result in ('fail', 'error') and severity = 'fail' and not {WAIVED} as is_blocking
         from checked
+        left join ops_check_name_{language} as n on n.check_code = checked.check_code
     """
 
 
@@ -255,12 +195,14 @@ def _dates(language: str) -> str:
     held = pick(language, "被闸门扣住", "Held by the gate")
     behind = pick(language, "等前面的日期", "Behind a held date")
     waiting = pick(language, "等待交付", "Waiting for deliveries")
+    name = checks.title(language, "checked.check_code")
+    between = "、" if language == "zh" else ", "
     return f"""
         with published as ({RELEASES}),
         checked as ({CHECKS}),
         current as ({DELIVERIES}),
         blocking as (
-            select business_date, string_agg(check_code, ', ' order by check_code) as checks
+            select business_date, string_agg({name}, '{between}' order by check_code) as checks
             from checked
             where result in ('fail', 'error') and severity = 'fail' and not {WAIVED}
             group by business_date
@@ -296,14 +238,28 @@ def _dates(language: str) -> str:
 
 
 def _items(language: str) -> str:
+    """What is not closed, by business key, reference or check, with its merchant."""
+    name = (
+        "case current.kind when 'gate' then"
+        f" {checks.title(language, 'split_part(current.item_key, chr(58), 2)')}"
+        " else split_part(current.item_key, ':', 2) end"
+    )
     return f"""
-        with current as ({ITEMS})
+        with checked as ({CHECKS}), events as ({ITEMS}),
+        current as (
+            select * exclude ("class"),
+                case when kind = 'gate' and exists (
+                    select 1 from checked
+                    where checked.business_date = events.business_date
+                        and checked.check_code = split_part(events.item_key, ':', 2) and {WAIVED}
+                ) then 'waived' else "class" end as "class"
+            from events
+        )
         select business_date, {day()} as day,
-            {choose(language, "kind", ITEM_KINDS)} as kind_name, item_key,
+            {choose(language, "kind", ITEM_KINDS)} as kind_name, item_key, {name} as item_name,
             {_class(language)} as class_name, amount, currency_code,
-            greatest(age_days, coalesce(
-                date_diff('day', business_date, getvariable('due_date')::date), 0)) as age_days,
-            coalesce(detail, '') as detail
+            coalesce(merchant_id, '—') as merchant_id,
+            greatest(age_days, coalesce(date_diff('day', business_date, {DUE}), 0)) as age_days
         from current
         where closed_date is null
     """
@@ -311,24 +267,26 @@ def _items(language: str) -> str:
 
 def _open_now(language: str) -> str:
     """One line a matter that wants attention, the worst first; one calm line when there is none."""
-    zh = language == "zh"
+    between = "；" if language == "zh" else "; "
+    name = checks.title(language, "checked.check_code")
+    found = (
+        f"{name} || {pick(language, '：', ': ')} || {checks.observed(language)} ||"
+        f" {pick(language, '，应', ', asked: ')} || {checks.expected(language)}"
+    )
 
     def line(order: int, tone: str, what: str, since: str, detail: str, source: str) -> str:
         return (
-            f"select {order} as line_order, '<span class=\"pl-{tone}\">●</span> ' || {what}"
-            f" as matter, {since} as since_day, {detail} as detail from {source}"
+            f'select {order} as line_order, \'<span class="pl-line"><span class="pl-{tone}">●'
+            f"</span> ' || {what} || '</span>' as matter, {since} as since_day,"
+            f" {detail} as detail from {source}"
         )
 
     held = line(
         1,
         "broken",
         f"{day_label('business_date', language)} || {pick(language, ' 被闸门扣住', ' is held')}",
-        day(),
-        html("string_agg(check_code || coalesce('：' || observed, ''), '；' order by check_code)")
-        if zh
-        else html(
-            "string_agg(check_code || coalesce(': ' || observed, ''), '; ' order by check_code)"
-        ),
+        SHORT,
+        html(f"string_agg({found}, '{between}' order by check_code)"),
         f"checked where result in ('fail', 'error') and severity = 'fail' and not {WAIVED}"
         " and business_date not in (select through from published) group by business_date",
     )
@@ -337,7 +295,7 @@ def _open_now(language: str) -> str:
         "attention",
         f"{choose(language, 'feed', FEEDS)} ||"
         f" {pick(language, ' 交付被拒，未补送', ' refused, not sent again')}",
-        day(),
+        SHORT,
         f"coalesce({choose(language, 'reason_code', REASONS)}, '')",
         "current where state in ('refused', 'waiting') and not exists (select 1 from current as o"
         " where o.feed = current.feed and o.business_date = current.business_date"
@@ -347,38 +305,111 @@ def _open_now(language: str) -> str:
         3,
         "attention",
         pick(language, "数据晚于应发布日期", "Data is later than it should be"),
-        f"coalesce({day('max(through)')}, '—')",
+        "coalesce(strftime(max(through), '%m-%d'), '—')",
         f"{pick(language, '应已发布到 ', 'expected through ')} || {day(DUE)}",
-        "published having max(through) < getvariable('due_date')::date",
+        f"published having max(through) < {DUE}",
     )
     items = line(
         4,
         "attention",
-        f"{choose(language, 'kind', ITEM_KINDS)} || ' · ' ||"
-        f" {_class(language)} || ' ' ||"
-        f" count(*) || {pick(language, ' 项未结', ' open')}",
-        day("min(business_date)"),
+        f"{choose(language, 'kind', ITEM_KINDS)} || ' · ' || {_class(language)} || ' ' ||"
+        f" count(*) || {pick(language, ' 项', ' open')}",
+        "strftime(min(business_date), '%m-%d')",
         f"coalesce({exact('sum(abs(amount))')}, '—')",
-        'items where closed_date is null group by kind, "class", currency_code',
+        "items where closed_date is null and kind <> 'gate'"
+        ' group by kind, "class", currency_code',
     )
-    alarms = line(
+    # What a warning said on earlier dates is in the list of items; here stands what it says now.
+    warned = line(
         5,
         "attention",
-        html("subject"),
-        day(),
-        html("coalesce(detail, '')"),
-        "alarms where state <> 'cleared' and severity <> 'info'",
+        html(name),
+        SHORT,
+        f"{checks.observed(language)} || {pick(language, '，应', ', asked: ')} ||"
+        f" {checks.expected(language)}",
+        "checked where result in ('fail', 'error') and severity = 'warn' and business_date ="
+        " (select max(c.business_date) from checked as c where c.check_code = checked.check_code)",
+    )
+    alarms = line(
+        6,
+        "attention",
+        f"{_alarm(language)} || coalesce(' · ' || {html(_alarm_subject(language))}, '')",
+        f"coalesce({SHORT}, '—')",
+        html(_alarm_detail(language)),
+        # A failed task is over once its date went out.
+        "alarms where state <> 'cleared' and severity <> 'info' and not (alarm_code ="
+        " 'task_failed' and exists (select 1 from published where through >="
+        " alarms.business_date))",
     )
     calm = pick(language, "无：没有未结事项", "None: nothing is open")
     return f"""
         with checked as ({CHECKS}), current as ({DELIVERIES}), published as ({RELEASES}),
         items as ({ITEMS}),
         alarms as ({_latest("alarm", "business_date, alarm_code, subject")}),
-        lines as ({" union all ".join((held, refused, late, items, alarms))})
+        lines as ({" union all ".join((held, refused, late, items, warned, alarms))})
         select * from lines
         union all
-        select 9, '<span class="pl-calm">●</span> ' || {calm}, '', ''
+        select 9, '<span class="pl-line"><span class="pl-calm">●</span> ' || {calm} || '</span>',
+            '', ''
         where not exists (select 1 from lines) and {scope()}
+    """
+
+
+def _alarm(language: str) -> str:
+    other = pick(language, "其他告警", "Other alarm")
+    return (
+        f"case when alarm_code in ({', '.join(literal(c) for c in ALARMS)}) then"
+        f" {choose(language, 'alarm_code', ALARMS)} else {other} end"
+    )
+
+
+def _alarm_subject(language: str) -> str:
+    """Feed and column, task, or check, by name."""
+    feed = choose(language, "split_part(subject, '.', 1)", FEEDS)
+    return (
+        f"case alarm_code when 'task_failed' then {choose(language, 'subject', TASKS)}"
+        f" when 'unclassed_column' then {feed} || ' ' || split_part(subject, '.', 2)"
+        f" else subject end"
+    )
+
+
+def _alarm_detail(language: str) -> str:
+    """What a reader needs of an alarm: why a task ended, which checks hold its date."""
+    between = "、" if language == "zh" else ", "
+    held = (
+        f"(select string_agg({checks.title(language, 'checked.check_code')}, '{between}'"
+        " order by check_code) from checked where checked.business_date = alarms.business_date"
+        f" and result in ('fail', 'error') and severity = 'fail' and not {WAIVED})"
+    )
+    code = "regexp_extract(coalesce(detail, ''), 'exit (\\d+)', 1)"
+    why = f"coalesce({choose(language, code, EXITS)}, '')"
+    kept = pick(
+        language, "已密封保存，不显示；请在契约中归类", "Kept sealed, shown nowhere; class it"
+    )
+    return (
+        f"case alarm_code when 'task_failed' then {why} || case when {code} = '12' then"
+        f" coalesce({pick(language, '：', ': ')} || {held}, '') else '' end"
+        f" when 'unclassed_column' then {kept} else '' end"
+    )
+
+
+def _open_brief(language: str) -> str:
+    """The first lines of what is open; when there are more, the last one says how many."""
+    more = (
+        f"{pick(language, '还有 ', '')} || (total - {BRIEF - 1}) ||"
+        f" {pick(language, ' 项，见数据质量', ' more: see data quality')}"
+    )
+    link = f"'<a href=\"/superset/dashboard/quality-{language}/\">' || {more} || '</a>'"
+    return f"""
+        with ranked as (
+            select *, row_number() over (order by line_order, since_day, matter) as rank,
+                count(*) over () as total
+            from open_now_{language}
+        )
+        select rank as line_order, matter, since_day, detail from ranked
+        where rank < {BRIEF} or total <= {BRIEF}
+        union all
+        select {BRIEF}, {link}, '', '' from ranked where rank = {BRIEF} and total > {BRIEF}
     """
 
 

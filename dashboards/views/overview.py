@@ -22,7 +22,12 @@ from dashboards.views.expressions import (
 TREND_DAYS = 30
 
 PAYMENT_WAYS = {"bank_card": ("银行卡", "Bank card"), "qr_code": ("扫码", "QR code")}
-FUNDING = {"debit": ("借记", "debit"), "credit": ("贷记", "credit"), "balance": ("余额", "balance")}
+FUNDING = {
+    "debit": ("借记", "debit"),
+    "credit": ("贷记", "credit"),
+    "balance": ("余额", "balance"),
+    "unknown": ("未说明", "not said"),
+}
 
 
 def definitions(language: str) -> dict[str, str]:

@@ -86,6 +86,7 @@ GOLD: dict[str, dict[str, str]] = {
         "opening_pending_amount": MONEY,
         "payout_amount": MONEY,
         "closing_pending_amount": MONEY,
+        "closing_disputed_amount": MONEY,
         "due_date": DAY,
         "settlement_status": TEXT,
     },
@@ -130,6 +131,7 @@ QUARANTINE: dict[str, dict[str, str]] = {
         "merchant_id": TEXT,
         "amount": MONEY,
         "_delivery_id": TEXT,
+        "_file_name": TEXT,
         "_line_number": "integer",
     },
 }

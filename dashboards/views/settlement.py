@@ -46,6 +46,7 @@ MONEY = [
     "gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
     "acquirer_fee_amount", "service_fee_amount", "disputed_amount", "adjustment_amount",
     "net_amount", "opening_pending_amount", "payout_amount", "closing_pending_amount",
+    "closing_disputed_amount",
 ]  # fmt: skip
 FEES = "issuer_fee_amount + network_fee_amount + acquirer_fee_amount + service_fee_amount"
 
@@ -116,7 +117,7 @@ def _reason(language: str) -> str:
     values = {
         "closing": exact("closing_pending_amount"),
         "minimum": exact("minimum_payout_amount"),
-        "disputed": exact("disputed_amount"),
+        "disputed": exact("closing_disputed_amount"),
         "payout": exact("payout_amount"),
         "due": f"coalesce({day_label('due_date', language)}, '—')",
     }

@@ -124,6 +124,7 @@ def _settlement(rng: random.Random, merchants: list[dict], days: list[date]) -> 
                     "disputed_amount": disputed, "adjustment_amount": Decimal(0),
                     "net_amount": net, "opening_pending_amount": opening,
                     "payout_amount": payout, "closing_pending_amount": closing,
+                    "closing_disputed_amount": disputed,
                     "due_date": day + timedelta(days=1), "settlement_status": status,
                 }
             )  # fmt: skip
@@ -296,7 +297,8 @@ def ops_tables(days: int = 30, *, held: bool = False) -> dict[str, list[dict]]:
                      "rule_detail": "amount is not a number",
                      "record_key": f"T{day:%m%d}{line:04d}",
                      "merchant_id": None, "amount": Decimal("88.00"),
-                     "_delivery_id": f"{feed}/{day}/1", "_line_number": 100 + line}
+                     "_delivery_id": f"{feed}/{day}/1", "_file_name": f"{feed}.csv",
+                     "_line_number": 100 + line}
                 )  # fmt: skip
         begun = at
         for step, seconds in (("ingest", 4.0), ("build", 11.0), ("gate", 3.0), ("publish", 1.5),
@@ -309,17 +311,17 @@ def ops_tables(days: int = 30, *, held: bool = False) -> dict[str, list[dict]]:
             )  # fmt: skip
             begun += timedelta(seconds=seconds)
         for suite, code in (
-            ("merchant_day", "net_adds_up"),
-            ("merchant_day", "ties_to_close"),
-            ("reserve", "unexplained_is_zero"),
-            ("kpi", "equals_transactions"),
+            ("mart_settlement__merchant_day", "settlement_net_adds_up"),
+            ("mart_settlement__merchant_day", "settlement_closing_equals_ledger"),
+            ("mart_settlement__reserve_fund_day", "reserve_unexplained_zero"),
+            ("mart_kpi__institution_day", "kpi_institution_conserves_transactions"),
         ):
-            failed = held and day == dates[-1] and code == "ties_to_close"
+            failed = held and day == dates[-1] and code == "settlement_closing_equals_ledger"
             out["gate_result"].append(
                 {"business_date": day, "run_id": f"run-{day}", "suite": suite,
                  "check_code": code, "severity": "fail", "result": "fail" if failed else "pass",
-                 "observed": "12,345.67" if failed else "0.00", "expected": "0.00",
-                 "input_digest": "c" * 64, "is_waivable": code != "net_adds_up",
+                 "check_kind": "reconcile", "compared_count": 300, "differing_count": 3 * failed,
+                 "input_digest": "c" * 64, "is_waivable": code != "settlement_net_adds_up",
                  "owner": "settlement@paylake.example", "recorded_at": at}
             )  # fmt: skip
         if not (held and day == dates[-1]):
@@ -328,9 +330,29 @@ def ops_tables(days: int = 30, *, held: bool = False) -> dict[str, list[dict]]:
                  "previous_digest": "", "digest": "d" * 64, "document": "{}",
                  "delta_versions": "{}", "recorded_at": at}
             )  # fmt: skip
+    first = out["quarantine_row"][0]  # corrected since
+    out["delivery"].append(
+        {"feed": first["_delivery_id"].split("/")[0], "business_date": dates[-1], "sequence": 9,
+         "delivery_id": "replay", "state": "accepted", "rows": 1, "rows_accepted": 1,
+         "rows_quarantined": 0, "amount_totals": "{}", "key_id": "paylake-1",
+         "file_names": json.dumps([f"replay-{first['business_date']}-1-L{first['_line_number']}-"
+                                   f"{first['_file_name']}"]),
+         "data_digest": "e" * 64, "recorded_at": datetime(2026, 10, 12)}
+    )  # fmt: skip
+    for day, code, subject, detail in (
+        (dates[20], "unclassed_column", "transaction.backup_card", "No contract classes it."),
+        (dates[-2], "task_failed", "paylake_build.build", "exit 15: paylake: The disk is full."),
+        (dates[-1], "task_failed", "paylake_publish.publish", "exit 12: paylake: it is held."),
+    ):
+        out["alarm"].append(
+            {"business_date": day, "alarm_code": code, "subject": subject, "state": "raised",
+             "severity": "critical", "detail": detail, "recorded_at": datetime(2026, 10, 12)}
+        )  # fmt: skip
     out["open_item"].append(
-        {"business_date": dates[-3], "kind": "tie", "item_key": "T1", "class": "quarantined",
+        {"business_date": dates[-3], "kind": "tie", "item_key": "ledger_only:T1:CNY",
+         "class": "quarantined",
          "amount": Decimal("88.00"), "currency_code": "CNY", "age_days": 2,
+         "merchant_id": "M000007",
          "recorded_at": datetime(2026, 10, 12)}
     )  # fmt: skip
     return dict(out)

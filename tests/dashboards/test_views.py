@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import duckdb
 import pytest
 
 from dashboards import views
-from dashboards.views import expressions, required
+from dashboards.views import checks, expressions, operations, required
 from paylake.settings import Settings
 
 LAST = "2026-10-11"
@@ -130,9 +131,103 @@ def test_a_held_date_is_the_first_open_matter(held_home: Settings) -> None:
     connection = reader(held_home, "ops", scope_all=True)
     lines = connection.execute("select matter, detail from open_now_zh order by line_order")
     matters = lines.fetchall()
-    assert "10-11" in matters[0][0] and "ties_to_close" in matters[0][1]
+    assert "10-11" in matters[0][0]
+    assert "期末待结算与账务相符：300 项中 3 项不等，应逐项相等" in matters[0][1]
+    assert any("任务失败 · 发布" in matter and "期末待结算" in said for matter, said in matters)
     stages = dict(connection.execute("select day, stage_name from ops_date_en").fetchall())
     assert stages[LAST] == "Held by the gate" and stages["2026-10-10"] == "Released"
+
+
+def _words(text: str) -> str:
+    return re.sub(r"<[^>]*>", " ", text)
+
+
+@pytest.mark.parametrize("kind", ["full_home", "held_home"])
+def test_chinese_screens_show_no_codes_and_no_english(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    connection = reader(request.getfixturevalue(kind), "ops", scope_all=True)
+    shown = 0
+    for view, columns in {
+        "open_now_zh": ("matter", "detail"),
+        "open_brief_zh": ("matter", "detail"),
+        "ops_check_zh": ("check_label", "result_name", "observed", "expected", "waivable_name"),
+        "ops_item_zh": ("kind_name", "class_name"),
+        "ops_step_zh": ("step_name", "result_name"),
+        "ops_date_zh": ("stage_name", "held_by"),
+        "ops_quarantine_zh": ("feed_name", "rule_name", "state_name"),
+    }.items():
+        for row in connection.execute(f"select {', '.join(columns)} from {view}").fetchall():
+            for text in row:
+                shown += 1
+                words = set(re.findall(r"[A-Za-z_]{3,}", _words(text))) - {"backup_card"}
+                assert not words, (view, text)
+    assert shown > 500
+
+
+def test_internal_steps_are_not_shown(full_home: Settings) -> None:
+    connection = reader(full_home, "ops", scope_all=True)
+    names = {row[0] for row in connection.execute("select step_name from ops_step_en").fetchall()}
+    assert names == {"Ingest", "Build", "Gate", "Publish", "Report files"}
+
+
+def test_items_show_business_key_and_merchant(full_home: Settings) -> None:
+    connection = reader(full_home, "ops", scope_all=True)
+    query = "select item_name, merchant_id, class_name from ops_item_zh"
+    assert connection.execute(query).fetchall() == [("T1", "M000007", "在隔离区")]
+
+
+def test_a_corrected_row_is_no_longer_open_and_ages_are_up_to_the_due_date(
+    full_home: Settings,
+) -> None:
+    connection = reader(full_home, "ops", scope_all=True)
+    query = "select count(*), count(*) filter (where is_open) from ops_quarantine_zh"
+    total, still_open = connection.execute(query).fetchone()
+    assert still_open == total - 1 > 10
+    ages = "select distinct business_date + age_days::integer from ops_quarantine_en"
+    assert connection.execute(ages).fetchall() == [(date(2026, 10, 11),)]
+
+
+def test_the_short_list_says_how_many_more_there_are(held_home: Settings) -> None:
+    connection = reader(held_home, "ops", scope_all=True)
+    brief = connection.execute("select matter from open_brief_zh order by line_order").fetchall()
+    total = connection.execute("select count(*) from open_now_zh").fetchone()[0]
+    assert len(brief) <= operations.BRIEF
+    if total > operations.BRIEF:
+        assert f"还有 {total - operations.BRIEF + 1} 项" in brief[-1][0]
+    else:
+        assert len(brief) == total
+
+
+def test_a_failed_task_is_over_once_its_date_went_out(
+    full_home: Settings, held_home: Settings
+) -> None:
+    query = "select count(*) from open_now_en where matter like '%Task failed%'"
+    for home, expected in ((full_home, 0), (held_home, 1)):
+        assert reader(home, "ops", scope_all=True).execute(query).fetchone() == (expected,)
+
+
+def test_every_kind_of_check_is_told_in_words() -> None:
+    numbers = "compared_count, differing_count, observed_value, lower_bound, upper_bound"
+    given = [
+        ("fail", "between", 1, 1, "5", None, "3", "5", "不高于 3"),
+        ("fail", "between", 1, 1, "0.7", "0.85", None, "0.7", "不低于 0.85"),
+        ("pass", "unique", 20, 0, None, None, None, "20 行，全部符合", "每个键只有一行"),
+        ("fail", "in_set", 20, 2, None, None, None, "20 行中 2 行不符", "都在值表内"),
+        ("fail", "none", 48, 48, None, None, None, "48 项", "没有此类项"),
+        ("pass", "none", 0, 0, None, None, None, "没有", "没有此类项"),
+        ("fail", "rows_present", 0, 0, None, None, None, "0 行", "至少一行"),
+        ("fail", "reconcile", None, None, None, None, None, "表没有建成", "逐项相等，容差 0.00"),
+        ("error", "reconcile", None, None, None, None, None, "没有跑成", "逐项相等，容差 0.00"),
+    ]
+    for result, kind, compared, differing, value, low, high, observed, expected in given:
+        sql = (
+            f"select {checks.observed('zh')}, {checks.expected('zh')} from (select ? as result,"
+            " ? as check_kind, ?::bigint, ?::bigint, ?::decimal(38,9), ?::decimal(38,9),"
+            f" ?::decimal(38,9)) as t(result, check_kind, {numbers})"
+        )
+        row = duckdb.execute(sql, [result, kind, compared, differing, value, low, high]).fetchone()
+        assert row == (observed, expected)
 
 
 def test_nothing_open_is_one_calm_line() -> None:
@@ -141,7 +236,7 @@ def test_nothing_open_is_one_calm_line() -> None:
         connection.execute(f'create view "{name}" as {sql}')
     connection.execute("set variable scope_all = true")
     assert [row[1] for row in connection.execute("from open_now_zh").fetchall()] == [
-        '<span class="pl-calm">●</span> 无：没有未结事项'
+        '<span class="pl-line"><span class="pl-calm">●</span> 无：没有未结事项</span>'
     ]
 
 
