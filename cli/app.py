@@ -26,7 +26,8 @@ INTERNAL_ERROR = 70
 COMMANDS = {
     "ingest": "daily", "build": "daily", "gate": "daily", "publish": "daily",
     "report": "reports", "run": "daily", "status": "daily", "maintain": "daily",
-    "alarm": "daily", "export": "releases", "release": "releases", "quarantine": "quarantine",
+    "alarm": "notices", "summary": "notices", "export": "releases", "release": "releases",
+    "quarantine": "quarantine",
     "ledger": "ledger", "settings": "house", "up": "house", "down": "house", "doctor": "house",
     "backup": "backup", "restore": "backup", "demo": "demo", "mapped": "mapped",
 }

@@ -173,31 +173,3 @@ def maintain(ctx: Context) -> None:
         mended = release.mend(ctx.settings, pipeline.views(ctx.settings))
         ops_file.write(ctx.settings)
     console.print(f"reader files: {', '.join(mended) + ' written anew' if mended else 'all fine'}")
-
-
-@click.command()
-@click.option("--code", required=True, help="What it is about: task_failed, late_delivery, …")
-@click.option("--subject", required=True, help="Table, check, feed, task or item.")
-@click.option("--date", "day", help="Business date that it is about.")
-@click.option("--detail", required=True, help="One sentence.")
-@click.pass_obj
-def alarm(ctx: Context, code: str, subject: str, day: str | None, detail: str) -> None:
-    """Record an alarm; the operations screen shows it."""
-    from paylake import dates as business_dates
-    from paylake import ops
-
-    about = business_dates.parse_date(day) if day and day != "None" else None
-    ops.record(
-        ctx.settings,
-        "alarm",
-        [
-            {
-                "business_date": about,
-                "alarm_code": code,
-                "subject": subject,
-                "severity": "critical",
-                "state": "raised",
-                "detail": detail[:4000],
-            }
-        ],
-    )

@@ -46,6 +46,11 @@ class Settings:
     txns: int = _setting(10_000, "simulated card and code payments a day")
     seed: int = _setting(20260912, "seed of the simulation")
     lease_wait_seconds: int = _setting(600, "how long a writer waits for the lease")
+    alarm_webhook: str = _setting("", "address that alarms are posted to as JSON; none by default")
+    alarm_mail_to: str = _setting("", "addresses that alarms are mailed to, with commas between")
+    alarm_mail_from: str = _setting("paylake@localhost", "sender of these mails")
+    smtp_host: str = _setting("", "mail server that takes them; STARTTLS is used where offered")
+    smtp_port: int = _setting(25, "its port")
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def origin(self, name: str) -> str:

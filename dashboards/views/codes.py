@@ -116,6 +116,7 @@ ALARMS = {
     "late_delivery": ("交付迟到", "Late delivery"),
     "channel_failed": ("告警没有送出", "Alarm not delivered"),
 }
+CHANNELS = {"mail": ("邮件", "Mail"), "webhook": ("网址推送", "Webhook")}
 # Tasks of the DAGs, as the step that each runs.
 TASKS = {
     f"paylake_{step}.{step}": texts

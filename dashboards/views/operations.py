@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboards.views import checks
 from dashboards.views.codes import (
     ALARMS,
+    CHANNELS,
     CHECK_RESULTS,
     EXITS,
     FEEDS,
@@ -368,6 +369,7 @@ def _alarm_subject(language: str) -> str:
     feed = choose(language, "split_part(subject, '.', 1)", FEEDS)
     return (
         f"case alarm_code when 'task_failed' then {choose(language, 'subject', TASKS)}"
+        f" when 'channel_failed' then {choose(language, 'subject', CHANNELS)}"
         f" when 'unclassed_column' then {feed} || ' ' || split_part(subject, '.', 2)"
         f" else subject end"
     )

@@ -1,0 +1,81 @@
+"""The morning summary: the figures are the gold table's, and a date that is not out is said so."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dashboards import summary as module
+from dashboards.summary import summary
+from paylake.errors import Held
+from paylake.settings import Settings
+from tests.dashboards.test_views import reader
+
+LAST = date(2026, 10, 11)
+
+
+@pytest.fixture
+def released(full_home: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The made-up home with a chain of releases that ends on its last date, and an open item."""
+    connection = reader(full_home)
+
+    @contextmanager
+    def opened(_: Settings) -> Any:
+        yield SimpleNamespace(
+            query=lambda sql, given: connection.execute(sql, given).to_arrow_table()
+        )
+
+    in_force = SimpleNamespace(release_id="R000030-20261011", through=LAST)
+    monkeypatch.setattr(module.release, "in_force", lambda _: in_force)
+    monkeypatch.setattr(module.release, "first_date", lambda _: date(2026, 9, 12))
+    monkeypatch.setattr(module.release, "reader", opened)
+    monkeypatch.setattr(
+        module.release,
+        "verdicts",
+        lambda *_: {date(2026, 10, 12): SimpleNamespace(blocking=["double_entry"])},
+    )
+    monkeypatch.setattr(module.runs, "pending", lambda _, day: [day] if day > LAST else [])
+    items = [{"kind": "tie", "amount": Decimal("34.70")}, {"kind": "tie", "amount": Decimal("-5")}]
+    monkeypatch.setattr(module.ops, "latest", lambda *_: items)
+    return full_home
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_figures_are_those_of_the_gold_table(released: Settings, language: str) -> None:
+    made = summary(released, LAST, language)
+    (payments, rate) = (
+        reader(released)
+        .execute(
+            "select payment_count, success_rate from mart_kpi__institution_day"
+            " where business_date = ?",
+            [LAST],
+        )
+        .fetchone()
+    )
+    assert f"{payments:,}" in made.text and f"{100 * rate:.2f}%" in made.text
+    assert ("备付金" if language == "zh" else "Reserve") in made.text
+    assert "39.70" in made.text and "R000030-20261011" in made.subject
+    assert len(made.text.strip().splitlines()) == 10
+    if language == "zh":
+        words = set(re.findall(r"[A-Za-z_]{3,}", made.text))
+        assert words <= {"paylake"}
+
+
+def test_a_held_date_is_said_with_its_check_and_the_last_figures_follow(
+    released: Settings,
+) -> None:
+    made = summary(released, date(2026, 10, 12), "zh")
+    assert made.business_date == LAST
+    assert "2026-10-12 尚未发布（晚 1 天）" in made.text
+    assert "被扣住的日期：2026-10-12 每笔凭证借贷相等" in made.text
+
+
+def test_before_the_first_release_there_is_nothing_to_tell(released: Settings) -> None:
+    with pytest.raises(Held):
+        summary(released, date(2026, 9, 1))
