@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -55,12 +58,25 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.xdist_group("demo"))
 
 
+def _free_home() -> tuple[Path, IO[str]]:
+    """A home that no other test run on this machine uses now, and the lock that says so."""
+    for number in itertools.count():
+        home = ROOT / "var" / (f"test-demo-{number}" if number else "test-demo")
+        home.parent.mkdir(exist_ok=True)
+        guard = home.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            guard.close()
+            continue
+        return home, guard
+    raise AssertionError("the count ends nowhere")
+
+
 @pytest.fixture(scope="session")
 def demo():
     """`make run` in a home of its own; its servers are stopped at the end of the test run."""
-    # A name of its own in each process, so that no mode of running in parallel shares it.
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    home = ROOT / "var" / f"test-demo{worker and '-' + worker}"
+    home, guard = _free_home()
     environment = {
         **os.environ,
         "PAYLAKE_HOME": str(home),
@@ -83,3 +99,4 @@ def demo():
     )
     yield DemoHome(settings_module.load(environment), environment, first)
     subprocess.run([str(PAYLAKE), "down"], env=environment, check=False, capture_output=True)
+    guard.close()
