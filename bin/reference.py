@@ -266,7 +266,8 @@ def settings_page() -> str:
     rows = []
     for name, about, default in settings.describe():
         shown = default.relative_to(ROOT) if isinstance(default, Path) else default
-        rows.append((f"`{name}`", f"`PAYLAKE_{name.upper()}`", f"`{shown}`", about))
+        shown = f"`{shown}`" if str(shown) else "none"
+        rows.append((f"`{name}`", f"`PAYLAKE_{name.upper()}`", shown, about))
     lines += table(("setting", "variable", "default", "what it is"), rows)
     lines += [
         "Two more variables are read before the settings, by `bin/`: `PAYLAKE_PYTHON` (the Python "
