@@ -127,59 +127,55 @@ def _java_for_spark(settings: Settings) -> Path:
     return wrapped
 
 
-def delta_jars() -> list[Path]:
-    """The Delta jars, fetched once by Spark's own Ivy; those that PySpark has already are left out.
+def _ivy() -> Path:
+    return ROOT / "var" / "env" / "ivy"
 
-    :raises EnvironmentFault: when they are not here and cannot be fetched.
+
+def delta_jars(settings: Settings) -> list[Path]:
+    """Delta's own jars (PySpark has the rest); fetched when they are not here whole.
+
+    :raises EnvironmentFault: when they cannot be fetched.
     """
-    ivy = ROOT / "var" / "env" / "ivy"
-    jars = sorted((ivy / "jars").glob("io.delta_*.jar")) + sorted(
-        (ivy / "jars").glob("io.unitycatalog_*.jar")
-    )
-    if not jars:
-        raise EnvironmentFault(
-            "The Delta jars for Apache Spark are not here",
-            "Run `bin/paylake doctor --fetch-jars` once; it needs a Maven repository.",
-            where=str(ivy),
-        )
-    return jars
+    if not (_ivy() / ".complete").exists():
+        print("engine spark: fetching the Delta jars, once …", file=sys.stderr, flush=True)
+        fetch_delta_jars(settings)
+    folder = _ivy() / "jars"
+    return sorted(folder.glob("io.delta_*.jar")) + sorted(folder.glob("io.unitycatalog_*.jar"))
 
 
 def fetch_delta_jars(settings: Settings) -> None:
-    """Let Spark's Ivy resolve the Delta package into `var/env/ivy` (about 20 s, once)."""
+    """Let Spark's own Ivy resolve the Delta package into `var/env/ivy` (about 20 s, once).
+
+    Ivy gets a folder of its own: a half-filled one of somebody else's makes it fail.
+
+    :raises EnvironmentFault: with the end of what Spark said.
+    """
     import pyspark
 
-    ivy = ROOT / "var" / "env" / "ivy"
-    spark_home = Path(pyspark.__file__).parent
+    ivy = _ivy()
+    shutil.rmtree(ivy, ignore_errors=True)
+    ivy.mkdir(parents=True)
+    empty = ivy / "empty.py"
+    empty.write_text("", "utf-8")  # Spark resolves packages before it runs any program
     result = subprocess.run(
         [
-            str(spark_home / "bin" / "spark-submit"),
+            str(Path(pyspark.__file__).parent / "bin" / "spark-submit"),
+            "--master", "local[1]",
             "--packages", DELTA_PACKAGE,
             "--conf", f"spark.jars.ivy={ivy}",
-            "--class", "org.apache.spark.deploy.PythonRunner",
-            "--version",
+            str(empty),
         ],
         env={**os.environ, **_spark_environment(settings)},
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    if not list((ivy / "jars").glob("io.delta_*.jar")):
-        # `--version` leaves before resolving on some releases: run an empty program instead.
-        empty = ivy / "empty.py"
-        empty.parent.mkdir(parents=True, exist_ok=True)
-        empty.write_text("", "utf-8")
-        result = subprocess.run(
-            [
-                str(spark_home / "bin" / "spark-submit"), "--master", "local[1]",
-                "--packages", DELTA_PACKAGE, "--conf", f"spark.jars.ivy={ivy}", str(empty),
-            ],
-            env={**os.environ, **_spark_environment(settings)},
-            capture_output=True, text=True, check=False,
-        )
-    if not list((ivy / "jars").glob("io.delta_*.jar")):
+    if result.returncode != 0 or not list((ivy / "jars").glob("io.delta_*.jar")):
         raise EnvironmentFault(
             f"The Delta jars could not be fetched: {result.stderr.strip()[-300:]}",
             "Check that a Maven repository is reachable, then run it again.",
         )
+    (ivy / ".complete").touch()
 
 
 def _spark_environment(settings: Settings) -> dict[str, str]:
@@ -213,7 +209,7 @@ def _spark_command(settings: Settings, port: int) -> Command:
         str(spark_home / "bin" / "spark-submit"),
         "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
         "--master", "local[2]",
-        "--jars", ",".join(str(jar) for jar in delta_jars()),
+        "--jars", ",".join(str(jar) for jar in delta_jars(settings)),
     ]
     for name, value in configuration.items():
         argv += ["--conf", f"{name}={value}"]
