@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import duckdb
 import httpx
@@ -28,7 +29,7 @@ def test_every_date_has_one_chained_release(demo):
     chain = release.listing(demo.settings)
     assert [r.sequence for r in chain] == list(range(9))
     assert chain[-1].through == date(2026, 9, 19)
-    for older, newer in zip(chain, chain[1:], strict=False):
+    for older, newer in pairwise(chain):
         assert newer.previous_digest == older.digest
 
 
@@ -247,7 +248,8 @@ def test_a_backup_comes_back_equal(demo, tmp_path):
 def test_stop_stops_what_was_started(demo):
     """Last in this module: the home's servers end here."""
     assert set(services.recorded(demo.settings)) == {"ledger", "engine", "airflow", "superset"}
-    found = {name: services.running(demo.settings, name) for name in services.recorded(demo.settings)}
+    names = services.recorded(demo.settings)
+    found = {name: services.running(demo.settings, name) for name in names}
     assert all(found.values())
     assert demo.call("down").returncode == 0
     assert services.recorded(demo.settings) == []

@@ -9,8 +9,8 @@ days as (
     select
         business_date,
         payment_way,
-        coalesce(funding, 'unknown') as funding,
         currency_code,
+        coalesce(funding, 'unknown') as funding,
         sum(payment_amount) as payment_amount,
         sum(payment_count) as payment_count,
         sum(attempt_count) as attempt_count,
