@@ -30,8 +30,8 @@ def check_python() -> None:
     if sys.version_info[0] != 3 or sys.version_info[1] not in MINOR_VERSIONS:
         raise Problem(
             f"Python {sys.version_info[0]}.{sys.version_info[1]} ({sys.executable}) is not one "
-            "that paylake runs on: it needs 3.11 or 3.12. Install one of these, or point PAYLAKE_PYTHON "
-            "at it."
+            "that paylake runs on: it needs 3.11 or 3.12. Install one of these, or point "
+            "PAYLAKE_PYTHON at it."
         )
 
 
