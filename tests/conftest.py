@@ -94,7 +94,7 @@ def demo():
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1400,
         check=False,
     )
     yield DemoHome(settings_module.load(environment), environment, first)
