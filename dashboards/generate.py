@@ -17,7 +17,7 @@ import yaml
 from dashboards import views
 from dashboards.source.charts import BY_KEY, CHARTS, Chart
 from dashboards.source.labels import COLUMNS, DATASETS, METRICS
-from dashboards.source.screens import CSS, SCREENS, Filter, Row, Screen
+from dashboards.source.screens import CSS, SCREENS, Filter, Height, Row, Screen
 from dashboards.views.expressions import LANGUAGES
 
 ASSETS = Path(__file__).with_name("assets")
@@ -259,7 +259,7 @@ def _position(screen: Screen, language: str, ids: dict[str, int]) -> dict[str, A
 
 
 def _part(
-    screen: Screen, language: str, ids: dict[str, int], row: str, part: tuple[str, int, int]
+    screen: Screen, language: str, ids: dict[str, int], row: str, part: tuple[str, int, Height]
 ) -> dict[str, Any]:
     key, width, height = part
     placed = {
@@ -267,7 +267,8 @@ def _part(
         "parents": ["ROOT_ID", "GRID_ID", row],
         "children": [],
     }
-    size = {"width": width, "height": height}
+    tall = height[LANGUAGES.index(language)] if isinstance(height, tuple) else height
+    size = {"width": width, "height": tall}
     if key == "nav":
         code = _navigation(screen, language)
         return {"type": "MARKDOWN", **placed, "meta": {**size, "code": code}}

@@ -130,7 +130,8 @@ def _line(dataset_metrics: list[str], **more: Any) -> dict[str, Any]:
         "truncateYAxis": False,
         "y_axis_title_margin": 30,
         "x_axis_title_margin": 30,
-        "xAxisLabelRotation": 45,
+        "xAxisLabelRotation": 0,
+        "xAxisLabelInterval": "auto",
         **more,
     }
 
@@ -247,14 +248,23 @@ CHARTS = [
         ("未放行的阻断检查、未补送的被拒交付、迟到、未结项、告警",
          "blocking checks not waived, refused deliveries not sent again, lateness, open items,"
          " alarms"),
-        _rows(["matter", "since_day", "detail"], [("line_order", True)], limit=50),
+        _rows(["matter", "since_day", "detail"], [("line_order", True), ("since_day", True)],
+              limit=50),
     ),
     Chart(
         "open_brief", "open_brief", "table", ("未结事项（前几项）", "What is open (first lines)"),
         ("result", "state", "closed_date", "severity"),
         ("与数据质量屏的未结事项相同，只列最要紧的几项",
          "the same as on the data quality screen, the worst lines alone"),
-        _rows(["matter", "since_day", "detail"], [("line_order", True)], limit=50),
+        _rows(["matter", "since_day", "detail"], [("line_order", True), ("since_day", True)],
+              limit=50),
+    ),
+    Chart(
+        "open_phone", "open_brief", "table", ("未结事项（前几项）", "What is open (first lines)"),
+        ("result", "state", "closed_date", "severity"),
+        ("与数据质量屏的未结事项相同，只列最要紧的几项",
+         "the same as on the data quality screen, the worst lines alone"),
+        _rows(["matter", "detail"], [("line_order", True), ("since_day", True)], limit=50),
     ),
     *(
         Chart(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from dashboards.source.charts import AMBER, BLUE, GREY, RED
 from dashboards.source.labels import Text
 
-Row = list[tuple[str, int, int]]  # chart, width of 12, height in units of 8 px
+Height = int | tuple[int, int]  # units of 8 px; (Chinese, English) where words need more lines
+Row = list[tuple[str, int, Height]]  # chart, width of 12, height
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ SCREENS = [
         [
             STATE,
             [("overview_cards", 12, 25)],
-            [("overview_trend", 7, 36), ("region", 5, 36)],
-            [("reserve_cards", 6, 30), ("open_brief", 6, 30)],
-            [("mcc", 5, 44), ("payment_way", 4, 44), ("reserve_items", 3, 44)],
+            [("overview_trend", 7, 38), ("region", 5, 38)],
+            [("reserve_cards", 3, 30), ("reserve_items", 3, 30), ("open_brief", 6, 30)],
+            [("mcc", 7, 46), ("payment_way", 5, 46)],
         ],
         [_day("screen_day", "open_brief")],
     ),
@@ -76,14 +77,14 @@ SCREENS = [
         [
             [("nav", 12, 8)],
             [("state", 12, 14)],
-            [("overview_cards", 12, 64)],
-            [("reserve_cards", 12, 29)],
-            [("open_brief", 12, 36)],
+            [("overview_cards", 12, (65, 78))],
+            [("reserve_cards", 12, (29, 33))],
+            [("open_phone", 12, (36, 40))],
             [("overview_trend", 12, 40)],
             [("region_phone", 12, 60)],
-            [("payment_way_phone", 12, 40)],
+            [("payment_way_phone", 12, (32, 47))],
         ],
-        [_day("screen_day", "open_brief")],
+        [_day("screen_day", "open_phone")],
         twin="overview",
         phone=True,
     ),
@@ -146,7 +147,7 @@ SCREENS = [
         ),
         [
             STATE,
-            [("open_now", 5, 40), ("dates", 7, 40)],
+            [("open_now", 5, 42), ("dates", 7, 42)],
             [("deliveries", 7, 40), ("steps", 5, 40)],
             [("checks", 7, 50), ("quarantine_rules", 5, 50)],
             [("quarantine_rows", 7, 50), ("items", 5, 50)],
@@ -189,7 +190,10 @@ CSS = f"""
 .pl-bar {{ flex: 1; max-width: 8px; background: #b7c9e2; }}
 .pl-bar.pl-now {{ background: {BLUE}; }}
 .cell-bar {{ background-color: rgba(37, 99, 176, 0.22) !important; }}
-.pl-line {{ white-space: nowrap; }}
+.pl-line, .dashboard-markdown a {{ white-space: nowrap; }}
+@media (max-width: 700px) {{ .pl-line {{ white-space: normal; }} }}
+td.dt-is-null {{ font-size: 0 !important; }}
+td.dt-is-null::after {{ content: "—"; font-size: 12px; }}
 .pl-broken {{ color: {RED}; }}
 .pl-attention {{ color: {AMBER}; }}
 .pl-calm {{ color: {GREY}; }}

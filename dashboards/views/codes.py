@@ -46,7 +46,7 @@ CHECK_RESULTS = {
     "error": ("出错", "Error"),
 }
 ITEM_KINDS = {
-    "tie": ("账务与交易勾对", "Ledger against transactions"),
+    "tie": ("账务与交易勾对", "Ledger tie-out"),
     "reserve": ("备付金勾对", "Reserve fund"),
     "gate": ("闸门检查", "Gate check"),
 }

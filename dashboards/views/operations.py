@@ -324,7 +324,7 @@ def _open_now(language: str) -> str:
     warned = line(
         5,
         "attention",
-        html(name),
+        f"{html(name)} || {pick(language, ' · 未通过（提醒）', ' · fails (warning)')}",
         SHORT,
         f"{checks.observed(language)} || {pick(language, '，应', ', asked: ')} ||"
         f" {checks.expected(language)}",

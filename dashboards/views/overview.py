@@ -60,6 +60,7 @@ def _state(language: str) -> str:
         behind = f"'晚 ' || {late} || ' 天：应已发布到 ' || {due}"
         nothing = "'尚无发布：先运行 bin/paylake run，再看质量屏上哪一步在等'"
         words = ("数据版本", "业务日期")
+        closed = "'没有对您开放的地区，表中无数：请管理员给您一个地区角色'"
     else:
         fresh = f"'data age ' || {hours} || ' h'"
         behind = f"{late} || ' day(s) late: expected through ' || {due}"
@@ -68,19 +69,24 @@ def _state(language: str) -> str:
             "which step waits'"
         )
         words = ("Release", "Business date")
+        closed = "'No region is open to you, so tables are empty: ask for a region role'"
     return f"""
         with one as (select 1),
         state as (
             select release.release_id, release.sequence, release.through,
-                coalesce({late} > 0, true) as is_late
+                coalesce({late} > 0, true) as is_late,
+                not {scope()} and coalesce(len(getvariable('scope_region')::varchar[]), 0) = 0
+                    as is_closed
             from one left join release on true
         )
         select release_id, {day("through")} as business_date, is_late,
-            '<div class="pl-state' || case when is_late then ' pl-late' else '' end || '">' ||
+            '<div class="pl-state' || case when is_late or is_closed then ' pl-late' else '' end ||
+            '">' ||
             case when through is null then {nothing} else
                 '{words[0]} <b>' || {html("release_id")} || '</b> · {words[1]} <b>' ||
                 {day_label("through", language)} || '</b> · ' ||
-                case when is_late then {behind} else {fresh} end
+                case when is_late then {behind} else {fresh} end ||
+                case when is_closed then ' · ' || {closed} else '' end
             end || '</div>' as state_line
         from state
     """
@@ -287,7 +293,7 @@ def _reserve(language: str) -> str:
             "book_amount": pick(language, "五类负债之和", "sum of five liabilities"),
             "custodian_amount": f"{pick(language, '差额 ', 'difference ')} ||"
             f" {exact('difference_amount')}",
-            "unarrived_amount": f"{count('item_count', ' 笔' if language == 'zh' else ' items')}"
+            "unarrived_amount": f"{count('item_count', ' 笔' if language == 'zh' else ' item(s)')}"
             f" || {pick(language, '，最久 ', ', oldest ')} || coalesce(largest_age_days, 0) ||"
             f" {pick(language, ' 天', ' days')}",
             "unexplained_amount": f"case when {column} = 0 then"

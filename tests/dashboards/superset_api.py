@@ -43,6 +43,14 @@ class Reader:
     def get(self, path: str) -> tuple[int, Any]:
         return self._answer(urllib.request.Request(self.base + path))
 
+    def page(self, path: str) -> tuple[int, str]:
+        """A page as a browser gets it: status and text."""
+        try:
+            with self._open(self.base + path, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         headers = {
             "Content-Type": "application/json",

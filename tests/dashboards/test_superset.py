@@ -78,6 +78,19 @@ def test_an_analyst_sees_his_regions_alone(superset: Settings) -> None:
     assert analyst.dataset("ops_check_zh") == 0
 
 
+def test_a_screen_that_is_not_open_says_why_and_what_to_do(superset: Settings) -> None:
+    analyst, operator = Reader(superset, "analyst"), Reader(superset, "operations")
+    status, page = analyst.page("/superset/dashboard/overview-zh/")
+    assert status == 403
+    assert "「今日总览」没有对您开放" in page and "角色 management 或 operations" in page
+    assert 'href="/superset/dashboard/settlement-zh/"' in page and "quality-zh" not in page
+    status, page = analyst.page("/superset/dashboard/quality-en/")
+    assert status == 403 and "is not open to you" in page
+    for reader_, screen in ((analyst, "settlement-zh"), (analyst, "merchant-en"),
+                            (operator, "overview-zh"), (operator, "quality-en")):  # fmt: skip
+        assert reader_.page(f"/superset/dashboard/{screen}/")[0] == 200
+
+
 def test_a_cached_answer_is_not_given_to_another_scope(superset: Settings) -> None:
     query = {"metrics": ["merchants"], "columns": ["status_name"]}
     seen = {}

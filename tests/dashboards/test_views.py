@@ -127,6 +127,18 @@ def test_the_state_line_turns_late(full_home: Settings) -> None:
     assert is_late is True and "晚 2 天" in line and "pl-late" in line
 
 
+def test_a_reader_without_a_region_is_told_why_tables_are_empty(full_home: Settings) -> None:
+    query = "select state_line from screen_state_zh"
+    for variables, told in (
+        ({}, True),
+        ({"scope_region": []}, True),
+        ({"scope_region": ["440000"]}, False),
+        ({"scope_all": True}, False),
+    ):
+        line = reader(full_home, **variables).execute(query).fetchone()[0]
+        assert ("没有对您开放的地区" in line) is told
+
+
 def test_a_held_date_is_the_first_open_matter(held_home: Settings) -> None:
     connection = reader(held_home, "ops", scope_all=True)
     lines = connection.execute("select matter, detail from open_now_zh order by line_order")
