@@ -19,7 +19,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -216,9 +216,28 @@ def _spark_command(settings: Settings, port: int) -> Command:
     return Command([*argv, "spark-internal"], _spark_environment(settings))
 
 
+# Ends a group of processes when its own input closes without a word: its starter was killed.
+_WATCH = 'read -r word || kill -s KILL -- "-$1"'
+
+
+@contextmanager
+def _ends_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A server that a command started for itself may not outlive a kill -9 of the command."""
+    watch = subprocess.Popen(
+        ["sh", "-c", _WATCH, "paylake-watch", str(process.pid)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        with suppress(BrokenPipeError):  # the watch is gone; the server is ended all the same
+            watch.communicate(b"done\n")
+
+
 @contextmanager
 def server(settings: Settings, port: int, log: Path | None = None) -> Iterator[None]:
-    """Run an engine server for as long as the block runs.
+    """Run an engine server for as long as the block runs; it ends with this process in any case.
 
     :raises EnvironmentFault: when it does not listen in time; the log's end is in the sentence.
     """
@@ -233,8 +252,9 @@ def server(settings: Settings, port: int, log: Path | None = None) -> Iterator[N
             start_new_session=True,
         )
         try:
-            _wait(process, port, log)
-            yield
+            with _ends_with_us(process):
+                _wait(process, port, log)
+                yield
         finally:
             stop_group(process)
 
