@@ -1,0 +1,265 @@
+"""kill -9 at random moments inside named places, then the same command again: the same home.
+
+One institution trades once. Copies of its home are run without a kill, and with one; all must end
+with the same rows in every layer, the same releases, the same report files and manifests.
+`PAYLAKE_TEST_SEED` repeats a run. Posting in the ledger service has its twenty kills of its own, in
+tests/ledger/test_service_process.py.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reporting
+from ledger.client import LedgerClient
+from paylake import content, engine, home, release
+from paylake import settings as settings_module
+from paylake.crypto import sm3_hex
+from paylake.keys import Keyring
+from paylake.lake import Lake
+from paylake.settings import ROOT, Settings
+from simulator.params import Params
+from simulator.run import simulate
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(5400)]
+
+SIZE = {"DAYS": "6", "MERCHANTS": "10", "TERMINALS": "20", "TXNS": "400", "SEED": "7"}
+#: The date whose run is killed; the one before it may be taken with it, as pending.
+FIRST, LAST = date(2026, 9, 12), date(2026, 9, 14)
+LAYERS = ("bronze", "silver", "state", "work", "gold")
+#: Place -> kills. The home that a kill begins from has done every step before that place.
+KILLS = {
+    "commit": 5, "marts": 3, "copy": 3, "between": 2, "append": 2, "reader file": 1,
+    "signing": 2, "package": 2,
+}  # fmt: skip
+BEGINS = {"commit": "ingest", "marts": "ingest", "signing": "publish", "package": "publish"}
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Homes of one institution: by the last step that each has done, and the one that did all."""
+
+    folder: Path
+    by_step: dict[str, Path]
+    done: Settings
+    seconds: dict[str, list[float]]
+
+    def copy(self, step: str, name: str, *, own_engine: bool = False) -> Settings:
+        """A home that goes on after a step; with its own engine, nothing listens on the port."""
+        target = self.folder / name
+        shutil.copytree(self.by_step[step], target)
+        port = engine.free_port() if own_engine else self.done.engine_port
+        return replace(self.done, home=target, engine_port=port)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ, **settings.as_environment(),
+        "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "PAYLAKE_ENVIRONMENT": "test",
+    }  # fmt: skip
+
+
+def call(
+    settings: Settings, *arguments: str, codes: tuple[int, ...] = (0,)
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        env=environment(settings), capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode in codes, done.stdout[-2000:] + done.stderr[-2000:]
+    return done
+
+
+def run_again(settings: Settings) -> subprocess.CompletedProcess[str]:
+    return call(settings, "run", "--date", str(LAST))
+
+
+class Traced:
+    """`bin/paylake run` of the last date, with its announcements."""
+
+    def __init__(self, settings: Settings) -> None:
+        reading, writing = os.pipe()
+        self.process = subprocess.Popen(
+            [
+                sys.executable, str(ROOT / "tests/e2e/traced.py"), str(writing),
+                "run", "--date", str(LAST),
+            ],
+            env=environment(settings), pass_fds=[writing], cwd=ROOT,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(writing)
+        self.lines = os.fdopen(reading, "r")
+
+    def durations(self) -> dict[str, list[float]]:
+        """Seconds of each passage through each place, of a run that is left alone."""
+        found: dict[str, list[float]] = {}
+        began: dict[str, float] = {}
+        for line in self.lines:
+            what, place = line.rstrip("\n").split(" ", 1)
+            if what == "enter":
+                began[place] = time.monotonic()
+            else:
+                found.setdefault(place, []).append(time.monotonic() - began[place])
+        assert self.process.wait() == 0
+        return found
+
+    def kill_inside(self, place: str, passage: int, after: float) -> bool:
+        """Kill -9 `after` seconds into a passage of the place; True when it died in there."""
+        seen = 0
+        inside = False
+        killer: threading.Thread | None = None
+
+        def kill() -> None:
+            time.sleep(after)
+            self.process.send_signal(signal.SIGKILL)
+
+        for line in self.lines:
+            if line == f"enter {place}\n":
+                inside = True
+                if seen == passage:
+                    killer = threading.Thread(target=kill)
+                    killer.start()
+                seen += 1
+            elif line == f"leave {place}\n":
+                inside = False
+        if killer is not None:
+            killer.join()
+        return self.process.wait() == -signal.SIGKILL and inside
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    """The institution has traded; a home for each step of the last date."""
+    folder = tmp_path_factory.mktemp("killed")
+    base = settings_module.load(
+        {f"PAYLAKE_{name}": value for name, value in SIZE.items()},
+        home=folder / "traded",
+        ledger_port=engine.free_port(),
+        engine_port=engine.free_port(),
+    )
+    params = Params.from_settings(base)
+    home.claim(base, home.Home("simulated", params.document()))
+    Keyring(base).ensure_demo()
+    call(base, "up", "ledger")
+    try:
+        token = base.path("keys", "ledger.token").read_text("ascii").strip()
+        with LedgerClient(f"http://127.0.0.1:{base.ledger_port}", token) as client:
+            simulate(base, client, params.start, params.last, lambda day, what: None)
+    finally:
+        call(base, "down")
+    with engine.server(base, base.engine_port, folder / "engine.log"):
+        before = str(LAST - timedelta(days=1))
+        call(base, "run", "--date", str(FIRST), "--to", before, codes=(0, 11, 12))
+        by_step = {"traded": base.home}
+        current = base
+        for steps in (("ingest",), ("build", "gate"), ("publish",)):
+            copied = folder / f"after-{steps[-1]}"
+            shutil.copytree(current.home, copied)
+            current = replace(base, home=copied)
+            for step in steps:
+                call(current, step, "--date", str(LAST), "--pending")
+            by_step[steps[-1]] = copied
+        done = replace(base, home=folder / "done")
+        shutil.copytree(base.home, done.home)
+        seconds = Traced(done).durations()
+        yield Stages(folder, by_step, done, seconds)
+
+
+def tables(settings: Settings) -> dict[str, dict[str, str]]:
+    """Digests of every dated table of every layer, read from the files, by date."""
+    lake = Lake(settings)
+    names = [(layer, t) for layer in LAYERS for t in content.dated_tables(lake, layer)]
+    found = content.partitions(lake, names, FIRST, LAST + timedelta(days=5), fresh=True)
+    return {str(day): digests for day, digests in found.items()}
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """Digest of every file of every report package; a signature differs each time it is made."""
+    root = settings.path("reports")
+    return {
+        str(path.relative_to(root)): sm3_hex(path.read_bytes())
+        for path in root.glob("*/2026-*/*")
+        if path.suffix != ".sig"
+    }
+
+
+def releases(settings: Settings) -> list[dict[str, Any]]:
+    """What each release says, its digests, checks and open items, but for the code's version."""
+    ours = ("code_version", "rule_version", "previous")  # the last is a digest over the others
+    return [
+        {name: value for name, value in each.document.items() if name not in ours}
+        for each in release.listing(settings)
+    ]
+
+
+def assert_same(found: Settings, wanted: Settings, told: str) -> None:
+    """Tables, releases and report packages of two homes are equal, and the packages verify."""
+    left, right = tables(found), tables(wanted)
+    assert left.keys() == right.keys(), told
+    for day in right:
+        assert left[day] == right[day], (told, day)
+    assert releases(found) == releases(wanted), told
+    assert files(found) == files(wanted), told
+    listed = reporting.list_packages(found)
+    assert listed and all(row["result"] == "verified" for row in listed), (told, listed)
+
+
+def test_the_undisturbed_home_is_whole(stages):
+    through = [r.through for r in release.listing(stages.done)]
+    assert through == [None, FIRST, LAST - timedelta(days=1), LAST]
+    assert set(stages.seconds) >= set(KILLS)
+    assert len(tables(stages.done)[str(LAST)]) >= 30
+    assert len([name for name in files(stages.done) if name.endswith("manifest.json")]) == 6
+
+
+def test_step_by_step_is_the_same_as_one_run(stages):
+    copied = stages.copy("publish", "stepped")
+    call(copied, "report", "--date", str(LAST), "--pending")
+    assert_same(copied, stages.done, "step by step")
+    shutil.rmtree(copied.home)
+
+
+def test_twenty_kills_end_with_the_same_home(stages):
+    seed = int(os.environ.get("PAYLAKE_TEST_SEED", time.time_ns() % 1_000_000))
+    chance = random.Random(seed)
+    plan = [place for place, kills in KILLS.items() for _ in range(kills)]
+    assert len(plan) == 20
+    misses = 0
+    print(f"\nseed {seed}")
+    for number, place in enumerate(plan):
+        passages = stages.seconds[place]
+        for attempt in range(10):
+            passage = chance.randrange(len(passages))
+            after = chance.uniform(0, 0.9) * passages[passage]
+            told = f"seed {seed}, kill {number}: {place} {passage} after {after:.3f} s"
+            # Every other one has an engine of its own, which dies with its command.
+            copied = stages.copy(
+                BEGINS.get(place, "gate"), f"kill-{number}-{attempt}", own_engine=number % 2 == 1
+            )
+            if Traced(copied).kill_inside(place, passage, after):
+                break
+            misses += 1
+            shutil.rmtree(copied.home)
+        else:
+            pytest.fail(f"{told}: ten attempts missed the place")
+        began = time.monotonic()
+        run_again(copied)
+        assert_same(copied, stages.done, told)
+        assert "nothing to do" in run_again(copied).stdout, told
+        print(f"{told}: hit; went on in {time.monotonic() - began:.1f} s")
+        shutil.rmtree(copied.home)
+    print(f"20 of 20 kills hit inside their place ({misses} attempts missed it)")
