@@ -8,6 +8,7 @@ tests/ledger/test_service_process.py.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -22,9 +23,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import reporting
+from cli.airflow_api import CHAIN, Airflow
 from ledger.client import LedgerClient
 from paylake import content, engine, home, release
 from paylake import settings as settings_module
@@ -263,3 +266,42 @@ def test_twenty_kills_end_with_the_same_home(stages):
         print(f"{told}: hit; went on in {time.monotonic() - began:.1f} s")
         shutil.rmtree(copied.home)
     print(f"20 of 20 kills hit inside their place ({misses} attempts missed it)")
+
+
+def building_task(settings: Settings, seconds: float = 300) -> psutil.Process:
+    """The command of Airflow's build task in this home, once it holds the lake's lease to build."""
+    lease = settings.path("run", "lake.lease")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        text = lease.read_text("utf-8") if lease.exists() else ""
+        if text and json.loads(text)["step"] == "build":
+            process = psutil.Process(int(json.loads(text)["owner"].rpartition(":")[2]))
+            assert process.environ()["PAYLAKE_HOME"] == str(settings.home)
+            assert process.cmdline()[-5:] == ["cli", "build", "--date", str(LAST), "--pending"]
+            return process
+        time.sleep(0.02)
+    raise AssertionError(f"no task began to build within {seconds} s")
+
+
+def test_a_killed_task_of_airflow_is_taken_up_by_its_retry(stages):
+    seed = int(os.environ.get("PAYLAKE_TEST_SEED", time.time_ns() % 1_000_000))
+    after = random.Random(seed).uniform(0, sum(stages.seconds["commit"]))
+    copied = replace(stages.copy("traded", "killed-task"), airflow_port=engine.free_port())
+    call(copied, "up", "airflow")
+    try:
+        airflow = Airflow(copied)
+        airflow.wait_for_dags()
+        airflow.trigger("paylake_ingest", LAST, 1)
+        process = building_task(copied)
+        time.sleep(after)
+        process.kill()
+        states = [state for _, state in airflow.follow(LAST)]
+        assert states == ["success"] * len(CHAIN), (seed, states)
+        tasks = airflow.client.get("/api/v2/dags/paylake_build/dagRuns/~/taskInstances").json()
+        tries = {t["task_id"]: t["try_number"] for t in tasks["task_instances"]}
+        assert tries == {"build": 2, "gate": 1}, (seed, tries)
+    finally:
+        call(copied, "down")
+    print(f"\nseed {seed}: the task's command killed {after:.2f} s after it began to build")
+    assert_same(copied, stages.done, f"seed {seed}")
+    assert "nothing to do" in run_again(copied).stdout

@@ -1,4 +1,4 @@
-"""`PAYLAKE_ENGINE=spark make run`: the whole demo on Apache Spark, with the figures of the other."""
+"""`PAYLAKE_ENGINE=spark make run`: the demo on Apache Spark, with the other engine's figures."""
 
 from __future__ import annotations
 
