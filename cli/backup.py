@@ -1,6 +1,6 @@
 """A home in one file, and back: what cannot be made again, with a digest of every member.
 
-Left out: `airflow`, `superset`, `log` and `run`, which are made again from the rest. The lake is
+Left out: `airflow`, `superset`, `serving`, `log` and `run`, made again from the rest. The lake is
 copied under its lease; the ledger through SQLite's online backup, so it may go on posting.
 """
 
@@ -24,7 +24,7 @@ from paylake.lease import lease
 from paylake.settings import Settings
 
 FORMAT = "paylake-backup/1"
-FOLDERS = ("keys", "landing", "lake", "ledger", "reports", "serving", "simulator")
+FOLDERS = ("keys", "landing", "lake", "ledger", "reports", "simulator")
 FILES = ("home.json", "paylake.toml")
 MANIFEST = "backup.json"
 
@@ -136,6 +136,11 @@ def restore(ctx: Context, source: Path) -> None:
     """Restore a backup into an empty home, and verify what came back."""
     count = read(ctx.settings, source)
     console.print(f"{ctx.settings.home}: {count:,} files, each equal to its digest")
+    if ctx.settings.path("lake", "ops").is_dir():
+        from cli import pipeline
+
+        written = pipeline.renew_reader_files(ctx.settings)
+        console.print(f"reader files: {len(written)} written for this place")
     if ctx.settings.path("ledger", "ledger.db").is_file():
         from ledger.entrypoints import operations
 

@@ -165,11 +165,8 @@ def status(ctx: Context, as_json: bool, as_of: str | None) -> None:
 def maintain(ctx: Context) -> None:
     """Daily upkeep: write derived reader files anew where one is missing or altered."""
     from cli import pipeline
-    from dashboards import ops_file
-    from paylake import release
     from paylake.lease import lease
 
     with lease(ctx.settings, "maintain"):
-        mended = release.mend(ctx.settings, pipeline.views(ctx.settings))
-        ops_file.write(ctx.settings)
+        mended = pipeline.renew_reader_files(ctx.settings)
     console.print(f"reader files: {', '.join(mended) + ' written anew' if mended else 'all fine'}")

@@ -24,6 +24,16 @@ def views(settings: Settings) -> list[tuple[str, str]]:
     return view_definitions({**tables, "release": ("release_id", "sequence", "through")})
 
 
+def renew_reader_files(settings: Settings) -> list[str]:
+    """Write missing or wrong reader files anew, the operations screens' too; their ids."""
+    from dashboards import ops_file
+    from paylake import release
+
+    written = release.mend(settings, views(settings))
+    ops_file.write(settings)
+    return written
+
+
 def publish(settings: Settings, first: date, last: date) -> Any:
     """Publish, and keep the reader file of the operations screens up to date."""
     from dashboards import ops_file
