@@ -6,10 +6,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from paylake import dbt_project
 from paylake.lake import Lake
 from paylake.settings import Settings
+from spark_jobs.build import JOBS
 
 LAYERS = ("silver", "state", "work")
+#: Every table that a build writes: those of the jobs and those of dbt's models.
+BUILT = (
+    *(job.table for job in JOBS),
+    *(f"work.{model.name}" for model in dbt_project.models().values() if model.stored),
+)
 
 
 def tables(settings: Settings) -> list[str]:
@@ -18,8 +25,10 @@ def tables(settings: Settings) -> list[str]:
     return [f"{layer}.{table}" for layer in LAYERS for table in lake.tables(layer)]
 
 
-def read(settings: Settings, name: str) -> pa.Table:
-    return Lake(settings).query(f"select * from {name}")
+def read(settings: Settings, name: str, version: int | None = None) -> pa.Table:
+    """A table's rows by DuckDB's `delta_scan`, at a pinned version or the latest."""
+    pins = None if version is None else {name: version}
+    return Lake(settings).query(f"select * from {name}", versions=pins)
 
 
 def differences(name: str, left: pa.Table, right: pa.Table) -> list[str]:
