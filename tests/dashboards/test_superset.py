@@ -108,7 +108,8 @@ def test_a_hostile_analyst_gets_nothing_in_sql_lab(superset: Settings) -> None:
     status, answer = analyst.sql(database, "select count(*) as n from settlement_merchant_zh")
     assert status == 200 and answer["data"][0]["n"] > 0
     leaked = []
-    for attack in ATTACKS:
+    # The guard meets every attack in test_guard; here each fourth one goes the whole way.
+    for attack in ATTACKS[::4]:
         if attack == "select 1; select 2":
             continue  # Superset runs the two one at a time, and each is harmless
         status, answer = analyst.sql(database, attack)
