@@ -10,6 +10,7 @@ it: loopback only.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -150,9 +151,17 @@ def fetch_delta_jars(settings: Settings) -> None:
 
     :raises EnvironmentFault: with the end of what Spark said.
     """
+    ivy = _ivy()
+    ivy.parent.mkdir(parents=True, exist_ok=True)
+    with (ivy.parent / ".ivy.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # two first uses at once fetch once
+        if not (ivy / ".complete").exists():
+            _resolve(settings, ivy)
+
+
+def _resolve(settings: Settings, ivy: Path) -> None:
     import pyspark
 
-    ivy = _ivy()
     shutil.rmtree(ivy, ignore_errors=True)
     ivy.mkdir(parents=True)
     empty = ivy / "empty.py"
