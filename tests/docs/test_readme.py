@@ -71,7 +71,8 @@ def test_make_has_the_target_and_the_settings(line):
     known = {f"PAYLAKE_{name.upper()}" for name, _, _ in settings.describe()}
     assert set(given) <= known, f"unknown settings in {line!r}"
     done = subprocess.run(
-        ["make", "-n", *words[1:]], cwd=ROOT, env={**os.environ, **given},
+        # Under `make test` a second make would print the directory that it enters and leaves.
+        ["make", "--no-print-directory", "-n", *words[1:]], cwd=ROOT, env={**os.environ, **given},
         capture_output=True, text=True, timeout=60, check=False,
     )
     assert done.returncode == 0, done.stderr
