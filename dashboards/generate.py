@@ -151,10 +151,15 @@ def description(chart: Chart, language: str) -> str:
     return f"Table: {tables}. Columns: {columns}. Formula: {chart.formula[1]}."
 
 
+def metric_names(params: dict[str, Any]) -> list[str]:
+    """The measures of a chart's parameters, whether it has one or several."""
+    return params.get("metrics") or [m for m in [params.get("metric")] if m]
+
+
 def _chart(chart: Chart, language: str) -> dict[str, Any]:
     index = LANGUAGES.index(language)
     params = _localised(chart.params, index)
-    metrics = params.get("metrics") or [m for m in [params.get("metric")] if m]
+    metrics = metric_names(params)
     if chart.viz != "table" and metrics:
         form = METRICS[chart.dataset][metrics[0]][2 + index]
         params.update({"y_axis_format": form, "currency_format": {}})
