@@ -40,12 +40,12 @@ def trace(tell: Callable[[str], None]) -> None:
 
     wrap(engine, "commit", "commit")
     wrap(dbt_runner, "run", "marts")
-    wrap(release, "_copy", "copy")
-    wrap(release, "append", "append")
+    wrap(release.publishing, "_copy", "copy")
+    wrap(release.chain, "append", "append")
     wrap(serving, "write", "reader file")
     wrap(Filings, "put", "signing")
     wrap(package, "write", "package")
-    append = release.append
+    append = release.chain.append
 
     def after_a_pause(*arguments: Any) -> None:
         tell("enter between")
@@ -53,7 +53,7 @@ def trace(tell: Callable[[str], None]) -> None:
         tell("leave between")
         append(*arguments)
 
-    release.append = after_a_pause
+    release.chain.append = after_a_pause
 
 
 if __name__ == "__main__":

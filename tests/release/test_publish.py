@@ -149,7 +149,7 @@ def test_a_crash_leaves_the_former_release_in_force_and_a_rerun_completes(
 
     with monkeypatch.context() as patch:
         if moment == "release":
-            patch.setattr(release, "append", crash)
+            patch.setattr(release.chain, "append", crash)
         elif moment == "views":
             patch.setattr(serving, "write", crash)
         else:
@@ -185,7 +185,7 @@ def test_a_rerun_after_a_crash_publishes_what_is_in_work_then(here, monkeypatch)
     world = gated(here, 1)
     day = world.days[0]
     with monkeypatch.context() as patch:
-        patch.setattr(release, "append", crash)
+        patch.setattr(release.chain, "append", crash)
         with pytest.raises(Crash):
             release.publish(here, day, day)
     world.change(f"work.{KPI}", day, lambda rows: [{**rows[0], "active_terminal_count": 2}])

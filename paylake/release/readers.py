@@ -1,0 +1,66 @@
+"""What readers open: a file of views a release, written anew where it is missing or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from paylake import serving
+from paylake.errors import UsageFault
+from paylake.release import chain
+from paylake.serving import Reader, View
+from paylake.settings import Settings, load
+
+
+def reader(settings: Settings, release: str | None = None) -> Reader:
+    """A reader over the views of a release, by default the one in force.
+
+    The pointer may be behind for the moment between the release row and its file; the row decides.
+    """
+    found = chain.show(settings, release)
+    if not serving.file_of(settings, found.release_id).is_file():
+        mend(settings, only=[found.release_id])
+    return Reader(settings, found.release_id)
+
+
+def read(name: str, release: str | None = None, home: str | None = None) -> Any:
+    """A released table as a pandas frame; see `paylake.read`.
+
+    :raises UsageFault: when the release has no such table.
+    """
+    with reader(load(home=home), release) as opened:
+        known = opened.tables()
+        if name not in known:
+            raise UsageFault(
+                f"Release {opened.release_id} has no table {name!r}",
+                f"It has: {', '.join(known)}.",
+            )
+        return opened.query(f'select * from "{name}"').to_pandas()
+
+
+def mend(
+    settings: Settings,
+    view_definitions: Sequence[View] | None = None,
+    *,
+    only: Sequence[str] | None = None,
+) -> list[str]:
+    """Write missing or wrong reader files anew, and the pointer; returns the ids written.
+
+    Publishing writes the file of the release in force; those of earlier releases are written when
+    somebody asks for them (`reader`), or here.
+
+    :param only: just these releases.
+    """
+    found = chain.listing(settings)
+    extra = serving.extra_views(settings, view_definitions)
+    written = []
+    for release in found:
+        if only is not None and release.release_id not in only:
+            continue
+        if not serving.shows(settings, release.pinned, extra):
+            serving.write(settings, release.pinned, extra)
+            written.append(release.release_id)
+    last = found[-1].release_id
+    if (only is None or last in only) and serving.pointer(settings) != last:
+        serving.point(settings, last)
+    return written
