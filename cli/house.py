@@ -35,7 +35,7 @@ def settings(ctx: Context, as_json: bool, contracts: bool) -> None:
     rows = [
         {
             "setting": field.name,
-            "value": str(getattr(loaded, field.name)),
+            "value": loaded.shown(field.name),
             "origin": loaded.origin(field.name),
             "variable": f"PAYLAKE_{field.name.upper()}",
             "about": about[field.name],

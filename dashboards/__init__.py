@@ -35,12 +35,25 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         **settings.as_environment(),
+        **_addresses(settings),
         "SUPERSET_CONFIG_PATH": str(ROOT / "dashboards" / "superset_config.py"),
         "SUPERSET_HOME": str(home),
         "FLASK_APP": "superset",
         "PYTHONPATH": str(ROOT),
         "SCARF_ANALYTICS": "false",
         "TZ": "UTC",
+    }
+
+
+def _addresses(settings: Settings) -> dict[str, str]:
+    """Where Superset keeps its own things in a server deployment; the addresses hold passwords."""
+    return {
+        name: value
+        for name, value in (
+            ("PAYLAKE_SUPERSET_DATABASE", settings.superset_database),
+            ("PAYLAKE_SUPERSET_CACHE", settings.superset_cache),
+        )
+        if value
     }
 
 
@@ -55,7 +68,7 @@ def _python(python: Path | None) -> Path:
 
 
 def command(settings: Settings, python: Path | None = None) -> tuple[list[str], dict[str, str]]:
-    """How to start this home's Superset on 127.0.0.1: command line and environment.
+    """How to start this home's Superset on `settings.listen`: command line and environment.
 
     :param python: `bin/python` of the superset environment; by default the one in
         PAYLAKE_SUPERSET_PYTHON, or the running one.
@@ -63,7 +76,7 @@ def command(settings: Settings, python: Path | None = None) -> tuple[list[str], 
     """
     arguments = [
         str(_python(python).parent / "gunicorn"),
-        "--bind", f"127.0.0.1:{settings.superset_port}",
+        "--bind", f"{settings.listen}:{settings.superset_port}",
         "--workers", str(WORKERS),
         "--worker-class", "gthread",
         "--threads", str(THREADS),

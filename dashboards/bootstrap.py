@@ -47,7 +47,8 @@ def run(settings: Settings) -> str:
     home = settings.path("superset")
     mark = home / "set-up.json"
     wrote_ops = ops_file.write(settings)
-    if (home / "superset.db").exists() and mark.exists():
+    # A mark in the home says nothing about a database that lives elsewhere: set that up each time.
+    if not settings.superset_database and (home / "superset.db").exists() and mark.exists():
         remembered = json.loads(mark.read_text("utf-8"))
         if remembered.get("digest") == _digest(settings):
             return "ops views renewed" if wrote_ops else "nothing to do"

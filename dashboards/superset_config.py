@@ -21,13 +21,16 @@ _home = _settings.path("superset")
 
 APP_NAME = "paylake"
 SECRET_KEY = secret_key(_settings)
-SQLALCHEMY_DATABASE_URI = f"sqlite:///{_home / 'superset.db'}?check_same_thread=false"
+SQLALCHEMY_DATABASE_URI = (
+    _settings.superset_database
+    or f"sqlite:///{_home / 'superset.db'}?check_same_thread=false"
+)
 # Two homes on one host must not share a login.
 SESSION_COOKIE_NAME = f"paylake_{_settings.superset_port}"
 SESSION_COOKIE_SAMESITE = "Lax"
 WTF_CSRF_ENABLED = True
 RATELIMIT_ENABLED = True
-RATELIMIT_STORAGE_URI = "memory://"
+RATELIMIT_STORAGE_URI = _settings.superset_cache or "memory://"
 PREVENT_UNSAFE_DB_CONNECTIONS = True
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
@@ -49,12 +52,19 @@ TALISMAN_CONFIG = {
 }
 THEME_FONT_URL_ALLOWED_DOMAINS: list[str] = []
 FEATURE_FLAGS = {"ALERT_REPORTS": False, "RLS_IN_SQLLAB": True, "DRILL_TO_DETAIL": False}
-DATA_CACHE_CONFIG = {
-    "CACHE_TYPE": "FileSystemCache",
-    "CACHE_DIR": str(_home / "cache"),
-    "CACHE_THRESHOLD": 5000,
-    "CACHE_DEFAULT_TIMEOUT": 86400,
-}
+DATA_CACHE_CONFIG: dict[str, Any] = {"CACHE_DEFAULT_TIMEOUT": 86400}
+if _settings.superset_cache:
+    DATA_CACHE_CONFIG |= {
+        "CACHE_TYPE": "RedisCache",
+        "CACHE_REDIS_URL": _settings.superset_cache,
+        "CACHE_KEY_PREFIX": "paylake_data_",
+    }
+else:
+    DATA_CACHE_CONFIG |= {
+        "CACHE_TYPE": "FileSystemCache",
+        "CACHE_DIR": str(_home / "cache"),
+        "CACHE_THRESHOLD": 5000,
+    }
 CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 SQLLAB_CTAS_NO_LIMIT = False
 SQL_MAX_ROW = 100_000

@@ -7,6 +7,7 @@ argument. `bin/paylake settings` prints every one with where it came from.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -21,20 +22,31 @@ ROOT = Path(__file__).resolve().parents[1]
 _HOME = ROOT / "var" / "demo"
 
 
-def _setting(default: Any, about: str) -> Any:
-    return field(default=default, metadata={"about": about})
+def _setting(default: Any, about: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"about": about, "secret": secret})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set. Paths are absolute, ports are on 127.0.0.1."""
+    """Everything that can be set. Paths are absolute, ports are on `listen`."""
 
     home: Path = _setting(_HOME, "where everything that runs lands")
+    lake: str = _setting(
+        "", "s3://bucket/prefix of an object store; the folder lake of the home by default"
+    )
     engine: str = _setting("sail", "sail, spark, or sc://host:port")
     engine_port: int = _setting(15002, "Spark Connect server of the engine")
     ledger_port: int = _setting(8701, "HTTP of the ledger service")
     airflow_port: int = _setting(8780, "Airflow API server and UI")
     superset_port: int = _setting(8788, "Superset")
+    listen: str = _setting("127.0.0.1", "address that ledger and Superset listen on")
+    superset_database: str = _setting(
+        "", "SQLAlchemy address of Superset's own database; SQLite in the home by default",
+        secret=True,
+    )
+    superset_cache: str = _setting(
+        "", "redis:// address of Superset's data cache; files in the home by default", secret=True
+    )
     zone: str = _setting("Asia/Shanghai", "time zone of business dates")
     cutoff: str = _setting("23:00", "wall-clock time at which the next business date begins")
     run_time: str = _setting("08:00", "run time of a date, on the following calendar day")
@@ -46,6 +58,13 @@ class Settings:
     txns: int = _setting(10_000, "simulated card and code payments a day")
     seed: int = _setting(20260912, "seed of the simulation")
     lease_wait_seconds: int = _setting(600, "how long a writer waits for the lease")
+    reserve_account: str = _setting(
+        "", "account of the reserve deposit; the reserve-fund check prints it masked"
+    )
+    reserve_account_type: str = _setting("备付金集中存管账户", "what kind of account that is")
+    reserve_item_owner: str = _setting("", "who clears un-arrived items, on the reserve-fund check")
+    reserve_checker: str = _setting("", "who checks the reserve-fund check; empty: a line to sign")
+    reserve_approver: str = _setting("", "who approves it; empty: a line to sign")
     alarm_webhook: str = _setting("", "address that alarms are posted to as JSON; none by default")
     alarm_mail_to: str = _setting("", "addresses that alarms are mailed to, with commas between")
     alarm_mail_from: str = _setting("paylake@localhost", "sender of these mails")
@@ -62,12 +81,18 @@ class Settings:
         return self.home.joinpath(*parts)
 
     def as_environment(self) -> dict[str, str]:
-        """The environment variables that give a child process these settings."""
+        """The environment variables that give a child process these settings, but for secrets."""
         return {
             f"PAYLAKE_{f.name.upper()}": str(getattr(self, f.name))
             for f in fields(self)
-            if f.name != "origins"
+            if f.name != "origins" and not f.metadata["secret"]
         }
+
+    def shown(self, name: str) -> str:
+        """A setting as people may see it: of a secret one, only whether it is set."""
+        value = str(getattr(self, name))
+        secret = {f.name: f.metadata.get("secret", False) for f in fields(self)}[name]
+        return "(set, not shown)" if secret and value else value
 
 
 def describe() -> list[tuple[str, str, Any]]:
@@ -139,5 +164,11 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
             f"Unknown engine {settings.engine!r}",
             "Use sail, spark or sc://host:port.",
             where=settings.origin("engine"),
+        )
+    if settings.lake and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[\w.=-]+)+/?", settings.lake):
+        raise UsageFault(
+            f"The lake cannot be at {settings.lake!r}",
+            "Use s3://bucket/prefix (letters, digits, . _ - =), or leave it out: the home's own.",
+            where=settings.origin("lake"),
         )
     return settings

@@ -25,7 +25,7 @@ def main() -> None:
 
 @main.command()
 @_home
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--simulated", is_flag=True, help="Clock set by the simulator; demo keys alone.")
 def serve(home: Path | None, port: int | None, simulated: bool) -> None:
     """Run the HTTP service until it is told to stop."""

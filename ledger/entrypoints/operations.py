@@ -130,7 +130,7 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
 
 
 def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> None:
-    """Run the HTTP service on 127.0.0.1 until SIGTERM or SIGINT; requests under way finish.
+    """Run the HTTP service on `settings.listen` until SIGTERM or SIGINT; requests under way finish.
 
     :raises EnvironmentFault: when the port is taken
     """
@@ -138,7 +138,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
 
     logging.config.dictConfig(_LOGGING)
     port = settings.ledger_port if port is None else port
-    listener = _listen(port)
+    listener = _listen(settings.listen, port)
     try:
         if simulated:
             Keyring(settings).ensure_demo()
@@ -150,8 +150,8 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
         listener.close()
         raise
     log.info(
-        "ledger open at sequence %d, %s, http://127.0.0.1:%d", ledger.head.sequence,
-        "simulated" if simulated else "real", port,
+        "ledger open at sequence %d, %s, http://%s:%d", ledger.head.sequence,
+        "simulated" if simulated else "real", settings.listen, port,
     )
     config = uvicorn.Config(
         create_app(settings, ledger, tokens), log_config=None, access_log=False,
@@ -165,17 +165,18 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     server.run(sockets=[listener])
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise EnvironmentFault(
             f"Port {port} is taken ({error.strerror})",
-            "Stop what holds it, or set PAYLAKE_LEDGER_PORT.", where=f"127.0.0.1:{port}",
+            "Stop what holds it, or set PAYLAKE_LEDGER_PORT.",
+            where=f"{host}:{port}",
         ) from error
     return listener
 

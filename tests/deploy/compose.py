@@ -1,0 +1,73 @@
+"""`docker-compose.yml` as data, and its services as processes of this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "docker-compose.yml"
+
+
+def document() -> dict[str, Any]:
+    return yaml.safe_load(FILE.read_text("utf-8"))
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return document()["services"]
+
+
+def is_one_shot(service: dict[str, Any]) -> bool:
+    return service["restart"] == "no"
+
+
+def ports() -> list[str]:
+    """Every port that a container listens on; each is used by one service alone."""
+    return [port for service in services().values() for port in service.get("expose", ())]
+
+
+@dataclass(frozen=True)
+class Here:
+    """Turns what the file says for containers into what it is on this machine.
+
+    :param ports: container port → free port of this machine.
+    :param paths: path in a container → path here.
+    :param secrets: folder with the files that `env_file` names.
+    """
+
+    ports: dict[str, str]
+    paths: dict[str, str]
+    secrets: Path
+
+    def text(self, given: str) -> str:
+        for path, here in sorted(self.paths.items(), key=lambda pair: -len(pair[0])):
+            given = re.sub(rf"{re.escape(path)}(?=[/\"']|$)", here, given)
+        names = "|".join(map(re.escape, services()))
+        # A service is found by its name as host of an address, or as a whole argument.
+        given = re.sub(rf"(?<=[/@])({names})(?=:\d)|^({names})$", "127.0.0.1", given)
+        given = given.replace("0.0.0.0", "127.0.0.1")
+        numbers = "|".join(self.ports)
+        return re.sub(rf"\b({numbers})\b", lambda found: self.ports[found[1]], given)
+
+    def command(self, name: str) -> list[str]:
+        service = services()[name]
+        words = [*service.get("entrypoint", ()), *service["command"]]
+        return [self.text(str(word)) for word in words]
+
+    def health(self, name: str) -> list[str]:
+        kind, *words = services()[name]["healthcheck"]["test"]
+        assert kind == "CMD"
+        return [self.text(str(word)) for word in words]
+
+    def environment(self, name: str) -> dict[str, str]:
+        service = services()[name]
+        given: dict[str, str] = {}
+        for file in service.get("env_file", ()):
+            lines = (self.secrets / Path(file).name).read_text("ascii").splitlines()
+            given |= dict(line.split("=", 1) for line in lines)
+        given |= {key: str(value) for key, value in service.get("environment", {}).items()}
+        return {key: self.text(value) for key, value in given.items()}
