@@ -63,6 +63,11 @@ def mapped(ctx: Context, feeds: Path, mapping: Path, screens: bool) -> None:
             told = ", ".join(name for name, _ in stack.up(settings, ("superset",)))
             row["result"] = f"{told}; {done}"
     totals = layer_totals(settings, taken.first, taken.last)
+    if screens:
+        from dashboards.totals import payments
+
+        rows, amount = payments(settings, taken.first, taken.last)
+        totals.append({"layer": "dashboard, amount chart", "rows": rows, "amount": amount})
     show(steps.rows, as_json=False, title="steps")
     show(totals, as_json=False, title=f"payments {taken.first} to {taken.last}, at every layer")
     if screens:
@@ -89,7 +94,7 @@ def _own_home(settings: Settings, name: str) -> Settings:
 
 
 def layer_totals(settings: Settings, first: date, last: date) -> list[dict[str, Any]]:
-    """Rows and amount of payments at each layer, down to what the dashboard's query reads."""
+    """Rows and amount of payments at each layer of the lake, down to the released KPI mart."""
     from paylake import release
 
     lake = Lake(settings)

@@ -40,7 +40,8 @@ class Client:
             )
         form = {"username": user, "password": known["superset"][user]["password"]}
         try:
-            found = _TOKEN.search(self._open(f"{self.base}/login/", timeout=SECONDS).read().decode())
+            page = self._open(f"{self.base}/login/", timeout=SECONDS).read().decode()
+            found = _TOKEN.search(page)
             if found:
                 form["csrf_token"] = found[1] or found[2]
             self._open(

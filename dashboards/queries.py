@@ -49,7 +49,7 @@ def query(chart: Chart, filters: Values) -> dict[str, Any]:
         {"col": given["subject"], "op": given["operator"], "val": given["comparator"]}
         for given in params.get("adhoc_filters", [])
     ]
-    asked += [{"col": column, "op": "IN", "val": list(values)} for column, values in filters.items()]
+    asked += [{"col": name, "op": "IN", "val": list(values)} for name, values in filters.items()]
     made: dict[str, Any] = {"filters": asked, "row_limit": params.get("row_limit", ALL_ROWS)}
     if params.get("query_mode") == "raw":
         order = [tuple(json.loads(one)) for one in params["order_by_cols"]]

@@ -20,7 +20,7 @@ from dashboards import access, queries
 from dashboards.client import Client
 from dashboards.source.charts import BY_KEY, CHARTS
 from dashboards.source.screens import SCREENS
-from dashboards.views import settlement
+from dashboards.views import codes, settlement
 from dashboards.views.expressions import LANGUAGES
 from paylake import release
 from paylake.lake import delta_extension
@@ -54,7 +54,7 @@ class Truth:
     connection: duckdb.DuckDBPyConnection = field(default_factory=_connection)
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[Row]:
-        """Run SQL in which ``{table}`` is a gold table as released and ``{ops.table}`` at latest."""
+        """Run SQL: ``{table}`` is a gold table as released, ``{ops.table}`` one at latest."""
 
         def scan(found: re.Match[str]) -> str:
             name = found[1]
@@ -201,7 +201,8 @@ def _bridge(rows: list[Row], truth: Truth, language: str) -> None:
     sums = ", ".join(f"sum({sign}{column}) as {column}" for column, sign, _, _ in settlement.STEPS)
     (gold,) = truth.merchants(f"{sums}, sum(net_amount) as net")
     index = 2 if language == "zh" else 3
-    shown = {row["step_name"]: cents(Decimal(str(row["amount"])) * _scale(language)) for row in rows}
+    factor = _scale(language)
+    shown = {row["step_name"]: cents(Decimal(str(row["amount"])) * factor) for row in rows}
     assert shown == {step[index]: cents(gold[step[0]]) for step in settlement.STEPS}
     assert sum(shown.values()) == cents(gold["net"])
 
@@ -270,9 +271,10 @@ def _merchant_curve(rows: list[Row], truth: Truth, language: str) -> None:
 
 
 def _merchant_fees(rows: list[Row], truth: Truth, language: str) -> None:
-    gold = truth.merchants(
-        "*, gross_amount - refund_amount as base", f"merchant_id = '{_chosen(truth)['merchant_id']}'"
-    )[0]
+    chosen = _chosen(truth)["merchant_id"]
+    (gold,) = truth.merchants(
+        "*, gross_amount - refund_amount as base", f"merchant_id = '{chosen}'"
+    )
     (row,) = rows
     for name in ("issuer", "network", "acquirer"):
         rate = float(gold[f"{name}_fee_amount"]) / float(gold["base"])
@@ -343,8 +345,12 @@ def _deliveries(rows: list[Row], truth: Truth, language: str) -> None:
 
 
 def _checks(rows: list[Row], truth: Truth, language: str) -> None:
-    gold = truth.one(f"select count(*) as n from {GATE} where business_date = ?", [truth.day])
-    assert len(rows) == gold["n"] > 10
+    gold = truth.rows(f"select result from {GATE} where business_date = ?", [truth.day])
+    index = LANGUAGES.index(language)
+    assert len(gold) > 10
+    assert sorted(row["result_name"].split(" · ")[0] for row in rows) == sorted(
+        codes.CHECK_RESULTS[row["result"]][index] for row in gold
+    )
 
 
 def _steps(rows: list[Row], truth: Truth, language: str) -> None:
