@@ -99,8 +99,12 @@ def silver(day: date) -> dict[str, str]:
 
 MERCHANT_TODAY = """
     create table merchant_today as
-    select merchant_id, merchant_name, merchant_type, mcc, region_code, settlement_mode,
-        settlement_cycle, fee_class, minimum_payout::decimal(18,4) as minimum_payout_amount
+    select merchant_id, merchant_name, merchant_type, mcc, region_code, settlement_bank,
+        repeat('*', greatest(4, length(settlement_account) - 4))
+            || if(length(settlement_account) >= 8, right(settlement_account, 4), '')
+            as settlement_account_masked,
+        settlement_mode, settlement_cycle, fee_class,
+        minimum_payout::decimal(18,4) as minimum_payout_amount
     from raw_merchant
 """
 
@@ -366,7 +370,10 @@ _RESERVE = """
                 as merchant_disputed_amount,
             coalesce(sum(closing_amount) filter (account_code = '2301'), 0) as fee_pending_amount,
             coalesce(sum(closing_amount) filter (account_code = '2401'), 0)
-                as unidentified_amount
+                as unidentified_amount,
+            coalesce(sum(opening_amount) filter (
+                account_code in ('2101', '2201', '2202', '2301', '2401')), 0)
+                as book_opening_amount
         from ledger_balance group by currency_code
     ),
     summed as (
@@ -374,11 +381,28 @@ _RESERVE = """
             + fee_pending_amount + unidentified_amount as book_amount
         from books
     ),
+    deposits as (
+        select currency_code,
+            count(*) filter (direction = 'D') as book_inflow_count,
+            coalesce(sum(amount) filter (direction = 'D'), 0) as book_inflow_amount,
+            count(*) filter (direction = 'C') as book_outflow_count,
+            coalesce(sum(amount) filter (direction = 'C'), 0) as book_outflow_amount
+        from ledger_entry where account_code = '1001' group by currency_code
+    ),
     bank as (
         select currency_code,
-            sum(case direction when 'C' then 1 else -1 end * amount::decimal(18,4))
-                as custodian_amount
-        from raw_custodian_statement where entry_type = 'CLOSING' group by currency_code
+            sum(signed) filter (entry_type = 'OPENING') as custodian_opening_amount,
+            count(*) filter (entry_type = 'MOVEMENT' and signed > 0) as custodian_inflow_count,
+            coalesce(sum(signed) filter (entry_type = 'MOVEMENT' and signed > 0), 0)
+                as custodian_inflow_amount,
+            count(*) filter (entry_type = 'MOVEMENT' and signed < 0) as custodian_outflow_count,
+            coalesce(-sum(signed) filter (entry_type = 'MOVEMENT' and signed < 0), 0)
+                as custodian_outflow_amount,
+            sum(signed) filter (entry_type = 'CLOSING') as custodian_amount
+        from (
+            select *, case direction when 'C' then 1 else -1 end * amount::decimal(18,4) as signed
+            from raw_custodian_statement
+        ) group by currency_code
     ),
     items as (
         select currency_code, count(*) as item_count, max(day() - first_date) as largest_age_days,
@@ -389,8 +413,13 @@ _RESERVE = """
         book_amount - custodian_amount - unarrived_amount as unexplained_amount
     from (
         select * replace (coalesce(unarrived_amount, 0) as unarrived_amount,
-            coalesce(item_count, 0) as item_count)
-        from summed left join bank using (currency_code) left join items using (currency_code)
+            coalesce(item_count, 0) as item_count,
+            coalesce(book_inflow_count, 0) as book_inflow_count,
+            coalesce(book_inflow_amount, 0) as book_inflow_amount,
+            coalesce(book_outflow_count, 0) as book_outflow_count,
+            coalesce(book_outflow_amount, 0) as book_outflow_amount)
+        from summed left join deposits using (currency_code)
+            left join bank using (currency_code) left join items using (currency_code)
     )
 """
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -31,6 +31,9 @@ from paylake.settings import Settings
 # Who the demo's operations login signs waivers as.
 OPERATIONS = "operations (demo login)"
 _BY_AIRFLOW = 3
+# What the fictional institution says of itself on its reports. It names nobody: who checks and
+# approves signs on the empty lines.
+_OF_ITSELF = {"reserve_account": "9999000000000000012", "reserve_item_owner": "资金清算部（演示）"}
 
 
 @dataclass
@@ -99,6 +102,7 @@ class Demo:
         with self.steps.step("home and keys") as row:
             home.claim(self.settings, home.Home("simulated", self.params.document()))
             Keyring(self.settings).ensure_demo()
+            self.settings = with_own_settings(self.settings)
             row["result"] = str(self.settings.home)
         others = Background(self._environments)
         with self.steps.step("ledger and engine") as row:
@@ -319,6 +323,20 @@ class Demo:
             f"{seconds:.0f} s in all; servers hold {memory / 2**30:.1f} GiB; "
             "`make stop` stops them"
         )
+
+
+def with_own_settings(settings: Settings) -> Settings:
+    """The settings with what the fictional institution says of itself, kept in its home's file so
+    that each later command says the same. A file that is there is somebody's, and left alone."""
+    file = settings.path("paylake.toml")
+    if file.exists():
+        return settings
+    lines = [f'{name} = "{value}"' for name, value in _OF_ITSELF.items()]
+    heading = "# The fictional institution's own settings, written by `make run`.\n"
+    file.write_text(heading + "\n".join(lines) + "\n", "utf-8")
+    said = {n: v for n, v in _OF_ITSELF.items() if settings.origin(n) == "default"}
+    origins = {**settings.origins, **dict.fromkeys(said, f"file {file}")}
+    return replace(settings, origins=origins, **said)
 
 
 def show_logins(settings: Settings, *, airflow: bool = False) -> None:

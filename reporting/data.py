@@ -136,7 +136,8 @@ def _columns(reader: Reader, dataset: Dataset) -> tuple[str, ...]:
     missing = [
         c.name
         for c in dataset.columns.values()
-        if c.name not in present and not (c.sql or c.working_days_since or c.is_optional)
+        if c.name not in present
+        and not (c.sql or c.working_days_since or c.setting or c.is_optional)
     ]
     if missing:
         raise PermanentFailure(
@@ -155,7 +156,7 @@ def _read(
     parts = []
     for name in present:
         column = dataset.columns[name]
-        if column.working_days_since:
+        if column.working_days_since or column.setting:
             continue
         parts.append(f'{column.sql} as "{name}"' if column.sql else f'"{name}"')
     dates = ", ".join(f"date '{d.isoformat()}'" for d in wanted)
@@ -170,6 +171,8 @@ def _read(
             since = dataset.columns[name].working_days_since
             if since:
                 row[name] = working_days(row[since], row["business_date"])
+            elif dataset.columns[name].setting:
+                row[name] = None  # `reporting.declared` fills it in
         result[row["business_date"]].append({name: row[name] for name in present})
     return result
 

@@ -79,6 +79,10 @@ class Filing:
     def day(self) -> date:
         return date.fromisoformat(self.business_date)
 
+    def declared(self) -> dict[str, str]:
+        """What the institution said of itself when the package was made."""
+        return {entry["setting"]: entry["value"] for entry in self.document["declared"]}
+
     def reasons(self) -> list[Reason]:
         return [Reason(**entry) for entry in self.document["reasons"]]
 

@@ -69,6 +69,7 @@ def build(
     day: date,
     release: Release,
     inputs: Sequence[Input],
+    declared: Mapping[str, str],
     outcomes: Sequence[Outcome],
     reasons: Sequence[Reason],
     totals: Sequence[Total],
@@ -96,6 +97,7 @@ def build(
     }
     lists: dict[str, list[dict[str, Any]]] = {
         "inputs": [vars(i) for i in inputs],
+        "declared": [{"setting": k, "value": v} for k, v in declared.items()],
         "edits": [
             {
                 "code": o.rule.code,

@@ -15,8 +15,9 @@ from typing import Any
 
 from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import Held, NotVerified, PermanentFailure
-from reporting import data, edits, manifest, package, specification
+from reporting import data, declared, edits, manifest, package, specification
 from reporting.data import Rows
+from reporting.declared import Declared
 from reporting.edits import Outcome
 from reporting.filing import Filing, Filings, Reasons
 from reporting.manifest import Input, Reason
@@ -50,6 +51,7 @@ class Office:
     :param record: takes events for ``ops.report_event``.
     :param recover: (report, date) -> filing told by the event log, when the record is lost.
     :param vault: opens identifiers for the reports that show them in clear.
+    :param declares: what the institution says of itself on a report (`reporting.declared`).
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Office:
         is_demo: bool = False,
         recover: Callable[[str, date], Filing | None] = lambda report, day: None,
         vault: Opener = closed,
+        declares: Callable[[Specification], Declared] = lambda spec: {},
     ) -> None:
         self.root = root
         self.source = source
@@ -70,6 +73,7 @@ class Office:
         self.is_demo = is_demo
         self.recover = recover
         self.vault = vault
+        self.declares = declares
         self.filings = Filings(root)
         self.reasons = Reasons(root)
         self.chain = Chain(source.releases())
@@ -158,7 +162,8 @@ class Office:
         story.tell("validated")
         if reasons:
             story.tell("explained", "; ".join(f"{r.code}: {r.person}" for r in reasons))
-        made = self._make(spec, rows, outcomes, day, release, reasons, self._key_entry())
+        said = self.declares(spec)
+        made = self._make(spec, rows, outcomes, day, release, reasons, self._key_entry(), said)
         signature = self.key.sign(made.manifest)
         text = made.manifest.decode("utf-8")
         filing = Filing(
@@ -186,18 +191,21 @@ class Office:
         release: Release,
         reasons: Sequence[Reason],
         key: Mapping[str, Any],
+        said: Declared,
     ) -> Made:
-        shown = rows
+        shown = declared.fill(rows, spec, day, said)
         if spec.clear_columns:
             values = self.vault(spec.report, day, rows.tokens(spec.clear_columns, day))
-            shown = rows.in_clear(spec.clear_columns, day, values)
+            shown = shown.in_clear(spec.clear_columns, day, values)
         files, totals = render(spec, shown, day)
         files.append(manifest.verify_page(spec, day))
         inputs = [
             Input(d.table, len(rows.of(name, day)), rows.digest(name, day))
             for name, d in spec.datasets.items()
         ]
-        text = manifest.build(spec, day, release, inputs, outcomes, reasons, totals, files, key)
+        text = manifest.build(
+            spec, day, release, inputs, said, outcomes, reasons, totals, files, key
+        )
         return Made(text, {f.name: f.data for f in files})
 
     def _key_entry(self) -> dict[str, Any]:
@@ -305,7 +313,9 @@ class Office:
         release = self.chain.get(filing.release_id)
         signed = filing.document["signature"]
         key = {k: v for k, v in signed.items() if k not in ("file", "algorithm", "user_id")}
-        made = self._make(spec, rows, outcomes, filing.day, release, filing.reasons(), key)
+        made = self._make(
+            spec, rows, outcomes, filing.day, release, filing.reasons(), key, filing.declared()
+        )
         if sm3_hex(made.manifest) != filing.manifest_sm3:
             now = manifest.read(made.manifest)
             differ = _differing(filing.document, now)

@@ -69,6 +69,23 @@ class ReportResult:
     def count(self, state: str) -> int:
         return sum(item.state == state for item in self.items)
 
+    @property
+    def mended(self) -> list[str]:
+        """What was missing or altered of filed packages and was made again, in words."""
+        return self._told("mended")
+
+    @property
+    def damaged(self) -> list[str]:
+        """Filed packages that could not be made again, in words."""
+        return self._told("damaged")
+
+    def _told(self, state: str) -> list[str]:
+        return [
+            f"{item.report} of {item.business_date}: {item.detail}"
+            for item in self.items
+            if item.state == state
+        ]
+
     def rows(self) -> list[dict[str, Any]]:
         return [
             {k: v for k, v in item.as_dict().items() if k in self.columns} for item in self.items

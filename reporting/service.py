@@ -15,7 +15,7 @@ from paylake.errors import NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.lease import lease
 from paylake.settings import Settings
-from reporting import edits, manifest, package, specification
+from reporting import declared, edits, manifest, package, specification
 from reporting.filing import Filing, Filings
 from reporting.manifest import Reason
 from reporting.office import Office, every
@@ -47,6 +47,7 @@ def open_office(settings: Settings) -> Office:
         is_demo=is_demo,
         recover=lambda report, day: told.get((report, day)),
         vault=opener(settings),
+        declares=lambda spec: declared.shown(settings, spec),
     )
 
 

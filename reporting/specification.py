@@ -7,8 +7,8 @@ specification with its rules. Shape of the file: ``docs/reference/reports.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 
 from paylake.errors import PermanentFailure, UsageFault
+from paylake.masking import MASKS
+from paylake.settings import Settings
 
 SPECS = Path(__file__).parent / "specs"
 COLUMN_TYPES = ("text", "date", "amount", "count", "code")
@@ -31,6 +33,9 @@ class Column:
     :param codes: for ``code``: value in the mart -> text shown; any other value is an error.
     :param sql: derived here from columns of the same row (a label, never an amount).
     :param working_days_since: derived: working days from that date column to the business date.
+    :param setting: declared by the institution in this setting, the same on every row; empty where
+        it says nothing, so that it can be written by hand.
+    :param mask: how a declared value is masked before anything sees it.
     :param is_optional: left out where the release does not have it; otherwise that is an error.
     :param is_nullable: an empty cell is a legitimate value.
     """
@@ -41,6 +46,8 @@ class Column:
     codes: Mapping[str, str] = field(default_factory=dict)
     sql: str | None = None
     working_days_since: str | None = None
+    setting: str | None = None
+    mask: str | None = None
     is_optional: bool = False
     is_nullable: bool = False
 
@@ -90,6 +97,11 @@ class Specification:
 
     def dataset(self, name: str) -> Dataset:
         return self.datasets[name]
+
+    def declared_columns(self) -> Iterator[tuple[str, Column]]:
+        """(dataset, column) of what the institution's settings say, not its marts."""
+        for name, dataset in self.datasets.items():
+            yield from ((name, c) for c in dataset.columns.values() if c.setting)
 
 
 def reports() -> list[str]:
@@ -142,6 +154,8 @@ def _dataset(name: str, body: Mapping[str, Any]) -> Dataset:
             codes=entry.get("codes", {}),
             sql=entry.get("sql"),
             working_days_since=entry.get("working_days_since"),
+            setting=entry.get("setting"),
+            mask=entry.get("mask"),
             is_optional=entry.get("optional", False),
             is_nullable=entry.get("nullable", False),
         )
@@ -183,6 +197,14 @@ def _check(spec: Specification, where: str) -> None:
                 raise _broken(f"column {column.name}: codes belong to type code", where)
             if column.kind == "amount" and column.sql:
                 raise _broken(f"column {column.name}: an amount comes from the mart", where)
+    known_settings = {f.name for f in fields(Settings)}
+    for _, column in spec.declared_columns():
+        if column.setting not in known_settings:
+            raise _broken(f"column {column.name}: there is no setting {column.setting!r}", where)
+        if column.kind != "text" or not column.is_nullable:
+            raise _broken(f"column {column.name}: a declared value is text or empty", where)
+        if column.mask is not None and column.mask not in MASKS:
+            raise _broken(f"column {column.name}: there is no mask {column.mask!r}", where)
     everything = {c for dataset in spec.datasets.values() for c in dataset.columns}
     for name in spec.clear_columns:
         if name not in everything or not name.endswith("_token"):

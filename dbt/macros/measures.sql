@@ -23,3 +23,15 @@
             ) * 0.5, 9)
     end
 {%- endmacro %}
+
+
+{#
+    What came in and what went out, counted and summed over a group, from a signed amount (in +,
+    out -; rows without one count nowhere). Outflows are positive.
+#}
+{% macro inflow_and_outflow(side, amount) -%}
+    count(case when {{ amount }} > 0 then 1 end) as {{ side }}_inflow_count,
+        sum(case when {{ amount }} > 0 then {{ amount }} else 0 end) as {{ side }}_inflow_amount,
+        count(case when {{ amount }} < 0 then 1 end) as {{ side }}_outflow_count,
+        sum(case when {{ amount }} < 0 then -{{ amount }} else 0 end) as {{ side }}_outflow_amount
+{%- endmacro %}

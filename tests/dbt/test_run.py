@@ -103,6 +103,45 @@ def test_due_dates_follow_the_cycle_in_force(built: Built) -> None:
     assert by_key["M3", date(2026, 9, 30)]["settlement_status"] == "disputed"
 
 
+def test_a_statement_names_the_account_in_force(built: Built) -> None:
+    rows = built.rows(
+        """
+        select business_date, settlement_bank, settlement_account_masked
+        from work.mart_settlement__merchant_day where merchant_id = 'M1'
+        """
+    )
+    used = {r["business_date"].day: (r["settlement_bank"], r["settlement_account_masked"])
+            for r in rows}
+    assert used[23] == ("M1 开户行", "*****M1")
+    assert used[24] == used[30] == ("M1 新开户行", "****0001")
+
+
+def test_the_reserve_rolls_forward_from_opening_to_closing(built: Built) -> None:
+    days = built.rows("select * from work.mart_settlement__reserve_fund_day order by business_date")
+    moved = built.rows(
+        """
+        select business_date, direction, count(*) as n, sum(amount) as amount
+        from silver.ledger_entry where account_code = '1001' group by all
+        """
+    )
+    legs = {(r["business_date"], r["direction"]): (r["n"], r["amount"]) for r in moved}
+    opening = (Decimal(0), Decimal(0))
+    for row in days:
+        day = row["business_date"]
+        assert (row["book_opening_amount"], row["custodian_opening_amount"]) == opening, day
+        opening = (row["book_amount"], row["custodian_amount"])
+        for side, closing in zip(("book", "custodian"), opening, strict=True):
+            assert closing == (
+                row[f"{side}_opening_amount"] + row[f"{side}_inflow_amount"]
+                - row[f"{side}_outflow_amount"]
+            ), (day, side)  # fmt: skip
+        flows = ((row["book_inflow_count"], row["book_inflow_amount"]),
+                 (row["book_outflow_count"], row["book_outflow_amount"]))
+        assert flows == (legs.get((day, "D"), (0, 0)), legs.get((day, "C"), (0, 0)))
+    assert days[1]["custodian_inflow_count"] == 1 and days[0]["custodian_inflow_count"] == 0
+    assert any(row["book_outflow_count"] for row in days)
+
+
 def test_a_holiday_moves_a_working_day_due_date(engine_port: int, tmp_path: Path) -> None:
     home = new_home(tmp_path / "home", engine_port)
     day = date(2026, 9, 30)

@@ -114,10 +114,10 @@ class World:
         self.bank(day, key, "D", money)
 
     def bank(self, day: date, reference: str, side: str, amount: Decimal) -> None:
-        self._statement(day, "MOVEMENT", reference, side, amount)
+        self.statement_line(day, "MOVEMENT", reference, side, amount)
         self.custodian += amount if side == "C" else -amount
 
-    def _statement(
+    def statement_line(
         self, day: date, kind: str, reference: str | None, side: str, amount: Decimal
     ) -> None:
         lines = self.rows["silver.custodian_entry"]
@@ -141,7 +141,7 @@ class World:
                     "opening_amount": opening.get((code, party), ZERO), "closing_amount": closing,
                 }
             )  # fmt: skip
-        self._statement(day, "CLOSING", None, "C", self.custodian)
+        self.statement_line(day, "CLOSING", None, "C", self.custodian)
 
 
 def build() -> World:
@@ -159,19 +159,25 @@ def build() -> World:
                 "business_date": FIRST, "merchant_id": merchant,
                 "merchant_name": f"{merchant} 商户",
                 "merchant_type": kind, "mcc": mcc, "region_code": region,
+                "settlement_bank": f"{merchant} 开户行",
+                "settlement_account_masked": f"*****{merchant}",
                 "settlement_mode": "institution_managed", "settlement_cycle": cycle,
                 "fee_class": "STD", "minimum_payout_amount": Decimal(minimum),
             }
         )  # fmt: skip
-    # M1 changes its cycle on the 24th.
+    # M1 changes its cycle and its settlement account on the 24th.
     changed = dict(world.rows["silver.merchant"][0])
-    changed |= {"business_date": FIRST + timedelta(days=3), "settlement_cycle": "D+1"}
+    changed |= {
+        "business_date": FIRST + timedelta(days=3), "settlement_cycle": "D+1",
+        "settlement_bank": "M1 新开户行", "settlement_account_masked": "****0001",
+    }  # fmt: skip
     world.rows["silver.merchant"].append(changed)
     fees = ("0.35", "0.03", "0.22")
     clearing = ZERO
     for number in range((LAST - FIRST).days + 1):
         day = FIRST + timedelta(days=number)
         opening = dict(world.balances)
+        world.statement_line(day, "OPENING", None, "C", world.custodian)
         if clearing:
             world.bank(
                 day, f"CLR-{day - timedelta(days=1):%Y%m%d}", "C" if clearing > 0 else "D",

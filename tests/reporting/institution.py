@@ -27,6 +27,14 @@ SUMMARY = pa.schema(
             *("unidentified", "book", "custodian", "difference", "unarrived", "unexplained"),
         ]
     ]
+    + [
+        (f"{side}_{what}", kind)
+        for side in ("book", "custodian")
+        for what, kind in [
+            ("opening_amount", MONEY), ("inflow_count", pa.int64()), ("inflow_amount", MONEY),
+            ("outflow_count", pa.int64()), ("outflow_amount", MONEY),
+        ]
+    ]
     + [("item_count", pa.int64()), ("largest_age_days", pa.int64())]
 )
 ITEMS = pa.schema(
@@ -47,6 +55,7 @@ MERCHANTS = pa.schema(
         (name, pa.string())
         for name in [
             *("merchant_id", "merchant_name", "merchant_type", "mcc", "region_code"),
+            *("settlement_bank", "settlement_account_masked"),
             *("settlement_mode", "settlement_cycle", "fee_class"),
         ]
     ]
@@ -58,6 +67,7 @@ MERCHANTS = pa.schema(
         for name in [
             *("issuer_fee", "network_fee", "acquirer_fee", "service_fee", "disputed"),
             *("adjustment", "net", "opening_pending", "payout", "closing_pending"),
+            "closing_disputed",
         ]
     ]
     + [("due_date", pa.date32()), ("settlement_status", pa.string())]
@@ -125,6 +135,7 @@ class FakeLake:
 def merchant_rows(days: int, merchants: int) -> list[dict[str, Any]]:
     """Statements of a small institution whose figures hang together, some merchants idle."""
     pending = dict.fromkeys(range(merchants), D(0))
+    held = dict.fromkeys(range(merchants), D(0))
     rows = []
     for n in range(days):
         day = FIRST + timedelta(days=n)
@@ -141,6 +152,7 @@ def merchant_rows(days: int, merchants: int) -> list[dict[str, Any]]:
             payout = opening if n % 2 and opening > 0 else D(0)
             closing = opening + net - payout
             pending[m] = closing
+            held[m] += disputed
             rows.append(
                 {
                     "business_date": day,
@@ -149,6 +161,8 @@ def merchant_rows(days: int, merchants: int) -> list[dict[str, Any]]:
                     "merchant_type": "enterprise",
                     "mcc": "5411",
                     "region_code": "310000",
+                    "settlement_bank": "中国工商银行",
+                    "settlement_account_masked": f"{'*' * 15}{m:04d}",
                     "settlement_mode": "institution_managed",
                     "settlement_cycle": "T+1",
                     "fee_class": "STD",
@@ -168,6 +182,7 @@ def merchant_rows(days: int, merchants: int) -> list[dict[str, Any]]:
                     "opening_pending_amount": opening,
                     "payout_amount": payout,
                     "closing_pending_amount": closing,
+                    "closing_disputed_amount": held[m],
                     "due_date": day + timedelta(days=1) if closing > 0 else None,
                     "settlement_status": "due" if closing > 0 else "none",
                 }
@@ -178,6 +193,7 @@ def merchant_rows(days: int, merchants: int) -> list[dict[str, Any]]:
 def reserve_rows(days: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """A reserve fund with one clearing sum under way each date, and nothing on the last."""
     summary, items = [], []
+    book_before, bank_before = D("98765432100.00"), D("98765432100.00")
     for n in range(days):
         day = FIRST + timedelta(days=n)
         moving = D("123.45") + n if n != days - 1 or days == 1 else D(0)
@@ -193,6 +209,16 @@ def reserve_rows(days: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
                 "fee_pending_amount": D(0),
                 "unidentified_amount": D(0),
                 "book_amount": book,
+                "book_opening_amount": book_before,
+                "book_inflow_count": 2,
+                "book_inflow_amount": book - book_before + 7,
+                "book_outflow_count": 1,
+                "book_outflow_amount": D(7),
+                "custodian_opening_amount": bank_before,
+                "custodian_inflow_count": 1,
+                "custodian_inflow_amount": book - moving - bank_before + 7,
+                "custodian_outflow_count": 1,
+                "custodian_outflow_amount": D(7),
                 "custodian_amount": book - moving,
                 "difference_amount": moving,
                 "unarrived_amount": moving,
@@ -201,6 +227,7 @@ def reserve_rows(days: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
                 "largest_age_days": 0 if moving else None,
             }
         )
+        book_before, bank_before = book, book - moving
         if moving:
             items.append(
                 {

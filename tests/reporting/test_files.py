@@ -43,10 +43,17 @@ def test_workbook_reads_back_to_the_cent(filed, reserve):
     assert round(Decimal(form["账面备付金合计"]), 2) == row["book_amount"]
     assert round(Decimal(form["差额（账面－存管）"]), 2) == row["difference_amount"]
     assert form["核对结果"] == "未达账项已列明"
+    for side, closing in (("账面", "账面备付金合计"), ("存管", "存管账户余额")):
+        names = (f"{side}期初余额", f"{side}流入金额", f"{side}流出金额", closing)
+        opening, inflow, outflow, end = (round(Decimal(form[name]), 2) for name in names)
+        assert opening + inflow - outflow == end
+    assert form["账面流入笔数"] == 2 and form["存管流出笔数"] == 1
+    # nobody was named: lines to sign, and no account
+    assert [form[n] for n in ("备付金账号（脱敏）", "复核人", "审批人")] == [None] * 3
     items = list(book["未达账项明细"].iter_rows(min_row=5, values_only=True))
     assert items[0][1] == "CLR-unionpay-20260914" and items[0][3] == "系统已增银行未增"
     assert Decimal(str(items[0][5])) == row["difference_amount"] == Decimal(str(items[1][5]))
-    assert book["核对表"]["B8"].number_format.startswith("#,##0.00")
+    assert book["核对表"]["B9"].number_format.startswith("#,##0.00")
     assert book.properties.created.year == 2000
 
 
@@ -57,7 +64,7 @@ def test_workbook_without_items_says_none(filed, reserve):
     assert book["未达账项明细"]["A5"].value == "无"
     assert len(lines_of((folder / "reserve_fund_check_20260915_items.csv").read_bytes())) == 1
     totals = lines_of((folder / "reserve_fund_check_20260915_totals.csv").read_bytes())
-    assert [line[1:] for line in totals[4:]] == [
+    assert [line[1:] for line in totals[-2:]] == [
         ["未达账项金额合计", "CNY", "0.00"],
         ["未达账项笔数", "CNY", "0"],
     ]
@@ -85,24 +92,37 @@ def test_statement_shows_one_merchant_with_a_section_for_adjustments(filed, stat
     assert shown["付款安排", "应付日期"][3] == "2026-09-15"
     control = shown["控制合计", "结算汇总分项合计（应等于期末）"]
     assert control[5] == f"{row['closing_pending_amount']:.2f}"
-    assert not any("结算账户" in line[2] for line in lines)  # not in this release's mart
+    assert shown["商户信息", "结算账户开户行"][3] == "中国工商银行"
+    assert shown["商户信息", "结算账户（脱敏）"][3] == f"{'*' * 15}0002"
 
 
-def test_statement_shows_the_masked_account_where_the_mart_has_it(open_office, statement):
+def test_statement_shows_what_stays_held_in_dispute(filed, statement):
+    _, office = filed
+    folder = package.folder(office.root, statement.report, DAY)
+    lines = lines_of((folder / "statement_M000001_20260914.csv").read_bytes())
+    shown = {line[2]: line[5] for line in lines if line[0] == "结算汇总"}
+    assert (shown["争议冻结"], shown["期末争议冻结余额"]) == ("-5.55", "5.55")
+    totals = lines_of((folder / "settlement_totals_20260914.csv").read_bytes())
+    assert [line[3] for line in totals if line[1] == "期末争议冻结余额合计"] == ["5.55"]
+
+
+@pytest.mark.parametrize("missing", ["settlement_account_masked", "settlement_bank"])
+def test_a_merchant_without_an_account_waits_for_a_reason(open_office, statement, missing):
+    lake = institution(days=1, merchants=2)
+    lake.kept["R000001-20260912"]["mart_settlement__merchant_day"][1][missing] = None
+    item = open_office(lake).file(statement, [FIRST])[0]
+    assert (item.state, item.codes) == ("awaiting_reason", ("MSS-Q202",))
+
+
+def test_a_mart_without_the_account_gives_no_statement(open_office, statement):
     lake = institution(days=1, merchants=2)
     reader = lake.reader("R000001-20260912")
     reader.connection.execute(
-        "alter table mart_settlement__merchant_day add column settlement_account_masked varchar"
-    )
-    reader.connection.execute(
-        "update mart_settlement__merchant_day set settlement_account_masked = '****1234'"
+        "alter table mart_settlement__merchant_day drop column settlement_account_masked"
     )
     lake.reader = lambda release_id: reader
-    office = open_office(lake)
-    office.file(statement, [FIRST])
-    folder = package.folder(office.root, statement.report, FIRST)
-    lines = lines_of((folder / "statement_M000001_20260912.csv").read_bytes())
-    assert ["商户信息", "", "结算账户（脱敏）", "****1234", "", ""] in lines
+    with pytest.raises(PermanentFailure, match="lacks settlement_account_masked"):
+        open_office(lake).file(statement, [FIRST])
 
 
 def test_two_currencies_stand_in_one_statement_with_their_own_decimals(open_office, statement):
@@ -176,7 +196,8 @@ def test_merchant_files_add_up_to_the_mart(statement, figures):
     files, totals = render.render(statement, loaded, FIRST)
     merchants = [f for f in files if f.name.startswith("statement_")]
     assert len(merchants) == len(figures)
-    signs = {"gross_amount": 1, "net_amount": 1, "closing_pending_amount": 1}
+    plus = ("gross_amount", "net_amount", "closing_pending_amount", "closing_disputed_amount")
+    signs = dict.fromkeys(plus, 1)
     mart = {t.name: Decimal(t.value) for t in totals if t.name.endswith("_amount")}
     for name in mart:
         heading = statement.dataset("merchants").columns[name].heading

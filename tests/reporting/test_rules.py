@@ -40,6 +40,8 @@ def rows_of(report: str, changes: dict) -> tuple[Rows, date]:
                     row[column.name] = working_days(
                         row[column.working_days_since], row["business_date"]
                     )
+                if column.setting:
+                    row[column.name] = None
                 if column.name == "balance_status":
                     row[column.name] = "itemised"
             by_date[name][row["business_date"]].append(row)

@@ -13,6 +13,8 @@ final as (
         merchant_type,
         mcc,
         region_code,
+        settlement_bank,
+        settlement_account_masked,
         settlement_mode,
         settlement_cycle,
         fee_class,

@@ -136,6 +136,8 @@ final as (
         merchants.merchant_type,
         merchants.mcc,
         merchants.region_code,
+        merchants.settlement_bank,
+        merchants.settlement_account_masked,
         merchants.settlement_mode,
         merchants.settlement_cycle,
         merchants.fee_class,

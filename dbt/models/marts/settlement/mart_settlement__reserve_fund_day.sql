@@ -5,6 +5,10 @@ balances as (
     select * from {{ ref('stg_ledger__balance') }}
 ),
 
+entries as (
+    select * from {{ ref('stg_ledger__entry') }}
+),
+
 custodian as (
     select * from {{ ref('stg_custodian__entry') }}
 ),
@@ -23,7 +27,13 @@ books as (
         sum(case account_code when '2202' then closing_amount else 0 end)
             as merchant_disputed_amount,
         sum(case account_code when '2301' then closing_amount else 0 end) as fee_pending_amount,
-        sum(case account_code when '2401' then closing_amount else 0 end) as unidentified_amount
+        sum(case account_code when '2401' then closing_amount else 0 end) as unidentified_amount,
+        sum(
+            case
+                when account_code in ('2101', '2201', '2202', '2301', '2401') then opening_amount
+                else 0
+            end
+        ) as book_opening_amount
     from balances
     where {{ built_dates() }}
     group by business_date, currency_code
@@ -38,20 +48,36 @@ summed as (
         merchant_disputed_amount,
         fee_pending_amount,
         unidentified_amount,
+        book_opening_amount,
         user_balance_amount + merchant_pending_amount + merchant_disputed_amount
         + fee_pending_amount + unidentified_amount as book_amount
     from books
+),
+
+deposits as (
+    select
+        business_date,
+        currency_code,
+        {{ inflow_and_outflow('book', 'debit_amount') }}
+    from entries
+    where
+        account_code = '1001'
+        and {{ built_dates() }}
+    group by business_date, currency_code
 ),
 
 statements as (
     select
         business_date,
         currency_code,
-        sum(received_amount) as custodian_amount
+        sum(case entry_type when 'OPENING' then received_amount end)
+            as custodian_opening_amount,
+        {{ inflow_and_outflow(
+            'custodian', "case entry_type when 'MOVEMENT' then received_amount end"
+        ) }},
+        sum(case entry_type when 'CLOSING' then received_amount end) as custodian_amount
     from custodian
-    where
-        entry_type = 'CLOSING'
-        and {{ built_dates() }}
+    where {{ built_dates() }}
     group by business_date, currency_code
 ),
 
@@ -76,16 +102,30 @@ final as (
         summed.merchant_disputed_amount,
         summed.fee_pending_amount,
         summed.unidentified_amount,
+        summed.book_opening_amount,
         summed.book_amount,
+        statements.custodian_opening_amount,
+        statements.custodian_inflow_count,
+        statements.custodian_inflow_amount,
+        statements.custodian_outflow_count,
+        statements.custodian_outflow_amount,
         -- Without a closing line there is nothing to compare with: null, never zero.
         statements.custodian_amount,
         open_items.largest_age_days,
+        coalesce(deposits.book_inflow_count, 0) as book_inflow_count,
+        coalesce(deposits.book_inflow_amount, 0) as book_inflow_amount,
+        coalesce(deposits.book_outflow_count, 0) as book_outflow_count,
+        coalesce(deposits.book_outflow_amount, 0) as book_outflow_amount,
         summed.book_amount - statements.custodian_amount as difference_amount,
         coalesce(open_items.unarrived_amount, 0) as unarrived_amount,
         summed.book_amount - statements.custodian_amount
         - coalesce(open_items.unarrived_amount, 0) as unexplained_amount,
         coalesce(open_items.item_count, 0) as item_count
     from summed
+    left join deposits
+        on
+            summed.business_date = deposits.business_date
+            and summed.currency_code = deposits.currency_code
     left join statements
         on
             summed.business_date = statements.business_date
