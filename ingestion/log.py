@@ -10,10 +10,8 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
-import deltalake
-
 from paylake import ops
-from paylake.crypto import sm3_file, sm3_hex
+from paylake.crypto import sm3_hex
 from paylake.lake import Lake
 from paylake.release import in_force
 from paylake.settings import Settings
@@ -111,8 +109,7 @@ def output_digests(lake: Lake, table: str, first: date, last: date) -> dict[date
     for layer in ("bronze", "quarantine"):
         if not lake.exists(layer, table):
             continue
-        root = lake.path(layer, table)
-        actions = deltalake.DeltaTable(str(root)).get_add_actions(flatten=True)
+        actions = lake.actions(layer, table)
         names = actions.column("path").to_pylist()
         days = (
             actions.column("partition.business_date").to_pylist()
@@ -123,8 +120,7 @@ def output_digests(lake: Lake, table: str, first: date, last: date) -> dict[date
             day = value if isinstance(value, date) else date.fromisoformat(str(value))
             if not first <= day <= last:
                 continue
-            path = root / name
-            digest = sm3_file(path) if path.is_file() else "missing"
+            digest = lake.file_digest(layer, table, name) or "missing"
             parts.setdefault(day, []).append(f"{layer}/{name}={digest}")
     day = first
     result = {}

@@ -88,7 +88,7 @@ def _file_keys(lake: Lake, layer: str, table: str, first: date, last: date) -> d
         raise PermanentFailure(
             f"{layer}.{table} is not partitioned by business date",
             "Create it through paylake.lake, which partitions dated tables.",
-            where=str(lake.path(layer, table)),
+            where=lake.address(layer, table),
         )
     days = actions.column("partition.business_date").to_pylist()
     paths = actions.column("path").to_pylist()

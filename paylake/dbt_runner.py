@@ -187,7 +187,7 @@ def prepare(settings: Settings, spark: SparkSession, absent_feeds: Sequence[str]
         spark.sql(f"create schema if not exists {layer}")
     for seed in dbt_project.seeds():
         _load_seed(lake, seed)
-        register_table(spark, lake.path(REFERENCE, seed.name), f"{REFERENCE}.{seed.name}")
+        register_table(spark, lake.address(REFERENCE, seed.name), f"{REFERENCE}.{seed.name}")
     for model in dbt_project.models().values():
         if model.stored:
             path = lake.ensure(WORK, model.name, model.schema)
@@ -209,13 +209,13 @@ def _offer_source(
     name = f"{source.layer}.{source.table}"
     spark.sql(f"create schema if not exists {source.layer}")
     if lake.exists(source.layer, source.table):
-        register_table(spark, lake.path(source.layer, source.table), name)
+        register_table(spark, lake.address(source.layer, source.table), name)
         return
     if not source.optional and source.feed not in absent_feeds:
         raise PermanentFailure(
             f"The models need {name}, and it is not there",
             f"Ingest and conform the feed {source.feed}, or declare it absent in the mapping.",
-            where=str(lake.path(source.layer, source.table)),
+            where=lake.address(source.layer, source.table),
         )
     columns = ", ".join(f"cast(null as {kind}) as {column}" for column, kind in source.columns)
     spark.sql(f"create or replace view {name} as select {columns} where false")

@@ -336,12 +336,12 @@ def register(spark: SparkSession, settings: Settings, layers: Sequence[str]) -> 
     for layer in layers:
         spark.sql(f"create database if not exists {layer}")
         for table in lake.tables(layer):
-            register_table(spark, lake.path(layer, table), f"{layer}.{table}")
+            register_table(spark, lake.address(layer, table), f"{layer}.{table}")
 
 
-def register_table(spark: SparkSession, path: Path, name: str) -> None:
+def register_table(spark: SparkSession, address: str, name: str) -> None:
     """Name one Delta table in the session's catalog."""
-    spark.sql(f"create table if not exists {name} using delta location '{path}'")
+    spark.sql(f"create table if not exists {name} using delta location '{address}'")
 
 
 def write(
@@ -364,7 +364,7 @@ def write(
 
     lake = Lake(settings)
     layer = layer or contract.layer
-    path = lake.ensure_contract(contract, layer)
+    address = lake.ensure_contract(contract, layer)
     wanted = dict(contract.stored_columns)
     given = frame.columns
     if set(given) != set(wanted) or len(given) != len(wanted):
@@ -383,10 +383,10 @@ def write(
         for name, kind in wanted.items()
     }
     frame = frame.select(*[column.alias(name) for name, column in columns.items()])
-    commit(frame, path, between(first, last))
+    commit(frame, address, between(first, last))
 
 
-def commit(frame: DataFrame, path: Path, predicate: str) -> None:
+def commit(frame: DataFrame, address: str, predicate: str) -> None:
     """One atomic replace of the rows that the predicate names.
 
     :raises TransientFault: when another commit came first.
@@ -396,11 +396,11 @@ def commit(frame: DataFrame, path: Path, predicate: str) -> None:
             frame.write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", predicate)
-            .save(str(path))
+            .save(address)
         )
     except Exception as error:
         if "Failed to commit transaction" in str(error) or "Concurrent" in str(error):
             raise TransientFault(
-                f"Another commit to {path.parent.name}.{path.name} came first", "Try again."
+                f"Another commit to {'.'.join(address.split('/')[-2:])} came first", "Try again."
             ) from error
         raise

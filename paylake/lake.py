@@ -1,5 +1,6 @@
 """Delta tables of one home: create, replace by business date, append, read, digest.
 
+They are in a folder or in an object store (`paylake.store`); nothing here depends on which.
 Small and Arrow-shaped writes go through `deltalake`; rows are read by DuckDB's `delta_scan` (never
 `DeltaTable.to_pyarrow_*`, which aborts the process at exit); large computing belongs to the engine.
 Every table, dbt's included, is created here, with the properties that pinned reading needs: no
@@ -11,7 +12,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -26,8 +26,10 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from paylake.crypto import sm3_hex
-from paylake.errors import DiskFull, PermanentFailure, TransientFault
+from paylake.errors import DiskFull, EnvironmentFault, PermanentFailure, TransientFault
 from paylake.settings import Settings
+from paylake.store import S3, Access, Store, extension, needs_folder
+from paylake.store import store as store_of
 
 if TYPE_CHECKING:
     from paylake.contracts import Contract
@@ -45,27 +47,27 @@ _NAMED = re.compile(rf"\b({'|'.join(LAYERS)})\.(\w+)\b")
 
 def delta_extension() -> Path:
     """The signed Delta extension of DuckDB, from its wheel: no download."""
-    import duckdb_extension_delta
-
-    folder = Path(next(iter(duckdb_extension_delta.__path__)))
-    return folder / "extensions" / f"v{duckdb.__version__}" / "delta.duckdb_extension"
+    return extension("delta")
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads Delta, in UTC."""
+def connect(store: Store | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that reads Delta, in UTC; of an object store, this lake's."""
     connection = duckdb.connect(":memory:")
     connection.execute(f"load '{delta_extension()}'")
     connection.execute("set timezone = 'UTC'")
+    if store is not None:
+        store.admit(connection)
     return connection
 
 
 _shared: dict[int, duckdb.DuckDBPyConnection] = {}
+_admitted: dict[str, tuple[int, Access]] = {}
 _shared_lock = threading.Lock()
 _catalogs = itertools.count()
 
 
 @contextmanager
-def _own_catalog(place: str = ":memory:") -> Iterator[duckdb.DuckDBPyConnection]:
+def _own_catalog(store: Store, place: str = ":memory:") -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with an empty catalog of its own in the process's one DuckDB.
 
     Loading the Delta extension takes up to half a second, a catalog a millisecond.
@@ -74,6 +76,12 @@ def _own_catalog(place: str = ":memory:") -> Iterator[duckdb.DuckDBPyConnection]
         base = _shared.get(os.getpid())
         if base is None:
             base = _shared[os.getpid()] = connect()
+        admission = store.admission()
+        if admission is not None:
+            bucket, access = admission
+            if _admitted.get(bucket) != (os.getpid(), access):
+                store.admit(base)
+                _admitted[bucket] = os.getpid(), access
         name = f"q{next(_catalogs)}"
         connection = base.cursor()
     try:
@@ -87,9 +95,11 @@ def _own_catalog(place: str = ":memory:") -> Iterator[duckdb.DuckDBPyConnection]
         connection.close()
 
 
-def own_file(path: Path) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-    """A connection that writes a DuckDB file and can read Delta; the file is whole at exit."""
-    return _own_catalog(str(path))
+def own_file(
+    settings: Settings, path: Path
+) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """A connection that writes a DuckDB file and reads the lake; the file is whole at exit."""
+    return _own_catalog(store_of(settings), str(path))
 
 
 def between(first: date, last: date, column: str = "business_date") -> str:
@@ -102,22 +112,38 @@ class Lake:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.root = settings.path("lake")
+        self.store = store_of(settings)
 
-    def path(self, layer: str, table: str) -> Path:
+    def address(self, layer: str, table: str) -> str:
+        """Where a table is: a folder, or an `s3://` address."""
         if layer not in LAYERS:
             raise ValueError(f"no layer named {layer}")
-        return self.root / layer / table
+        return self.store.url(layer, table)
+
+    def path(self, layer: str, table: str) -> Path:
+        """The folder of a table, for what looks at files of this machine.
+
+        :raises UsageFault: when the lake is in an object store.
+        """
+        needs_folder(
+            self.settings, "Looking at single files", "Use the store's own tools, or the lake's."
+        )
+        return Path(self.address(layer, table))
 
     def exists(self, layer: str, table: str) -> bool:
-        return (self.path(layer, table) / "_delta_log").is_dir()
+        return self.store.exists(layer, table)
 
     def tables(self, layer: str) -> list[str]:
         """Tables that exist in a layer, sorted."""
-        folder = self.root / layer
-        if not folder.is_dir():
-            return []
-        return sorted(p.name for p in folder.iterdir() if (p / "_delta_log").is_dir())
+        return self.store.tables(layer)
+
+    def size(self) -> int:
+        """Bytes of all files of the lake."""
+        return self.store.size()
+
+    def file_digest(self, layer: str, table: str, name: str) -> str | None:
+        """SM3 of one of a table's stored files (named as in `actions`); None when it is lost."""
+        return self.store.file_digest(layer, table, name)
 
     def ensure(
         self,
@@ -125,16 +151,17 @@ class Lake:
         table: str,
         schema: pa.Schema,
         partition_by: Sequence[str] = ("business_date",),
-    ) -> Path:
+    ) -> str:
         """Create the table when it is not there; when it is, its columns must be these.
 
+        :returns: its address.
         :raises PermanentFailure: when the stored columns differ (evolve it first).
         """
-        path = self.path(layer, table)
+        path = self.address(layer, table)
         if not self.exists(layer, table):
-            path.mkdir(parents=True, exist_ok=True)
+            self.store.make(layer, table)
             deltalake.DeltaTable.create(
-                str(path),
+                path,
                 schema=schema,
                 mode="ignore",
                 partition_by=list(partition_by),
@@ -148,11 +175,11 @@ class Lake:
                 f"{layer}.{table} holds other columns than its contract: "
                 f"{_difference(stored, wanted)}",
                 "Evolve the table (docs/how-to/change-a-table.md) before writing to it.",
-                where=str(path),
+                where=path,
             )
         return path
 
-    def ensure_contract(self, contract: Contract, layer: str | None = None) -> Path:
+    def ensure_contract(self, contract: Contract, layer: str | None = None) -> str:
         """`ensure` with the columns and partitions of a contract."""
         return self.ensure(
             layer or contract.layer, contract.table, contract.arrow_schema, contract.partition_by
@@ -191,7 +218,7 @@ class Lake:
     def _write(
         self, layer: str, table: str, data: pa.Table, *, mode: str, predicate: str | None
     ) -> int:
-        path = self.path(layer, table)
+        path = self.address(layer, table)
         stored = self.columns(layer, table)
         given = [(f.name, str(_plain(f.type))) for f in data.schema]
         if stored != given:
@@ -199,11 +226,11 @@ class Lake:
                 f"Rows for {layer}.{table} have other columns than the table: "
                 f"{_difference(stored, given)}",
                 "Correct the writer, or evolve the table first.",
-                where=str(path),
+                where=path,
             )
         try:
             deltalake.write_deltalake(
-                str(path), data, mode=mode, predicate=predicate, configuration=None
+                path, data, mode=mode, predicate=predicate, configuration=None
             )
         except CommitFailedError as error:
             raise TransientFault(
@@ -215,12 +242,12 @@ class Lake:
 
     def _table(self, layer: str, table: str, version: int | None = None) -> deltalake.DeltaTable:
         try:
-            return deltalake.DeltaTable(str(self.path(layer, table)), version=version)
+            return deltalake.DeltaTable(self.address(layer, table), version=version)
         except TableNotFoundError:
             raise PermanentFailure(
                 f"There is no table {layer}.{table}",
                 "Run the step that makes it; `bin/paylake status` shows what has run.",
-                where=str(self.path(layer, table)),
+                where=self.address(layer, table),
             ) from None
 
     def actions(self, layer: str, table: str) -> pa.Table:
@@ -238,7 +265,7 @@ class Lake:
         :param versions: pins, by `layer.table`; the latest version where none is given.
         :raises PermanentFailure: when a named table does not exist.
         """
-        with _own_catalog() as connection:
+        with _own_catalog(self.store) as connection:
             self.attach(connection, _NAMED.findall(sql), versions or {})
             return connection.execute(sql, parameters).to_arrow_table()
 
@@ -257,7 +284,7 @@ class Lake:
             connection.execute(f"create schema if not exists {layer}")
             connection.execute(
                 f"create or replace view {layer}.{table} as "
-                f"select * from delta_scan('{self.path(layer, table)}'{pinned})"
+                f"select * from delta_scan('{self.address(layer, table)}'{pinned})"
             )
 
     def digests(
@@ -301,7 +328,7 @@ class Lake:
         """Remove a derived table for good (never one of bronze, quarantine, vault or ops)."""
         if layer in ("bronze", "quarantine", "vault", "ops", "gold"):
             raise ValueError(f"{layer} tables are not dropped")
-        shutil.rmtree(self.path(layer, table), ignore_errors=False)
+        self.store.remove(layer, table)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -323,11 +350,17 @@ def _difference(stored: list[tuple[str, str]], given: list[tuple[str, str]]) -> 
     return f"expected but not given {missing or 'none'}, given but not expected {extra or 'none'}"
 
 
-def disk_fault(error: OSError, path: Path) -> PermanentFailure | DiskFull:
+def disk_fault(error: OSError, path: Path | str) -> PermanentFailure | DiskFull | EnvironmentFault:
     """An OSError of writing, as the error that a user should see."""
     if error.errno == 28 or "No space left" in str(error):
         return DiskFull(
             "The disk is full", "Free some space and run the command again.", where=str(path)
+        )
+    if str(path).startswith(S3):
+        return EnvironmentFault(
+            f"The object store did not take it: {' '.join(str(error).split())[:300]}",
+            "Check that it runs, AWS_ENDPOINT, and what these keys may do.",
+            where=str(path),
         )
     return PermanentFailure(
         f"Cannot write: {error}", "Check the folder and its rights.", where=str(path)

@@ -21,6 +21,7 @@ from paylake.crypto import sm3_hex
 from paylake.errors import PermanentFailure
 from paylake.lake import Lake, delta_extension, disk_fault, own_file
 from paylake.settings import Settings
+from paylake.store import store
 
 POINTER = "CURRENT"
 EXTRA = "views.json"
@@ -98,7 +99,7 @@ def _statements(lake: Lake, pinned: Pinned, extra: Sequence[View]) -> list[str]:
     for table, version in sorted(pinned.versions.items()):
         made.append(
             f'create view "{table}" as select * from '
-            f"delta_scan('{lake.path('gold', table)}', version => {version}) "
+            f"delta_scan('{lake.address('gold', table)}', version => {version}) "
             f"where business_date <= {through}"
         )
     return [*made, *(f'create view "{name}" as {sql}' for name, sql in _extra_of(pinned, extra))]
@@ -121,7 +122,7 @@ def write(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> Path:
     statement = ""
     statements = _statements(Lake(settings), pinned, extra)
     try:
-        with own_file(partial) as connection:
+        with own_file(settings, partial) as connection:
             for statement in statements:
                 connection.execute(statement)
             connection.execute(f"comment on view release is '{_mark(statements)}'")
@@ -148,13 +149,18 @@ def shows(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> bool:
     statements = _statements(Lake(settings), pinned, extra)
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            connection.execute(f"load '{delta_extension()}'")
+            _can_read(connection, settings)
             found = connection.execute(
                 "select view_name, comment from duckdb_views() where not internal"
             ).fetchall()
     except duckdb.Error:
         return False  # not whole: the caller writes it anew
     return len(found) == len(statements) and ("release", _mark(statements)) in found
+
+
+def _can_read(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    connection.execute(f"load '{delta_extension()}'")
+    store(settings).admit(connection)
 
 
 def _mark(statements: Sequence[str]) -> str:
@@ -175,7 +181,7 @@ class Reader:
             )
         self.release_id = release_id
         self._connection = duckdb.connect(str(path), read_only=True)
-        self._connection.execute(f"load '{delta_extension()}'")
+        _can_read(self._connection, settings)
         self._connection.execute("set timezone = 'UTC'")
 
     def query(self, sql: str, parameters: Any = None) -> pa.Table:

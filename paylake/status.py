@@ -94,7 +94,7 @@ def status(settings: Settings, as_of: datetime | None = None, last: int = 40) ->
     if items:
         oldest = min(items, key=lambda i: (i["business_date"], i["kind"], i["item_key"]))
         found.oldest_open_item = {**oldest, "age_days": (today - oldest["business_date"]).days}
-    found.lake_bytes = _size(settings.path("lake"))
+    found.lake_bytes = Lake(settings).size()
     found.home_bytes = _size(settings.home)
     found.free_bytes = shutil.disk_usage(_existing(settings.home)).free
     return found
