@@ -97,9 +97,10 @@ def _place(path: Path) -> Place | None:
 
 
 def receive(place: Place, feeds: set[str], trust: dict[str, TrustedKey]) -> Received:
-    """Read a delivery and check it against its control file; checks stop at the first failure.
+    """Read a delivery and check its control file; checks stop at the first failure.
 
-    Everything that is there is read, so that it can be kept whatever its state.
+    Everything that is there is read, so that it can be kept whatever its state. Whether the files
+    are those of the control file is the matter of `check_files`, which takes longest.
     """
     result = Received(place)
     for path in sorted(place.path.iterdir()):
@@ -121,7 +122,15 @@ def receive(place: Place, feeds: set[str], trust: dict[str, TrustedKey]) -> Rece
         result.control = parse_control(result.control_bytes)
     except ControlError as error:
         return result.stop(error.reason_code, error.what)
-    return _signature(result, trust) or _names(result) or _files(result) or result
+    return _signature(result, trust) or _names(result) or result
+
+
+def check_files(result: Received) -> Received:
+    """Compare the files with the control file, unless a check has failed already; digest them."""
+    if result.reason is None:
+        _files(result)
+    _ = result.digests  # whatever its state, a delivery is kept under them
+    return result
 
 
 def _signature(result: Received, trust: dict[str, TrustedKey]) -> Received | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from ingestion import kept
 from ingestion.codes import WAITING
-from ingestion.control import Place, Received, inbox, receive, strangers
+from ingestion.control import Place, Received, check_files, inbox, receive, strangers
 from ingestion.engine import FLUSH_ROWS, Candidate, Pass
 from ingestion.evaluate import parse
 from ingestion.feeds import Feed, all_feeds
@@ -103,20 +103,20 @@ def ingest(settings: Settings, first: date, last: date, as_of: AsOf = None) -> I
     """
     days = date_range(first, last)
     seen_until = as_of_function(settings, last, as_of)
-    with lease(settings, "ingest", f"{first}..{last}"):
+    with lease(settings, "ingest", f"{first}..{last}"), Pass(settings, first, last) as run:
         result = IngestResult(first, last)
         result.strangers = [str(path) for path in strangers(settings)]
-        work = _Deliveries(settings, first, last, seen_until)
+        work = _Deliveries(settings, first, run, seen_until)
         for place in work.late_ones():
             work.decide_alone(place)
         for day in days:
             for name in work.names(day):
                 work.feed_day(name, day)
-            if work.run.pending_rows >= FLUSH_ROWS:
+            if run.pending_rows >= FLUSH_ROWS:
                 work.flush()
         work.flush()
         result.outcomes = work.outcomes
-        result.built = len(work.run.built)
+        result.built = len(run.built)
         result.waiting = missing_feeds(settings, first, last)
         return result
 
@@ -125,12 +125,12 @@ class _Deliveries:
     """Inbox and kept deliveries, handed to one pass."""
 
     def __init__(
-        self, settings: Settings, first: date, last: date, seen_until: Callable[[date], datetime]
+        self, settings: Settings, first: date, run: Pass, seen_until: Callable[[date], datetime]
     ) -> None:
         self.settings = settings
-        self.first, self.last = first, last
+        self.first = first
         self.seen_until = seen_until
-        self.run = Pass(settings, first, last)
+        self.run = run
         self.feeds = feeds_of(settings)
         self.trust = Keyring(settings).trust() if inbox(settings) else {}
         self.places: dict[tuple[date, str], list[Place]] = {}
@@ -185,11 +185,14 @@ class _Deliveries:
         if received.reason in WAITING:
             self._wait(received, until)
             return None
+        # Digests and parsing are work of libraries over the same bytes: one beside the other.
+        checking = self.run.beside.submit(check_files, received)
+        files = parse(feed, received.files) if feed is not None else {}
+        checking.result()
         digest = received.data_digest
         self._decision(received, feed, digest)
-        files = parse(feed, received.files) if feed is not None else {}
         clean = {name: p.clean for name, p in files.items()} if feed else received.files
-        path = kept.keep(self.settings, self.run.seal_key, received, clean, digest)
+        path = self.run.keep(received, clean, digest)
         event = _event(received, digest, path, until)
         self._close_waiting(place, until)
         self.run.done.append(place)

@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion import log
-from ingestion.control import Place
+from ingestion import kept, log
+from ingestion.control import Place, Received
 from ingestion.evaluate import QUARANTINE_SCHEMA, Judged, joined_key, judge, unclassed_json
 from ingestion.feeds import Feed
 from ingestion.identifiers import Identifiers
@@ -54,7 +55,10 @@ class Slot:
 
 
 class Pass:
-    """One ingest over a range; the lease is held by the caller."""
+    """One ingest over a range; the lease is held by the caller.
+
+    A context manager: a thread of its own digests and seals what is kept, beside the judging.
+    """
 
     def __init__(self, settings: Settings, first: date, last: date) -> None:
         self.settings = settings
@@ -78,6 +82,26 @@ class Pass:
         self.started = datetime.now(UTC)
         self.clock = time.monotonic()
         self._outputs: dict[str, dict[date, str]] = {}
+        self.beside = ThreadPoolExecutor(1, "kept")
+        self._keeping: list[Future[None]] = []
+
+    def __enter__(self) -> Pass:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.beside.shutdown(cancel_futures=True)
+
+    def keep(self, received: Received, clean: dict[str, bytes], digest: str) -> str:
+        """Have a delivery kept beside the judging; returns its folder's path below the home.
+
+        Nothing else is written before it is durable: `flush` waits for it.
+        """
+        place = kept.place(self.settings, received, digest)
+        if place.is_new:
+            self._keeping.append(
+                self.beside.submit(kept.keep, self.settings, self.seal_key, received, clean, place)
+            )
+        return place.path
 
     # -- what is there -------------------------------------------------------------------------
 
@@ -277,6 +301,9 @@ class Pass:
 
     def flush(self) -> None:
         """Write what is staged: tables, then the log; then let the inbox folders go."""
+        for keeping in self._keeping:
+            keeping.result()
+        self._keeping.clear()
         self.identifiers.store(self.lake, self.seal_key)
         self.identifiers.forget()
         details: dict[str, dict[str, list[str]]] = {}

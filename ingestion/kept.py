@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,26 +32,38 @@ def folder(settings: Settings, delivery_id: str, data_digest: str) -> Path:
     return settings.path("landing", "kept", feed, day, f"{sequence}-{data_digest[:12]}")
 
 
+@dataclass(frozen=True)
+class KeptPlace:
+    """Where a delivery is kept: its folder below the home, and whether it has to be written."""
+
+    path: str
+    is_new: bool
+
+
+def place(settings: Settings, received: Received, digest: str) -> KeptPlace:
+    """The folder of a delivery, by its name and data digest.
+
+    A forged control file may come with the data that was kept before: each has its own folder.
+    """
+    target = folder(settings, received.place.delivery_id, digest)
+    if target.exists() and (target / CONTROL_NAME).exists():
+        same = (target / CONTROL_NAME).read_bytes() == received.control_bytes
+        if same and (target / MANIFEST).exists():
+            return KeptPlace(str(target.relative_to(settings.home)), False)
+        target = target.with_name(f"{target.name}-{sm3_hex(received.control_bytes)[:8]}")
+    return KeptPlace(str(target.relative_to(settings.home)), not target.exists())
+
+
 def keep(
-    settings: Settings, key: bytes, received: Received, clean: dict[str, bytes], digest: str
-) -> str:
-    """Seal a delivery's files durably; returns the folder's path below the home.
+    settings: Settings, key: bytes, received: Received, clean: dict[str, bytes], into: KeptPlace
+) -> None:
+    """Seal a delivery's files durably, in a folder that appears whole or not at all.
 
     :param clean: file name → bytes with C3 blanked.
     :raises DiskFull: when there is no room; the inbox then still has everything.
     """
     delivery_id = received.place.delivery_id
-    target = folder(settings, delivery_id, digest)
-    relative = str(target.relative_to(settings.home))
-    # A forged control file may come with the data that was kept before: each has its own folder.
-    if target.exists() and (target / CONTROL_NAME).exists():
-        same = (target / CONTROL_NAME).read_bytes() == received.control_bytes
-        if same and (target / MANIFEST).exists():
-            return relative
-        target = target.with_name(f"{target.name}-{sm3_hex(received.control_bytes)[:8]}")
-        relative = str(target.relative_to(settings.home))
-        if target.exists():
-            return relative
+    target = settings.path(into.path)
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -81,7 +94,6 @@ def keep(
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise disk_fault(error, partial) from error
-    return relative
 
 
 def open_files(settings: Settings, key: bytes, delivery_id: str, path: str) -> dict[str, bytes]:

@@ -6,8 +6,11 @@ to one, goes to the exact reader, which takes one line after the other.
 
 from __future__ import annotations
 
-import codecs
 import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from ingestion.feeds import Feed
+from ingestion.readers.json_names import names_once
 from ingestion.readers.parsed import Malformed, Parsed, text_table
 
-NEWLINE, RETURN, OPEN, CLOSE = 10, 13, 123, 125
+NEWLINE, RETURN, ESCAPE, OPEN, CLOSE = 10, 13, 92, 123, 125
 _PIECE = 1 << 24
+#: Bytes that one thread reads at a time: small enough for a cache, large enough for whole columns.
+_BLOCK = 1 << 25
 INTEGERS = ("int", "integer", "bigint")
 
 
@@ -37,6 +43,10 @@ def _bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         for at in range(0, buffer.size, _PIECE)
     ]
     breaks = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+    return _lines(buffer, breaks)
+
+
+def _lines(buffer: np.ndarray, breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     starts = np.concatenate([[0], breaks + 1]).astype(np.int64)
     stops = np.concatenate([breaks, [buffer.size]]).astype(np.int64)
     if starts[-1] == buffer.size:
@@ -46,20 +56,60 @@ def _bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     return starts, stops - returns
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Whole lines of a file, read: its columns as text and the bounds of its lines (file bytes)."""
+
+    table: pa.Table
+    starts: np.ndarray
+    ends: np.ndarray
+
+
 def read_fast(feed: Feed, data: bytes) -> Parsed | None:
-    """The reading by pyarrow, or None where only the exact reader may judge."""
+    """The reading by pyarrow, or None where only the exact reader may judge.
+
+    Blocks of whole lines are read beside each other: everything in a block is done by libraries
+    that let other threads run.
+    """
     if not data or feed.encoding != "utf-8":
         return None
-    starts, ends = _bounds(data)
-    buffer = np.frombuffer(data, np.uint8)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = list(pool.map(lambda cut: _read_block(feed, data, *cut), _cuts(data)))
+    if any(block is None for block in blocks):
+        return None
+    read_blocks = [block for block in blocks if block is not None]
+    starts = np.concatenate([block.starts for block in read_blocks])
+    return Parsed(
+        pa.concat_tables([block.table for block in read_blocks]),
+        np.arange(1, starts.size + 1, dtype=np.int64),
+        starts,
+        np.concatenate([block.ends for block in read_blocks]),
+        data,
+    )
+
+
+def _cuts(data: bytes) -> Iterator[tuple[int, int]]:
+    """Bounds of blocks that end with a line; a line longer than a block makes a longer one."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", min(start + _BLOCK, len(data))) + 1 or len(data)
+        yield start, end
+        start = end
+
+
+def _read_block(feed: Feed, data: bytes, start: int, end: int) -> _Block | None:
+    """One block, or None where it has something that pyarrow would pass over or read otherwise."""
+    buffer = np.frombuffer(data, np.uint8)[start:end]
+    starts, ends = _lines(buffer, np.flatnonzero(buffer == NEWLINE))
     if not (ends > starts).all():
         return None
     if not ((buffer[starts] == OPEN) & (buffer[ends - 1] == CLOSE)).all():
         return None
-    # Escapes (lone surrogates among them) and repeated names are judged by the exact reader.
-    if b"\\u" in data or b"\0" in data:
+    if (buffer == 0).any() or not _is_utf8(data, start, end):  # pyarrow does not look
         return None
-    if not _is_utf8(data):  # pyarrow does not look
+    # Escapes by number (lone surrogates among them) are judged by the exact reader.
+    escapes = np.flatnonzero(buffer == ESCAPE)
+    if escapes.size and (buffer[np.minimum(escapes + 1, buffer.size - 1)] == ord("u")).any():
         return None
     schema = pa.schema(
         [(c.name, pa.int64() if c.type in INTEGERS else pa.string()) for c in feed.columns]
@@ -67,42 +117,40 @@ def read_fast(feed: Feed, data: bytes) -> Parsed | None:
     longest = int((ends - starts).max())
     try:
         table = pa_json.read_json(
-            pa.BufferReader(data),
-            read_options=pa_json.ReadOptions(block_size=max(1 << 22, 4 * longest)),
+            pa.BufferReader(pa.py_buffer(data).slice(start, end - start)),
+            read_options=pa_json.ReadOptions(
+                block_size=max(1 << 22, 4 * longest), use_threads=False
+            ),
             parse_options=pa_json.ParseOptions(
                 explicit_schema=schema, unexpected_field_behavior="error"
             ),
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-    if table.num_rows != starts.size or not _names_once(table, data):
+    if table.num_rows != starts.size or not names_once(buffer, starts, feed.names):
         return None
-    arrays = {}
-    for name in feed.names:
-        column = table.column(name)
-        if pa.types.is_int64(column.type):
-            arrays[name] = column.cast(pa.string())
-        else:
-            arrays[name] = pc.if_else(pc.equal(column, ""), None, column)
-    lines = np.arange(1, starts.size + 1, dtype=np.int64)
-    return Parsed(pa.table(arrays), lines, starts, ends, data)
+    columns = {name: _text(table.column(name)) for name in feed.names}
+    return _Block(pa.table(columns), starts + start, ends + start)
 
 
-def _is_utf8(data: bytes) -> bool:
-    decode = codecs.getincrementaldecoder("utf-8")().decode
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as text; empty is null. Most columns have no empty text: that is asked first."""
+    if pa.types.is_int64(column.type):
+        return column.cast(pa.string())
+    if pc.any(pc.equal(pc.binary_length(column), 0)).as_py():
+        return pc.if_else(pc.equal(column, ""), None, column)
+    return column
+
+
+def _is_utf8(data: bytes, start: int, end: int) -> bool:
+    """Whether these bytes are UTF-8, by Arrow's own test (no copy, no Python object)."""
+    offsets = pa.py_buffer(np.array([start, end], np.int64))
+    text = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
     try:
-        for at in range(0, len(data), _PIECE):
-            decode(data[at : at + _PIECE], at + _PIECE >= len(data))
-    except UnicodeDecodeError:
+        text.cast(pa.large_string())
+    except pa.ArrowInvalid:
         return False
     return True
-
-
-def _names_once(table: pa.Table, data: bytes) -> bool:
-    """pyarrow keeps one of two equal names; count the quotes that one of each name leaves."""
-    return all(
-        data.count(f'"{name}"'.encode()) <= table.num_rows for name in table.schema.names
-    )
 
 
 class _BadLine(ValueError):

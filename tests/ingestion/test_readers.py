@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -210,6 +211,34 @@ def test_a_missing_column_is_a_problem_of_the_file() -> None:
     problem = read(Feed.load("merchant"), data).problem
     assert problem is not None and problem.reason == "missing_column"
     assert "fee_class" in problem.detail
+
+
+@pytest.mark.parametrize("spoilt", [0, 1, 70, 119])
+def test_a_name_twice_beside_a_line_that_lacks_it_is_found(spoilt: int) -> None:
+    lines = sample("ledger_journal", 120).splitlines()
+    lines[spoilt] = lines[spoilt].replace(b'"direction"', b'"direction": null, "direction"')
+    without = re.sub(rb'"direction": "[CD]",', b"", lines[spoilt - 1])
+    assert len(without) < len(lines[spoilt - 1])
+    lines[spoilt - 1] = without
+    feed = Feed.load("ledger_journal")
+    data = b"\n".join(lines) + b"\n"
+    assert json_lines.read_fast(feed, data) is None
+    (malformed,) = json_lines.read(feed, data).malformed
+    assert (malformed.rule, malformed.line) == ("bad_json", spoilt + 1)
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_blocks_join_without_a_seam(monkeypatch: pytest.MonkeyPatch, ending: bytes) -> None:
+    monkeypatch.setattr(json_lines, "_BLOCK", 700)
+    lines = sample("ledger_journal", 120).splitlines()
+    shorter = lines[7].replace(b'"currency_code": "CNY",', b"")  # a name may be left out
+    assert len(shorter) < len(lines[7])
+    lines[7] = shorter
+    data = ending.join(lines)
+    feed = Feed.load("ledger_journal")
+    fast = json_lines.read_fast(feed, data)
+    assert fast is not None
+    same(fast, json_lines.read_exact(feed, data))
 
 
 @pytest.mark.parametrize("line", ["[]", "1", "null", '{"journal_id": 1}', '{"a":1,"a":2}', "{", ""])
