@@ -17,7 +17,7 @@ import yaml
 from dashboards import views
 from dashboards.source.charts import BY_KEY, CHARTS, Chart
 from dashboards.source.labels import COLUMNS, DATASETS, METRICS
-from dashboards.source.screens import CSS, SCREENS, Filter, Height, Row, Screen
+from dashboards.source.screens import CSS, ENGLISH_CSS, SCREENS, Filter, Height, Row, Screen
 from dashboards.views.expressions import LANGUAGES
 
 ASSETS = Path(__file__).with_name("assets")
@@ -297,7 +297,7 @@ def _dashboard(screen: Screen, language: str) -> dict[str, Any]:
     return {
         "dashboard_title": screen.title[index],
         "description": screen.about[index],
-        "css": CSS,
+        "css": CSS + (ENGLISH_CSS if language == "en" else ""),
         "slug": f"{screen.key}-{language}",
         "certified_by": "",
         "certification_details": "",

@@ -21,6 +21,11 @@ const clipped = (node, chart) => {
   }
   return own.bottom > box.getBoundingClientRect().bottom + 1;
 };
+// The words of an empty state stand beside its picture.
+const told = (node) => {
+  const picture = node.closest('[role=img]');
+  return picture && picture.parentElement ? picture.parentElement : node;
+};
 const cutLabels = (box) => [...box.querySelectorAll(
   '.pl-name,.pl-value,.pl-note,.pl-state,th,.header-line,.header-title a,.editable-title span')]
   .filter((n) => n.clientWidth > 0 && ((n.scrollWidth > n.clientWidth + 1
@@ -39,7 +44,7 @@ const charts = [...document.querySelectorAll('[data-test=chart-grid-component]')
   errors: shown(box.querySelectorAll(
     '[data-test=error-container],.ant-alert-error,.chart-error,[role=alert]'))
     .map((t) => t.slice(0, 200)),
-  empty: shown(box.querySelectorAll('.ant-empty,[data-test=empty-state]')),
+  empty: shown([...box.querySelectorAll('.ant-empty,[data-test=empty-state]')].map(told)),
   cut: cutLabels(box),
 }));
 return {

@@ -168,11 +168,11 @@ def instance(source: str) -> Instance:
 
 
 @lru_cache(maxsize=1)
-def _home_kind() -> str:
+def _home() -> dict[str, Any]:
     try:
-        return json.loads(settings().path("home.json").read_text("utf-8")).get("kind", "")
+        return json.loads(settings().path("home.json").read_text("utf-8"))
     except FileNotFoundError:
-        return ""
+        return {}
 
 
 def as_of() -> datetime:
@@ -181,7 +181,7 @@ def as_of() -> datetime:
     Now; in a simulated home the run time of the last date that a run has worked on, because its
     business dates have nothing to do with the wall clock.
     """
-    if _home_kind() == "simulated":
+    if _home().get("kind") == "simulated":
         cursor = instance(OPS).connection.cursor()
         try:
             row = cursor.execute("select max(last_date) from run_step").fetchone()
@@ -254,6 +254,7 @@ def connect(
         **(variables or {}),
         "as_of": moment.replace(tzinfo=None),
         "due_date": due_date(moment),
+        "absent_feeds": sorted(_home().get("absent_feeds", [])),
         "zone_offset": moment.astimezone(ZoneInfo(settings().zone)).utcoffset(),
     }
     for name, value in values.items():

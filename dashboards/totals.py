@@ -1,4 +1,4 @@
-"""What the dashboard itself returns for a stretch of dates: the last layer that totals must meet."""
+"""What the dashboard returns for a stretch of dates: the last layer that totals must meet."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ CHINESE = {
     "No results": ["没有数据"],
     "No results were returned for this query": ["没有数据"],
     "There is currently no information to display.": [
-        "所选日期与筛选下没有行，或来源没有提供。可换日期、清除筛选，或看数据质量屏"
+        "此日期与筛选下没有行；可换日期、清除筛选"
     ],
     "The type of visualization to display": [""],
     "Select all": ["全选"],

@@ -49,7 +49,7 @@ def _where(name: str, title: Text) -> Filter:
     return Filter(name, title, "settlement_merchant", f"{name}_name", unfiltered=("state",))
 
 
-STATE: Row = [("state", 8, 8), ("nav", 4, 8)]
+STATE: Row = [("state", 8, 10), ("nav", 4, 10)]
 MERCHANT = ("商户", "Merchant")
 
 SCREENS = [
@@ -181,6 +181,7 @@ CSS = f"""
   display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }}
 .pl-state {{ font-size: 16px; padding: 6px 12px; border-left: 4px solid {BLUE}; }}
 .pl-state.pl-late {{ border-left-color: {AMBER}; background: #fff4dc; color: #7a4b00; }}
+.pl-lacks {{ font-size: 13px; line-height: 1.3; }}
 .pl-card {{ padding: 2px 12px; border-left: 3px solid {BLUE}; white-space: normal; }}
 .pl-name {{ color: #5b6673; font-size: 13px; }}
 .pl-value {{ font-size: 26px; font-weight: 600; line-height: 1.3; white-space: nowrap; }}
@@ -194,7 +195,15 @@ CSS = f"""
 @media (max-width: 700px) {{ .pl-line {{ white-space: normal; }} }}
 td.dt-is-null {{ font-size: 0 !important; }}
 td.dt-is-null::after {{ content: "—"; font-size: 12px; }}
+[role=img][aria-label=empty] {{ display: none; }}
 .pl-broken {{ color: {RED}; }}
 .pl-attention {{ color: {AMBER}; }}
 .pl-calm {{ color: {GREY}; }}
+"""
+
+# Superset's English is fixed in its code: what an empty chart says is written over it.
+ENGLISH_CSS = """
+[aria-label=empty] + div .ant-empty-description { font-size: 0; }
+[aria-label=empty] + div .ant-empty-description::after { font-size: 12px;
+  content: "No row on this date under these filters: choose another date, or clear filters"; }
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.views.codes import FEEDS
 from dashboards.views.expressions import (
     card,
     change,
@@ -30,6 +31,9 @@ FUNDING = {
 }
 
 
+UNKNOWN = ("未知", "Unknown")
+
+
 def definitions(language: str) -> dict[str, str]:
     """View name (without the language) → SQL."""
     return {
@@ -49,8 +53,15 @@ def definitions(language: str) -> dict[str, str]:
 
 def _state(language: str) -> str:
     """One row, always: which release, which date, how old, late or not."""
-    due = day_label("getvariable('due_date')::date", language)
+    due = _dated("getvariable('due_date')::date", "through", language)
     late = "date_diff('day', through, getvariable('due_date')::date)"
+    lacks = pick(language, "本机构的来源没有提供：", "Not supplied by this institution: ")
+    between = "、" if language == "zh" else ", "
+    absent = (
+        "(select string_agg("
+        f"{choose(language, 'f.feed', FEEDS)}, '{between}') from (select"
+        " unnest(getvariable('absent_feeds')::varchar[]) as feed) as f)"
+    )
     hours = (
         "greatest(0, date_diff('hour', through::timestamp + interval 15 hour,"
         " getvariable('as_of')::timestamp))"
@@ -84,12 +95,20 @@ def _state(language: str) -> str:
             '">' ||
             case when through is null then {nothing} else
                 '{words[0]} <b>' || {html("release_id")} || '</b> · {words[1]} <b>' ||
-                {day_label("through", language)} || '</b> · ' ||
+                {_dated("through", "getvariable('due_date')::date", language)} || '</b> · ' ||
                 case when is_late then {behind} else {fresh} end ||
                 case when is_closed then ' · ' || {closed} else '' end
-            end || '</div>' as state_line
+            end ||
+            coalesce('<div class="pl-lacks">' || {lacks} || {absent} || '</div>', '') ||
+            '</div>' as state_line
         from state
     """
+
+
+def _dated(column: str, beside: str, language: str) -> str:
+    """A date's label, with its year where the date beside it is of another one."""
+    year = f"case when year({column}) <> year({beside}) then strftime({column}, '%Y-') else '' end"
+    return f"{year} || {day_label(column, language)}"
 
 
 def _days() -> str:
@@ -114,12 +133,20 @@ def _figures(language: str) -> str:
     selects = []
     for order, (column, zh, en, kind) in enumerate(names, 1):
         base = "attempt_count" if kind == "rate" else "cast(null as bigint)"
+        if kind == "merchants":
+            # Payments of which none names a merchant: the feed lacks merchants, there is no count.
+            value, before, median = (
+                f"case when payment_count > 0 then nullif({c}, 0) else {c} end"
+                for c in (column, f"same_weekday_{column}", f"median_30d_{column}")
+            )
+        else:
+            value, before, median = column, f"same_weekday_{column}", f"median_30d_{column}"
         selects.append(
             f"select business_date, currency_code, {order} as figure_order,"
             f" {literal(column)} as figure, {pick(language, zh, en)} as figure_name,"
-            f" '{kind}' as kind, cast({column} as double) as value,"
-            f" cast(same_weekday_{column} as double) as same_weekday_value,"
-            f" cast(median_30d_{column} as double) as median_30d_value, {base} as base_count"
+            f" '{kind}' as kind, cast({value} as double) as value,"
+            f" cast({before} as double) as same_weekday_value,"
+            f" cast({median} as double) as median_30d_value, {base} as base_count"
             " from mart_kpi__institution_day"
         )
     return " union all ".join(selects)
@@ -179,7 +206,7 @@ def _cards(language: str) -> str:
     absent = pick(
         language,
         "本机构的来源没有提供此项数据",
-        "not supplied by this institution's feeds",
+        "not supplied by the feeds",
     )
     compared = (
         "coalesce(case when kind = 'rate' then"
@@ -244,8 +271,10 @@ def _slice_columns(language: str) -> str:
 
 
 def _slice(language: str, table: str, name: str, code: str, filter_name: str) -> str:
-    unknown = pick(language, "未知", "Unknown")
+    unknown = pick(language, UNKNOWN[0], UNKNOWN[1])
     shown = f"coalesce({name}, {code}, {unknown})"
+    # A day on which no payment has it: the feeds lack it, and there is nothing to follow.
+    lacking = f"({code} is null and share_rate = 1)"
     target = link(
         "settlement",
         language,
@@ -253,10 +282,12 @@ def _slice(language: str, table: str, name: str, code: str, filter_name: str) ->
         day=("day", day()),
         **{filter_name: (f"{filter_name}_name", shown)},
     )
+    absent = pick(language, "来源没有提供", "Not supplied by the feeds")
     where = scope("region_code") if code == "region_code" else scope()
     return f"""
         select business_date, {day()} as day, {code}, {shown} as {filter_name}_name,
-            {target} as {filter_name}_link, {_slice_columns(language)}
+            case when {lacking} then {absent} else {target} end as {filter_name}_link,
+            {_slice_columns(language)}
         from {table}
         where {where}
     """
@@ -285,7 +316,7 @@ def _reserve(language: str) -> str:
     absent = pick(
         language,
         "来源没有提供账务与存管数据",
-        "ledger and custodian are not supplied",
+        "not supplied by the feeds",
     )
     selects = []
     for order, (column, zh, en) in enumerate(figures, 1):
