@@ -1,4 +1,4 @@
-"""Damage to what was published: found by content digests, mended from equal content.
+"""Damage to what was published: found by digests, mended from equal content.
 
 Nothing here changes a release: its document and digest stay; only the Delta version that it pins
 may become another one with the same rows.
@@ -6,14 +6,15 @@ may become another one with the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import duckdb
 
-from paylake import release, serving
+from paylake import contracts, files, release, serving
 from paylake.errors import NotVerified, PermanentFailure
+from paylake.files import Partition
 from paylake.lake import Lake
 from paylake.lease import lease
 from paylake.settings import Settings
@@ -21,30 +22,68 @@ from paylake.settings import Settings
 
 @dataclass(frozen=True)
 class Damage:
-    """A published partition that does not hold what its release says."""
+    """A partition of a released date that is not as its release left it; `what` says how."""
 
     business_date: date
     table: str
     release_id: str
+    layer: str = "gold"
+    what: str = ""
 
     def __str__(self) -> str:
-        return f"gold.{self.table} of {self.business_date} ({self.release_id})"
+        named = f"{self.layer}.{self.table} of {self.business_date} ({self.release_id})"
+        return f"{named}: {self.what}" if self.what else named
 
 
 def verify(settings: Settings, first: date, last: date) -> list[Damage]:
-    """Read the published partitions of a range again and compare them with their releases."""
-    lake = Lake(settings)
-    chain = [r for r in release.listing(settings)[1:] if first <= r.through <= last]
-    found: dict[str, dict[date, str]] = {}
-    for table in sorted({table for r in chain for table in r.document["published"]}):
-        version = chain[-1].versions[table]
-        found[table] = _digests(lake, "gold", table, [r.through for r in chain], version)
+    """Read the files of the released dates of a range again and compare them with their records.
+
+    A file without a record (of a home that is older than the records, or that was just mended) is
+    compared by its rows with what the release names.
+    """
+    chain = {r.through: r for r in release.listing(settings)[1:] if first <= r.through <= last}
+    if not chain:
+        return []
+    compared = files.compare(settings, min(chain), max(chain))
+    what: dict[Partition, list[str]] = {}
+    for each in compared.altered:
+        what.setdefault(files.partition(each.file), []).append(str(each))
+    wanted = {(*name, day): digest for day, r in chain.items() for name, digest in _named(r)}
+    for lost in compared.gone | (wanted.keys() - compared.present):
+        what.setdefault(lost, []).append("its files are gone")
+    unknown = {files.partition(each) for each in compared.unknown} & wanted.keys() - what.keys()
+    versions = release.listing(settings)[-1].versions
+    for part in _other_rows(Lake(settings), {p: wanted[p] for p in unknown}, versions):
+        what[part] = ["it holds other rows than its release names"]
     return [
-        Damage(each.through, table, each.release_id)
-        for each in chain
-        for table, digest in sorted(each.document["published"].items())
-        if found[table].get(each.through) != digest
+        Damage(day, table, chain[day].release_id, layer, "; ".join(sorted(texts)))
+        for (layer, table, day), texts in sorted(what.items(), key=lambda i: (i[0][2], i[0]))
+        if day in chain
     ]
+
+
+def _named(found: release.Release) -> Iterable[tuple[tuple[str, str], str]]:
+    """((layer, table), content digest) of each partition that a release names."""
+    for table, digest in found.document["published"].items():
+        yield ("gold", table), digest
+    for name, digest in found.document["sources"].items():
+        layer, _, table = name.partition(".")
+        yield (layer, table), digest
+
+
+def _other_rows(
+    lake: Lake, wanted: dict[Partition, str], versions: dict[str, int]
+) -> Iterable[Partition]:
+    """Those partitions whose rows have another digest, or cannot be read."""
+    days: dict[tuple[str, str], list[date]] = {}
+    for layer, table, day in wanted:
+        days.setdefault((layer, table), []).append(day)
+    for (layer, table), listed in days.items():
+        version = versions.get(table) if layer == "gold" else None
+        found = _digests(lake, layer, table, sorted(listed), version)
+        for day in listed:
+            if found.get(day) != wanted[layer, table, day]:
+                yield layer, table, day
 
 
 def _digests(
@@ -62,6 +101,16 @@ def _digests(
     return found
 
 
+def clear(settings: Settings, damaged: Iterable[Damage]) -> None:
+    """Empty damaged partitions of silver and state, so that the build that makes them again does
+    not stumble over them. A kill in between leaves partitions that are gone, which is found."""
+    lake = Lake(settings)
+    for each in damaged:
+        schema = contracts.load(f"{each.layer}.{each.table}").arrow_schema
+        day = each.business_date
+        lake.replace(each.layer, each.table, schema.empty_table(), day, day)
+
+
 def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
     """Write damaged gold partitions again from `work`, where it still holds the same content.
 
@@ -70,6 +119,7 @@ def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
 
     :raises NotVerified: when `work` does not hold what the release names; nothing is changed then.
     """
+    damaged = [each for each in damaged if each.layer == "gold"]
     if not damaged:
         return []
     with lease(settings, "repair", str(damaged[0].business_date)):
@@ -83,7 +133,7 @@ def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
                 raise NotVerified(
                     f"{each} is damaged, and work does not hold its content any more",
                     f"Build {day} again with the code of that release, or restore a backup.",
-                    where=str(lake.path("gold", each.table)),
+                    where=lake.address("gold", each.table),
                 )
         versions: dict[str, int] = {}
         for each in damaged:
@@ -97,8 +147,10 @@ def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
             for r in chain[1:]
             if r.through >= first
         ]
+        days = [each.business_date for each in damaged]
+        files.record(settings, min(days), max(days))
         release.append(settings, pinned)
-        for each in pinned:
-            serving.file_of(settings, each.release_id).unlink(missing_ok=True)
-        release.mend(settings, only=[chain[-1].release_id])
+        shown = [r.release_id for r in pinned
+                 if serving.file_of(settings, r.release_id).is_file()]
+        release.mend(settings, only=[*shown, chain[-1].release_id])
         return [each.release_id for each in pinned]

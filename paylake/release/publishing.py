@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from paylake import content, ops
+from paylake import content, files, ops
 from paylake.dates import date_range
 from paylake.errors import Held, PermanentFailure
 from paylake.lake import Lake
@@ -158,6 +158,8 @@ def _release(settings: Settings, chain: list[Release], ready: list[Verdict]) -> 
             content.digest_of(document), document, versions,
         )
         made.append(before)
+    # Before the rows: what is released is recorded, and a kill between the two records it again.
+    files.record(settings, first, last)
     chains.append(settings, made)
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from paylake import serving
+from paylake import files, serving
 from paylake.errors import UsageFault
 from paylake.release import chain
 from paylake.serving import Reader, View
@@ -53,13 +53,17 @@ def mend(
     """
     found = chain.listing(settings)
     extra = serving.extra_views(settings, view_definitions)
-    written = []
+    written: list[str] = []
+    new = []
     for release in found:
         if only is not None and release.release_id not in only:
             continue
         if not serving.shows(settings, release.pinned, extra):
-            serving.write(settings, release.pinned, extra)
+            new.append(serving.write(settings, release.pinned, extra))
             written.append(release.release_id)
+    if view_definitions is not None:
+        new.append(serving.folder(settings) / serving.EXTRA)
+    files.record_readers(settings, new)
     last = found[-1].release_id
     if (only is None or last in only) and serving.pointer(settings) != last:
         serving.point(settings, last)

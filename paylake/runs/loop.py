@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from paylake import ops, release, repair
+from paylake import ops, release
 from paylake.dates import date_range, run_time
 from paylake.errors import Held, NotVerified, Waiting
 from paylake.runs.due import is_simulated, missing_feeds, pending, stretches
-from paylake.runs.steps import RunResult, StepLog
+from paylake.runs.mending import Mending
+from paylake.runs.steps import RunResult
 from paylake.settings import Settings
 
 AsOf = Callable[[date], datetime]
 
 
-class Loop(StepLog):
+class Loop(Mending):
     """A run of the dates first to last, or one step of it."""
 
     def __init__(
@@ -36,13 +37,30 @@ class Loop(StepLog):
         todo = pending(self.settings, self.last, self.first)
         self.result.dates = {day: "unchanged" for day in days if day not in todo}
         with self.recorded():
-            self._mend([day for day in days if day not in todo])
+            self.mend([day for day in days if day not in todo])
             if todo:
                 self._run(todo)
-            done = [d for d, r in self.result.dates.items() if r in ("released", "unchanged")]
-            if done and "report" in self.steps:
-                self.step("report", min(done), max(done))
+            if "report" in self.steps:
+                done = {d for d, r in self.result.dates.items() if r in ("released", "unchanged")}
+                for part in stretches(sorted(done | set(self._unreported(self.last)))):
+                    self._report(part[0], part[-1])
+            self._refuse()
         return self.result
+
+    def _report(self, first: date, last: date) -> None:
+        outcome = self.step("report", first, last)
+        self.result.mended += getattr(outcome, "mended", ())
+        self.result.refused += getattr(outcome, "damaged", ())
+
+    def _refuse(self) -> None:
+        """What is damaged and cannot be made again; everything else was done all the same."""
+        refused = self.result.refused
+        if refused and self.result.error is None:
+            more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+            self.result.error = NotVerified(
+                f"{refused[0]}{more}; nothing here can make it again",
+                "Restore it from the backup (`bin/paylake restore`).",
+            )
 
     def step_alone(self, name: str) -> RunResult:
         """One step for the date and the unreleased ones before it."""
@@ -69,24 +87,6 @@ class Loop(StepLog):
             self._ingest(blocked, this, lambda day, this=this: self.seen_until(this))
             if self.inputs(todo) != before:
                 blocked = self._compute([d for d in todo if d >= blocked])
-
-    def _mend(self, released: list[date]) -> None:
-        """Compare what was released with its digests; name and mend what was altered or lost."""
-        if not released:
-            return
-        damaged = repair.verify(self.settings, released[0], released[-1])
-        if not damaged:
-            return
-        self.result.mended = [str(each) for each in damaged]
-        try:
-            self.step("mend", released[0], released[-1],
-                       lambda f, t: repair.repair(self.settings, damaged))
-        except NotVerified:
-            # work lost it too: the inputs are kept, so the same code builds the same rows
-            for part in stretches(sorted({each.business_date for each in damaged})):
-                self.step("build", part[0], part[-1], detail=lambda _: {})
-            self.step("mend", released[0], released[-1],
-                       lambda f, t: repair.repair(self.settings, damaged))
 
     def _compute(self, todo: list[date]) -> date | None:
         """Build, gate and publish what can be; returns the first date that did not go out."""
@@ -167,14 +167,18 @@ class Loop(StepLog):
             where=f"landing/inbox/{feeds[0]}/{day}",
         )
 
-    def _report_alone(self, todo: list[date], day: date) -> None:
-        """Reports of the date and of those released since the last report."""
+    def _unreported(self, day: date) -> list[date]:
+        """Released dates up to `day` whose report never ran: a kill may come between the two."""
         reported: set[date] = set()
         for row in ops.rows(self.settings, "run_step", "step = 'report' and result <> 'failed'"):
             reported.update(date_range(row["first_date"], row["last_date"]))
         released = [r.through for r in release.listing(self.settings)[1:]]
-        for part in stretches([d for d in released if d <= day and d not in reported]):
-            self.step("report", part[0], part[-1])
+        return [d for d in released if d <= day and d not in reported]
+
+    def _report_alone(self, todo: list[date], day: date) -> None:
+        """Reports of the date and of those released since the last report."""
+        for part in stretches(self._unreported(day)):
+            self._report(part[0], part[-1])
         if todo:
             lacking = missing_feeds(self.settings, todo)
             if todo[0] in lacking:

@@ -20,19 +20,21 @@ from paylake.settings import Settings
 @dataclass
 class RunResult:
     """Outcome by date: `released`, `waiting`, `held`, `behind` (built, gated, not published) or
-    `unchanged`. `mended` names published partitions that were damaged, `error` is that of the first
-    date that did not go out."""
+    `unchanged`. `mended` names what was damaged and made again, `refused` what could not be,
+    `error` is that of the first date that did not go out, or of what was refused."""
 
     run_id: str
     dates: dict[date, str] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     error: PaylakeError | None = None
 
     @property
     def nothing(self) -> bool:
         """True when everything was done before."""
-        return not self.mended and all(result == "unchanged" for result in self.dates.values())
+        touched = self.mended or self.refused
+        return not touched and all(result == "unchanged" for result in self.dates.values())
 
     @property
     def exit_code(self) -> int:
@@ -43,6 +45,7 @@ class RunResult:
         why = "" if self.error is None else self.error.sentence()
         blocked = [d for d, result in self.dates.items() if result in ("waiting", "held")]
         found = [{"date": "", "result": "mended", "detail": text} for text in self.mended]
+        found += [{"date": "", "result": "damaged", "detail": text} for text in self.refused]
         return found + [
             {
                 "date": day,
