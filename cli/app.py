@@ -27,7 +27,7 @@ COMMANDS = {
     "ingest": "daily", "build": "daily", "gate": "daily", "publish": "daily",
     "report": "reports", "run": "daily", "status": "daily", "maintain": "daily",
     "alarm": "notices", "summary": "notices", "export": "releases", "release": "releases",
-    "quarantine": "quarantine",
+    "delivery": "deliveries", "quarantine": "quarantine",
     "ledger": "ledger", "settings": "house", "up": "house", "down": "house", "doctor": "house",
     "backup": "backup", "restore": "backup", "demo": "demo", "mapped": "mapped",
 }

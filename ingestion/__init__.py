@@ -9,12 +9,18 @@ from ingestion.quarantine import (
     quarantine_show,
     replay,
 )
+from ingestion.shown import Clear, DeliveryLine, ShownDelivery, delivery_list, delivery_show
 
 __all__ = [
+    "Clear",
+    "DeliveryLine",
     "IngestResult",
     "QuarantineItem",
     "QuarantineRow",
     "ReplayResult",
+    "ShownDelivery",
+    "delivery_list",
+    "delivery_show",
     "due_at",
     "ingest",
     "missing_feeds",

@@ -249,7 +249,8 @@ def _header(settings: Settings, feed: Feed, item: QuarantineItem) -> bytes:
     return line
 
 
-def _shape(text: str) -> str:
+def shape_of(text: str) -> str:
+    """What a line looks like: 9 for digits, a for letters, 字 for others."""
     shape = re.sub(r"[0-9]", "9", text)
     shape = re.sub(r"[A-Za-z]", "a", shape)
     return re.sub(r"[^\x00-\x7f]", "字", shape)
@@ -266,7 +267,7 @@ def quarantine_show(
     raw = _opened(settings, feed, item)
     split = _values(settings, feed, item, raw)
     if split is None:
-        return QuarantineRow(item, shape=_shape(raw.decode(feed.encoding, "replace")))
+        return QuarantineRow(item, shape=shape_of(raw.decode(feed.encoding, "replace")))
     values, unclassed = split
     shown: dict[str, str | None] = {}
     for column in feed.columns:
