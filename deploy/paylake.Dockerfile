@@ -16,7 +16,7 @@ RUN ln -s "$(dirname "$(dirname "$(bin/python-of lake)")")" /opt/lake
 ENV PATH=/opt/lake/bin:$PATH PYTHONPATH=/opt/paylake
 COPY paylake paylake
 # Delta's jars for Spark, by Spark's own Ivy; this makes Java's wrapper in var/env/java, too.
-RUN python -c "from paylake import engine, settings; engine.fetch_delta_jars(settings.load())"
+RUN python -c "from paylake import settings, spark_runtime; spark_runtime.fetch_jars(settings.load())"
 ENV JAVA_HOME=/opt/paylake/var/env/java
 COPY contracts contracts
 COPY ledger ledger

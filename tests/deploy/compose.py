@@ -47,10 +47,13 @@ class Here:
         for path, here in sorted(self.paths.items(), key=lambda pair: -len(pair[0])):
             given = re.sub(rf"{re.escape(path)}(?=[/\"']|$)", here, given)
         names = "|".join(map(re.escape, services()))
-        # A service is found by its name as host of an address, or as a whole argument.
-        given = re.sub(rf"(?<=[/@])({names})(?=:\d)|^({names})$", "127.0.0.1", given)
+        # A service is meant by its name before a port; a whole argument may be one, too, but
+        # `postgres` and `superset` are also a program, a user and a database.
+        whole = "|".join(name for name in services() if name.startswith("spark-"))
+        numbers = "|".join(self.ports) or "(?!)"  # nothing to match
+        host = rf"(?<=[/@])({names})(?=:({numbers})\b)|^({whole})$"
+        given = re.sub(host, "127.0.0.1", given)
         given = given.replace("0.0.0.0", "127.0.0.1")
-        numbers = "|".join(self.ports)
         return re.sub(rf"\b({numbers})\b", lambda found: self.ports[found[1]], given)
 
     def command(self, name: str) -> list[str]:
@@ -63,11 +66,16 @@ class Here:
         assert kind == "CMD"
         return [self.text(str(word)) for word in words]
 
+    @staticmethod
+    def _default(value: object) -> str:
+        """``${NAME:-default}`` as it is when nobody sets NAME."""
+        return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+
     def environment(self, name: str) -> dict[str, str]:
         service = services()[name]
         given: dict[str, str] = {}
         for file in service.get("env_file", ()):
             lines = (self.secrets / Path(file).name).read_text("ascii").splitlines()
             given |= dict(line.split("=", 1) for line in lines)
-        given |= {key: str(value) for key, value in service.get("environment", {}).items()}
+        given |= {k: self._default(v) for k, v in service.get("environment", {}).items()}
         return {key: self.text(value) for key, value in given.items()}
