@@ -226,8 +226,6 @@ def _visit(settings: Settings, user: str, picture: Path | None = None) -> Iterat
             log_in(driver, base, user, _login(settings, user))
             for screen in (s for s in SCREENS if s.phone == phone):
                 for language in LANGUAGES:
-                    # Superset's own words follow the session's language.
-                    driver.get(f"{base}/lang/{language}")
                     seen = look(driver, base, address(screen, language), charts_of(screen))
                     if picture:
                         _shoot(driver, seen, picture / f"{screen.key}-{language}.png")

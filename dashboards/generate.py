@@ -18,7 +18,7 @@ from dashboards import views
 from dashboards.source.charts import BY_KEY, CHARTS, Chart
 from dashboards.source.labels import COLUMNS, DATASETS, METRICS
 from dashboards.source.screens import CSS, ENGLISH_CSS, SCREENS, Filter, Height, Row, Screen
-from dashboards.views.expressions import LANGUAGES
+from dashboards.views.expressions import GO, LANGUAGES
 
 ASSETS = Path(__file__).with_name("assets")
 NAMESPACE = uuid.UUID("5d6c3b0e-8f0b-4d0e-9a63-7061796c616b")
@@ -185,21 +185,19 @@ def _chart(chart: Chart, language: str) -> dict[str, Any]:
 
 
 def _navigation(screen: Screen, language: str) -> str:
-    """Links to the other screens, and to this one in the other language."""
+    """Links to the other screens, and to this one in the other language; filters go along."""
     index, other = LANGUAGES.index(language), LANGUAGES[1 - LANGUAGES.index(language)]
-    tail = "?standalone=2&expand_filters=0" if screen.phone else ""
     parts = [
         f"**{s.title[index]}**"
         if s.key == (screen.twin or screen.key)
-        else f"[{s.title[index]}](/superset/dashboard/{s.key}-{language}/)"
+        else f"[{s.title[index]}]({GO}/{s.key}-{language}/)"
         for s in SCREENS
         if not s.phone
     ]
     phone = next((s for s in SCREENS if s.twin == screen.key), None)
     if phone:
-        address = f"/superset/dashboard/{phone.key}-{language}/?standalone=2&expand_filters=0"
-        parts.append(f"[{('手机版', 'Phone')[index]}]({address})")
-    parts.append(f"[{('English', '中文')[index]}](/superset/dashboard/{screen.key}-{other}/{tail})")
+        parts.append(f"[{('手机版', 'Phone')[index]}]({GO}/{phone.key}-{language}/)")
+    parts.append(f"[{('English', '中文')[index]}]({GO}/{screen.key}-{other}/)")
     return " · ".join(parts)
 
 

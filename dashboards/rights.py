@@ -13,7 +13,7 @@ from dashboards.access import REGION, ROLES
 from dashboards.source.screens import BY_KEY, SCREENS
 from dashboards.views.expressions import LANGUAGES
 
-_SCREEN = re.compile(rf"/superset/dashboard/([a-z-]+)-({'|'.join(LANGUAGES)})/?")
+SCREEN = re.compile(rf"/superset/dashboard/([a-z-]+)-({'|'.join(LANGUAGES)})/?")
 _WORDS = {
     "zh": {
         "what": "「{screen}」没有对您开放",
@@ -76,7 +76,7 @@ def serve_no_right(app: Any) -> None:
     from flask import g, render_template, request
 
     def answer() -> Any:
-        found = _SCREEN.fullmatch(request.path)
+        found = SCREEN.fullmatch(request.path)
         if found is None or found[1] not in BY_KEY:
             return None
         from flask_login import current_user

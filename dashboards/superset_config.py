@@ -12,7 +12,7 @@ from typing import Any
 from superset import config as superset_defaults
 from superset.security import SupersetSecurityManager
 
-from dashboards import access, rights, secret_key, wording
+from dashboards import access, carry, rights, secret_key, wording
 from dashboards.source.charts import AMBER, BLUE, RED, SERIES
 from paylake.settings import load
 
@@ -190,5 +190,6 @@ def FLASK_APP_MUTATOR(app: Any) -> None:
     DuckDBEngineSpec.get_schema_names = classmethod(lambda cls, inspector: {"main"})
     wording.serve_corrected(app)
     rights.serve_no_right(app)
+    carry.serve_carrying(app)
     templates = FileSystemLoader(str(Path(__file__).with_name("templates")))
     app.jinja_loader = ChoiceLoader([templates, app.jinja_loader])

@@ -13,6 +13,8 @@ from paylake.dates import CALENDAR
 
 LANGUAGES = ("zh", "en")
 MINUS = "−"
+# Where links from screen to screen lead (`dashboards.carry`).
+GO = "/paylake/go"
 
 # Row scope: variables that the connection sets for its reader. Unset means closed.
 SCOPE_ALL = "coalesce(getvariable('scope_all')::boolean, false)"
@@ -150,25 +152,18 @@ def html(text: str) -> str:
     return text
 
 
-def link(screen: str, language: str, text: str, **filters: tuple[str, str]) -> str:
-    """A link to a screen with its filters set.
+def link(screen: str, language: str, text: str, **filters: str) -> str:
+    """A link to a screen with filters set (`dashboards.carry` takes it there).
 
     :param text: SQL of the text shown (escaped here).
-    :param filters: filter name → (column that it filters, SQL of the value).
+    :param filters: filter name → SQL of its value.
     """
-    parts = []
-    for name, (column, value) in filters.items():
-        rison = f"replace(replace(cast({value} as varchar), '!', '!!'), '''', '!''')"
-        value_sql = f"'''' || url_encode({rison}) || ''''"
-        key = f"NATIVE_FILTER-{name}"
-        parts.append(
-            f"'{key}:(id:{key},extraFormData:(filters:!((col:{column},op:IN,val:!(' || {value_sql}"
-            f" || ')))),filterState:(label:' || {value_sql} || ',value:!(' || {value_sql}"
-            " || ')),ownState:())'"
-        )
-    joined = " || ',' || ".join(parts)
-    head = f"'<a href=\"/superset/dashboard/{screen}-{language}/?native_filters=('"
-    return f"{head} || {joined} || ')\">' || {html(text)} || '</a>'"
+    values = [
+        f"'{name}=' || url_encode(cast({value} as varchar))" for name, value in filters.items()
+    ]
+    query = " || '&' || ".join(values)
+    head = f"'<a href=\"{GO}/{screen}-{language}/?'"
+    return f"{head} || {query} || '\">' || {html(text)} || '</a>'"
 
 
 def card(name: str, value: str, note: str, hover: str = "''", tail: str = "''") -> str:

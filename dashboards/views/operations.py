@@ -20,6 +20,7 @@ from dashboards.views.codes import (
     TASKS,
 )
 from dashboards.views.expressions import (
+    GO,
     choose,
     day,
     day_label,
@@ -401,7 +402,7 @@ def _open_brief(language: str) -> str:
         f"{pick(language, '还有 ', '')} || (total - {BRIEF - 1}) ||"
         f" {pick(language, ' 项，见数据质量', ' more: see data quality')}"
     )
-    link = f"'<a href=\"/superset/dashboard/quality-{language}/\">' || {more} || '</a>'"
+    link = f"'<a href=\"{GO}/quality-{language}/\">' || {more} || '</a>'"
     return f"""
         with ranked as (
             select *, row_number() over (order by line_order, since_day, matter) as rank,

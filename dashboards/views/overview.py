@@ -279,8 +279,8 @@ def _slice(language: str, table: str, name: str, code: str, filter_name: str) ->
         "settlement",
         language,
         shown,
-        day=("day", day()),
-        **{filter_name: (f"{filter_name}_name", shown)},
+        day=day(),
+        **{filter_name: shown},
     )
     absent = pick(language, "来源没有提供", "Not supplied by the feeds")
     where = scope("region_code") if code == "region_code" else scope()

@@ -130,13 +130,7 @@ def _reason(language: str) -> str:
 
 
 def _merchant(language: str) -> str:
-    target = link(
-        "merchant",
-        language,
-        "merchant_name",
-        day=("day", day()),
-        merchant=("merchant", "merchant"),
-    )
+    target = link("merchant", language, "merchant_name", day=day(), merchant="merchant")
     return f"""
         with named as ({_named(language)})
         select business_date, {day()} as day, {day_label("business_date", language)} as day_name,

@@ -288,7 +288,7 @@ def test_holidays_and_make_up_days_are_marked() -> None:
 
 def test_a_hostile_merchant_name_cannot_leave_its_link() -> None:
     name = "x'\"><img src=x onerror=alert(1)>&!)"
-    sql = expressions.link("merchant", "zh", "name", merchant=("merchant", "name"))
+    sql = expressions.link("merchant", "zh", "name", merchant="name")
     (made,) = duckdb.execute(f"select {sql} from (select ? as name)", [name]).fetchone()
     assert "<img" not in made and made.count("<a ") == 1 and made.count("</a>") == 1
     href = made.split('href="')[1].split('"')[0]
