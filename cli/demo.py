@@ -19,7 +19,7 @@ import click
 import psutil
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli import servers, stack
+from cli import demo_dates, demo_reports, servers, stack
 from cli.app import Context
 from cli.environments import python_of
 from cli.output import console, show
@@ -28,9 +28,7 @@ from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
-# Who the demo's operations login signs waivers as.
-OPERATIONS = "operations (demo login)"
-_BY_AIRFLOW = 3
+_ONE_BY_ONE = 3
 # What the fictional institution says of itself on its reports. It names nobody: who checks and
 # approves signs on the empty lines.
 _OF_ITSELF = {"reserve_account": "9999000000000000012", "reserve_item_owner": "资金清算部（演示）"}
@@ -81,19 +79,22 @@ class Background:
 
 
 @click.command()
+@click.option("--screens/--no-screens", default=True,
+              help="Without: no Airflow, no Superset; the last dates run by command.")
 @click.pass_obj
-def demo(ctx: Context) -> None:
+def demo(ctx: Context, screens: bool) -> None:
     """Let the fictional institution trade, load, gate, release, report and show it all."""
-    Demo(ctx.settings).run()
+    Demo(ctx.settings, with_screens=screens).run()
 
 
 class Demo:
     """One run of the demo over a home."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, with_screens: bool = True) -> None:
         from simulator.params import Params
 
         self.settings = settings
+        self.with_screens = with_screens
         self.params = Params.from_settings(settings)
         self.steps = Steps()
         self.began = time.monotonic()
@@ -104,21 +105,24 @@ class Demo:
             Keyring(self.settings).ensure_demo()
             self.settings = with_own_settings(self.settings)
             row["result"] = str(self.settings.home)
-        others = Background(self._environments)
+        others = Background(self._environments) if self.with_screens else None
         with self.steps.step("ledger and engine") as row:
             row["result"] = self._up("ledger", "engine")
         self._simulate()
-        screens = Background(lambda: self._screens(others))
+        screens = Background(lambda: self._screens(others)) if others else None
         days = self.params.dates()
-        by_airflow = days[-_BY_AIRFLOW:] if len(days) > _BY_AIRFLOW else days[-1:]
-        history = [day for day in days if day not in by_airflow]
+        last = days[-_ONE_BY_ONE:] if len(days) > _ONE_BY_ONE else days[-1:]
+        history = [day for day in days if day not in last]
         if history:
             self._load(history)
-        self._replay(by_airflow[0])
-        with self.steps.step("Airflow and Superset") as row:
-            row["result"] = screens.join()
-        self._through_airflow(by_airflow)
-        self._reports(days)
+        self._replay(last[0])
+        if screens:
+            with self.steps.step("Airflow and Superset") as row:
+                row["result"] = screens.join()
+        way = demo_dates.ThroughAirflow if screens else demo_dates.ByCommand
+        self._last_dates(last, way(self.settings))
+        with self.steps.step("report files") as row:
+            row["result"] = demo_reports.file_reports(self.settings, days[0], days[-1])
         self._close(days)
 
     def _environments(self) -> None:
@@ -205,77 +209,19 @@ class Demo:
                 sent += 1
             row["result"] = f"{sent} replayed" if sent else "nothing to do"
 
-    def _through_airflow(self, days: list[date]) -> None:
-        from cli.airflow_api import Airflow
-
-        airflow = None
+    def _last_dates(self, days: list[date], way: demo_dates.Way) -> None:
         for day in days:
-            with self.steps.step(f"{day} through Airflow") as row:
-                if self._is_released(day):
+            with self.steps.step(f"{day} {way.name}") as row:
+                if demo_dates.is_released(self.settings, day):
                     row["result"] = "nothing to do"
                     continue
-                if airflow is None:
-                    airflow = Airflow(self.settings)
-                    airflow.wait_for_dags()
-                row["result"] = self._one_date(airflow, day, days[-1])
+                row["result"] = demo_dates.one_date(self.settings, self.params, way, day)
         through = release.in_force(self.settings).through
         if through != days[-1]:
             raise PermanentFailure(
                 f"The last release is through {through}, not {days[-1]}",
                 "`bin/paylake status` shows which date is held, and why.",
             )
-
-    def _is_released(self, day: date) -> bool:
-        through = release.in_force(self.settings).through
-        return through is not None and day <= through
-
-    def _one_date(self, airflow: Any, day: date, last: date) -> str:
-        seen = len(airflow.runs("paylake_ingest", day))
-        airflow.trigger("paylake_ingest", day, seen + 1)
-        told = [f"{dag.removeprefix('paylake_')} {state}"
-                for dag, state in airflow.follow(day, seen=seen)]
-        if told[-1].endswith("failed"):
-            told.append(self._after_failure(airflow, day))
-        return ", ".join(told)
-
-    def _after_failure(self, airflow: Any, day: date) -> str:
-        """A held date: waived where the plan of this demo says so, else left for the next run."""
-        import expectations
-        from simulator.plan import make_plan
-
-        verdict = release.verdicts(self.settings, day, day)[day]
-        reason = verdict.reason or "it waits"
-        if day != make_plan(self.params).on("waived") or not verdict.blocking:
-            return f"held ({reason}); the next run takes it up"
-        for check in verdict.blocking:
-            expectations.waive(
-                self.settings, day, check, OPERATIONS,
-                "Known outage of one issuing bank, confirmed by its notice (demo).",
-            )
-        seen = len(airflow.runs("paylake_publish", day))
-        airflow.trigger("paylake_publish", day, seen + 1)
-        for dag, state in airflow.follow(day, first="paylake_publish", seen=seen):
-            if state == "failed":
-                return f"waived ({reason}), and {dag} failed again"
-        return f"waived ({reason}), then published and reported"
-
-    def _reports(self, days: list[date]) -> None:
-        import reporting
-
-        with self.steps.step("report files") as row:
-            result = reporting.report(self.settings, days[0], days[-1])
-            states: dict[str, int] = {}
-            for item in result.items:
-                states[item.state] = states.get(item.state, 0) + 1
-            row["result"] = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
-            mended = [i for i in result.items if i.state == "mended"]
-            for item in mended:
-                console.print(f"  mended {item.report} of {item.business_date}: {item.detail}")
-            if result.exit_code:
-                raise PermanentFailure(
-                    "Not every report could be filed",
-                    "`bin/paylake report --date D` says why.",
-                )
 
     def _close(self, days: list[date]) -> None:
         import reporting
@@ -293,7 +239,7 @@ class Demo:
             )
         console.rule()
         show(self.steps.rows, as_json=False, title="steps")
-        _show_packages(packages)
+        demo_reports.show_packages(packages)
         show(
             [{**vars(c), "ok": "yes" if c.ok else "NO"} for c in caught],
             as_json=False,
@@ -316,7 +262,8 @@ class Demo:
             )
 
     def _addresses(self) -> None:
-        show_logins(self.settings, airflow=True)
+        if self.with_screens:
+            show_logins(self.settings, airflow=True)
         memory = _memory(self.settings)
         seconds = time.monotonic() - self.began
         console.print(
@@ -366,25 +313,6 @@ def _passwords(logins: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, entry["password"]
         elif isinstance(entry, dict):
             yield from _passwords(entry)
-
-
-def _show_packages(packages: list[dict[str, Any]]) -> None:
-    """One row a report: sixty lines of "verified" tell less than one."""
-    rows = []
-    for report in sorted({p["report"] for p in packages}):
-        mine = [p for p in packages if p["report"] == report]
-        wrong = [f"{p['business_date']}: {p['result']}" for p in mine if p["result"] != "verified"]
-        rows.append(
-            {
-                "report": report,
-                "packages": len(mine),
-                "files": sum(p["files"] for p in mine),
-                "from": mine[0]["business_date"],
-                "to": mine[-1]["business_date"],
-                "result": "; ".join(wrong) or "each verified against reports/institution.pub.pem",
-            }
-        )
-    show(rows, as_json=False, title="report packages")
 
 
 def _announced(steps: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
