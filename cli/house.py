@@ -108,14 +108,14 @@ def _checks(ctx: Context) -> list[dict[str, Any]]:
 
 @click.command()
 @as_json
-@click.option("--fetch-jars", is_flag=True, help="Fetch the Delta jars for Apache Spark, once.")
+@click.option("--fetch-jars", is_flag=True, help="Fetch Apache Spark's jars for Delta (and S3).")
 @click.pass_obj
 def doctor(ctx: Context, as_json: bool, fetch_jars: bool) -> None:
     """Say what is missing on this machine and how to get it."""
-    from paylake import engine
-
     if fetch_jars:
-        engine.fetch_delta_jars(ctx.settings)
+        from paylake import spark_runtime
+
+        spark_runtime.fetch_jars(ctx.settings)
     rows = _checks(ctx)
     show(rows, as_json=as_json)
     if any(row["ok"] == "NO" for row in rows):

@@ -15,8 +15,8 @@ FROM base AS lake-environment
 RUN ln -s "$(dirname "$(dirname "$(bin/python-of lake)")")" /opt/lake
 ENV PATH=/opt/lake/bin:$PATH PYTHONPATH=/opt/paylake
 COPY paylake paylake
-# Delta's jars for Spark, by Spark's own Ivy; this makes Java's wrapper in var/env/java, too.
-RUN python -c "from paylake import settings, spark_runtime; spark_runtime.fetch_jars(settings.load())"
+# Spark's jars for Delta and for object stores, by its own Ivy; this makes Java's wrapper, too.
+RUN python -c "from paylake import settings, spark_runtime as it; [it.fetch(settings.load(), jars) for jars in (it.DELTA, it.S3A)]"
 ENV JAVA_HOME=/opt/paylake/var/env/java
 COPY contracts contracts
 COPY ledger ledger

