@@ -18,8 +18,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from paylake import ops
 from paylake.crypto import sm3_file, sm3_hex
+from paylake.errors import NotVerified
 from paylake.lake import Lake
 from paylake.settings import Settings
 from paylake.store import in_object_store
@@ -107,7 +110,7 @@ def record(settings: Settings, first: date, last: date) -> int:
     :returns: how many were recorded.
     """
     lake = Lake(settings)
-    known = {row["path"] for row in _recorded(settings, first, last)}
+    known = {row["path"] for row in _of_dates(settings, first, last, "'data', 'log', 'kept'")}
     new: list[File] = []
     for layer, table in guarded_tables(lake):
         new += data_files(lake, layer, table, first, last)
@@ -120,7 +123,7 @@ def record_readers(settings: Settings, paths: Sequence[Path]) -> None:
     """Record files of the readers' folder that were just written."""
     if not paths:
         return
-    known = {row["path"]: row["sm3"] for row in ops.latest(settings, TABLE, "kind = 'reader'")}
+    known = {row["path"]: row["sm3"] for row in _recorded(settings, "kind = 'reader'")}
     new = [
         File(f"serving/{path.name}", "reader", size=path.stat().st_size)
         for path in paths
@@ -131,8 +134,7 @@ def record_readers(settings: Settings, paths: Sequence[Path]) -> None:
 
 def altered_logs(settings: Settings) -> list[Altered]:
     """Log entries that are not as recorded. Mend them before anything else is read."""
-    rows = ops.latest(settings, TABLE, "kind = 'log'")
-    return _compare(settings, rows)
+    return _compare(settings, _recorded(settings, "kind = 'log'"))
 
 
 def mend_logs(settings: Settings, damaged: Sequence[Altered]) -> list[Altered]:
@@ -140,10 +142,8 @@ def mend_logs(settings: Settings, damaged: Sequence[Altered]) -> list[Altered]:
 
     :returns: those that could not be: of a lake in an object store no text is recorded.
     """
-    text = {
-        row["path"]: row["content"]
-        for row in ops.latest(settings, TABLE, "kind = 'log' and content is not null")
-    }
+    rows = ops.latest(settings, TABLE, "kind = 'log' and content is not null")
+    text = {r["path"]: r["content"] for r in rows if sm3_hex(r["content"].encode()) == r["sm3"]}
     left = []
     for each in damaged:
         if each.file.path not in text:
@@ -162,7 +162,7 @@ def mend_logs(settings: Settings, damaged: Sequence[Altered]) -> list[Altered]:
 def compare(settings: Settings, first: date, last: date) -> Comparison:
     """Compare the data files of these dates with their records."""
     lake = Lake(settings)
-    recorded = {row["path"]: row for row in _recorded(settings, first, last)}
+    recorded = {row["path"]: row for row in _of_dates(settings, first, last, "'data'")}
     rows, unknown, present = [], [], set()
     for layer, table in guarded_tables(lake):
         for file in data_files(lake, layer, table, first, last):
@@ -171,27 +171,52 @@ def compare(settings: Settings, first: date, last: date) -> Comparison:
                 rows.append(recorded[file.path])
             else:
                 unknown.append(file)
-    known = {partition(_file(row)) for row in recorded.values() if row["kind"] == "data"}
+    known = {partition(_file(row)) for row in recorded.values()}
     return Comparison(_compare(settings, rows), unknown, present, known - present)
 
 
 def altered_kept(settings: Settings, first: date, last: date) -> list[Altered]:
     """Files of kept deliveries that differ from their records, or are lost."""
-    rows = [row for row in _recorded(settings, first, last) if row["kind"] == "kept"]
-    return _compare(settings, rows)
+    return _compare(settings, _of_dates(settings, first, last, "'kept'"))
 
 
 def altered_readers(settings: Settings) -> list[Altered]:
     """Reader files that differ from their records, or are lost."""
-    return _compare(settings, ops.latest(settings, TABLE, "kind = 'reader'"))
+    return _compare(settings, _recorded(settings, "kind = 'reader'"))
 
 
-def _recorded(settings: Settings, first: date, last: date) -> list[dict[str, Any]]:
-    """The newest record of each file of these dates, and of those that are of no date."""
-    return ops.latest(
+def _recorded(
+    settings: Settings, where: str, parameters: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The newest record of each file that matches, without its text. A file never changes its date
+    or kind, so that only matching records are read."""
+    lake = Lake(settings)
+    if not lake.exists("ops", TABLE):
+        return []
+    try:
+        return lake.query(
+            f"""
+            select * exclude (content) from ops.{TABLE}
+            where {where}
+            qualify row_number() over (partition by path order by recorded_at desc) = 1
+            order by path
+            """,
+            parameters,
+        ).to_pylist()
+    except duckdb.Error as error:
+        raise NotVerified(
+            f"The digests of released files cannot be read: {error}",
+            "Restore lake/ops from the backup; or remove this folder: the next run compares rows "
+            "with their releases and records the files anew.",
+            where=lake.address("ops", TABLE),
+        ) from error
+
+
+def _of_dates(settings: Settings, first: date, last: date, kinds: str) -> list[dict[str, Any]]:
+    """Records of these dates, and of files that are of no date."""
+    return _recorded(
         settings,
-        TABLE,
-        "business_date between $first and $last or business_date is null",
+        f"kind in ({kinds}) and (business_date between $first and $last or business_date is null)",
         {"first": first, "last": last},
     )
 

@@ -193,6 +193,16 @@ def test_a_home_without_records_gets_them_by_comparing_rows(there):
     assert files.compare(there.settings, there.days[0], there.days[2]).unknown == []
 
 
+def test_damaged_records_are_named_and_may_be_removed(there):
+    folder = there.settings.path("lake", "ops", "file_digest")
+    for file in folder.glob("*.parquet"):
+        flip(file, file.stat().st_size - 3)
+    with pytest.raises(NotVerified, match="remove this folder"):
+        again(there)
+    shutil.rmtree(folder)
+    assert again(there).nothing
+
+
 def test_reports_that_were_mended_or_could_not_be_are_told(there):
     class Told:
         mended = ("reserve_fund_check of 2026-09-13: a.csv was altered",)
