@@ -178,6 +178,80 @@ def test_every_screen_draws_in_both_languages(superset: Settings) -> None:
     assert f"¥{float(amount[0]) / 1e4:,.2f} 万" in text and f"{amount[1]:,} 笔" in text
 
 
+def _shows(driver, *expected: str) -> bool:
+    """Whether the filter bar comes to show these choices, and its state to be in the address."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    css = "[data-test^=NATIVE_FILTER] .ant-select-selection-item"
+
+    def there(d) -> bool:
+        items = [item.text for item in d.find_elements(By.CSS_SELECTOR, css)]
+        return items == list(expected) and "native_filters_key" in d.current_url
+
+    WebDriverWait(driver, 120, ignored_exceptions=[_stale()]).until(there)
+    time.sleep(2)  # the server is told of a change after a pause
+    return True
+
+
+def _stale() -> type[Exception]:
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    return StaleElementReferenceException
+
+
+def _apply_filter(driver, name: str, value: str) -> None:
+    """Choose a value on the filter bar and apply it, as a reader does."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    wait = WebDriverWait(driver, 60)
+    field = wait.until(lambda d: d.find_elements(By.ID, f"NATIVE_FILTER-{name}"))[0]
+    field.send_keys(value)
+    option = f".ant-select-item-option[title='{value}']"
+    wait.until(lambda d: d.find_elements(By.CSS_SELECTOR, option))
+    field.send_keys(Keys.ENTER, Keys.ESCAPE)
+    button = "[data-test=filter-bar__apply-button]"
+    wait.until(lambda d: d.find_element(By.CSS_SELECTOR, button).is_enabled())
+    driver.find_element(By.CSS_SELECTOR, button).click()
+
+
+def _leave_by(driver, text: str) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    before = driver.current_url.split("?")[0]
+    wait = WebDriverWait(driver, 90)
+    wait.until(lambda d: d.find_elements(By.LINK_TEXT, text))[0].click()
+    wait.until(lambda d: d.current_url.split("?")[0] not in (before, f"{before}/"))
+
+
+def test_filters_stay_while_moving_between_screens_and_languages(superset: Settings) -> None:
+    """A region chosen on one screen holds on the next ones, in either language, and in the rows."""
+    base, day = f"http://127.0.0.1:{superset.superset_port}", "2026-10-09"
+    with browser.browser() as driver:
+        browser.log_in(driver, base, "management", browser._login(superset, "management"))
+        driver.get(f"{base}/paylake/go/settlement-zh/?day={day}")
+        assert _shows(driver, day)
+        _apply_filter(driver, "region", "四川")
+        assert _shows(driver, day, "四川")
+        _leave_by(driver, "今日总览")  # has no such filter, and remembers it
+        assert _shows(driver, day)
+        _leave_by(driver, "English")
+        assert _shows(driver, day) and "/overview-en/" in driver.current_url
+        _leave_by(driver, "Settlement")
+        assert _shows(driver, day, "Sichuan")
+        # It is not only shown: the rows are that region's.
+        seen = browser.look(driver, base, driver.current_url.removeprefix(base), 9)
+        assert seen.problems == []
+        text = " ".join(chart["text"] for chart in seen.charts)
+        assert "Sichuan" in text and "Guangdong" not in text
+        # A figure that is followed brings its own filters, and those alone.
+        driver.get(f"{base}/paylake/go/settlement-en/?day=2026-10-11&region=Yunnan")
+        assert _shows(driver, "2026-10-11", "Yunnan")
+
+
 def test_a_chart_that_is_blank_is_not_taken_for_drawn() -> None:
     chart = {"errors": [], "loading": 0, "empty": [], "rows": 0, "figure": "", "ink": 0.0}
     assert browser.verdict(chart) == "blank"
