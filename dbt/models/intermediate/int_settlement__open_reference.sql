@@ -73,88 +73,19 @@ events as (
     from carried
 ),
 
--- Most references agree on the day they move and never reach the windows below.
-disagreeing as (
-    select
-        custodian_reference,
-        currency_code
-    from events
-    where coalesce(ledger_amount, 0) <> coalesce(custodian_amount, 0)
-    group by custodian_reference, currency_code
-),
-
-running as (
-    select
-        events.business_date,
-        events.custodian_reference,
-        events.currency_code,
-        events.ledger_amount,
-        events.custodian_amount,
-        events.first_date,
-        sum(coalesce(events.ledger_amount, 0) - coalesce(events.custodian_amount, 0)) over (
-            partition by events.custodian_reference, events.currency_code
-            order by events.business_date
-            rows between unbounded preceding and current row
-        ) as net_amount,
-        lead(events.business_date) over (
-            partition by events.custodian_reference, events.currency_code
-            order by events.business_date
-        ) as next_date
-    from events
-    inner join disagreeing
-        on
-            events.custodian_reference = disagreeing.custodian_reference
-            and events.currency_code = disagreeing.currency_code
-),
-
--- A spell ends where the two sides agree; a reference that opens again starts anew.
-spells as (
-    select
-        business_date,
-        custodian_reference,
-        currency_code,
-        ledger_amount,
-        custodian_amount,
-        first_date,
-        net_amount,
-        next_date,
-        coalesce(
-            sum(case when net_amount = 0 then 1 else 0 end) over (
-                partition by custodian_reference, currency_code
-                order by business_date
-                rows between unbounded preceding and 1 preceding
-            ),
-            0
-        ) as spell_number
-    from running
-),
+{{ running_difference('custodian_reference', 'ledger_amount', 'custodian_amount') }},
 
 states as (
     select
         custodian_reference,
         currency_code,
         net_amount,
-        greatest(business_date, date '{{ var("first_date") }}') as from_date,
-        least(
-            coalesce(date_sub(next_date, 1), date '{{ var("last_date") }}'),
-            date '{{ var("last_date") }}'
-        ) as to_date,
-        sum(ledger_amount) over (
-            partition by custodian_reference, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as ledger_amount,
-        sum(custodian_amount) over (
-            partition by custodian_reference, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as custodian_amount,
-        min(first_date) over (
-            partition by custodian_reference, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as first_date
-    from spells
+        {{ stands_from() }} as from_date,
+        {{ stands_to() }} as to_date,
+        ledger_amount,
+        custodian_amount,
+        first_date
+    from summed
 ),
 
 final as (

@@ -95,92 +95,9 @@ events as (
     from carried
 ),
 
-disagreeing as (
-    select
-        business_key,
-        currency_code
-    from events
-    where coalesce(ledger_amount, 0) <> coalesce(transaction_amount, 0)
-    group by business_key, currency_code
-),
-
-running as (
-    select
-        events.business_date,
-        events.business_key,
-        events.currency_code,
-        events.merchant_id,
-        events.ledger_amount,
-        events.transaction_amount,
-        events.first_date,
-        sum(coalesce(events.ledger_amount, 0) - coalesce(events.transaction_amount, 0)) over (
-            partition by events.business_key, events.currency_code
-            order by events.business_date
-            rows between unbounded preceding and current row
-        ) as net_amount,
-        lead(events.business_date) over (
-            partition by events.business_key, events.currency_code
-            order by events.business_date
-        ) as next_date
-    from events
-    inner join disagreeing
-        on
-            events.business_key = disagreeing.business_key
-            and events.currency_code = disagreeing.currency_code
-),
-
-spells as (
-    select
-        business_date,
-        business_key,
-        currency_code,
-        merchant_id,
-        ledger_amount,
-        transaction_amount,
-        first_date,
-        net_amount,
-        next_date,
-        coalesce(
-            sum(case when net_amount = 0 then 1 else 0 end) over (
-                partition by business_key, currency_code
-                order by business_date
-                rows between unbounded preceding and 1 preceding
-            ),
-            0
-        ) as spell_number
-    from running
-),
-
-summed as (
-    select
-        business_date,
-        business_key,
-        currency_code,
-        net_amount,
-        next_date,
-        spell_number,
-        max(merchant_id) over (
-            partition by business_key, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as merchant_id,
-        sum(ledger_amount) over (
-            partition by business_key, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as ledger_amount,
-        sum(transaction_amount) over (
-            partition by business_key, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as transaction_amount,
-        min(first_date) over (
-            partition by business_key, currency_code, spell_number
-            order by business_date
-            rows between unbounded preceding and current row
-        ) as first_date
-    from spells
-),
+{{ running_difference(
+    'business_key', 'ledger_amount', 'transaction_amount', kept=['merchant_id']
+) }},
 
 sided as (
     select
@@ -212,13 +129,10 @@ states as (
         ledger_amount,
         transaction_amount,
         first_date,
-        greatest(business_date, date '{{ var("first_date") }}') as from_date,
+        {{ stands_from() }} as from_date,
         case
             when net_amount = 0 then business_date
-            else least(
-                coalesce(date_sub(next_date, 1), date '{{ var("last_date") }}'),
-                date '{{ var("last_date") }}'
-            )
+            else {{ stands_to() }}
         end as to_date,
         case when net_amount = 0 then business_date end as closed_by_date,
         case

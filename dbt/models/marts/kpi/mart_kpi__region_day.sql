@@ -9,60 +9,6 @@ names as (
     select * from {{ ref('region') }}
 ),
 
-days as (
-    select
-        business_date,
-        region_code,
-        currency_code,
-        sum(payment_amount) as payment_amount,
-        sum(payment_count) as payment_count,
-        sum(attempt_count) as attempt_count,
-        sum(refund_amount) as refund_amount,
-        count(distinct case when payment_count > 0 then merchant_id end)
-            as active_merchant_count
-    from merchant_days
-    where {{ built_dates_and_before(7) }}
-    group by business_date, region_code, currency_code
-),
-
-today as (
-    select
-        business_date,
-        region_code,
-        currency_code,
-        payment_amount,
-        payment_count,
-        attempt_count,
-        refund_amount,
-        active_merchant_count,
-        sum(payment_amount) over (partition by business_date, currency_code) as total_amount
-    from days
-    where {{ built_dates() }}
-),
-
-final as (
-    select
-        today.business_date,
-        today.region_code,
-        coalesce(names.region_name_zh, '未知') as region_name_zh,
-        coalesce(names.region_name_en, 'Unknown') as region_name_en,
-        today.currency_code,
-        today.payment_amount,
-        today.payment_count,
-        today.attempt_count,
-        {{ ratio('today.payment_count', 'today.attempt_count') }} as success_rate,
-        today.refund_amount,
-        today.active_merchant_count,
-        {{ ratio('today.payment_amount', 'today.total_amount') }} as share_rate,
-        week_before.payment_amount as same_weekday_payment_amount
-    from today
-    left join days as week_before
-        on
-            date_sub(today.business_date, 7) = week_before.business_date
-            and today.region_code = week_before.region_code
-            and today.currency_code = week_before.currency_code
-    left join names
-        on today.region_code = names.region_code
-)
+{{ kpi_breakdown(['region_code'], labels={'region_name_zh': '未知', 'region_name_en': 'Unknown'}) }}
 
 select * from final
