@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -111,7 +112,7 @@ class Demo:
         self._simulate()
         screens = Background(lambda: self._screens(others)) if others else None
         days = self.params.dates()
-        last = days[-_ONE_BY_ONE:] if len(days) > _ONE_BY_ONE else days[-1:]
+        last = days[-_ONE_BY_ONE:]
         history = [day for day in days if day not in last]
         if history:
             self._load(history)
@@ -253,9 +254,7 @@ class Demo:
         )
         show(
             [
-                {"figure": t.figure, "answer file": t.answer, "equals":
-                    ", ".join(n if v == t.answer else f"NOT {n} ({v:,})"
-                              for n, v in t.found.items())}
+                {"figure": t.figure, "answer file": t.answer, "equals": beside(t.answer, t.found)}
                 for t in totals
             ],
             as_json=False,
@@ -276,6 +275,15 @@ class Demo:
             f"{seconds:.0f} s in all; servers hold {memory / 2**30:.1f} GiB; "
             "`make stop` stops them"
         )
+
+
+def beside(answer: Decimal, found: Mapping[str, Decimal | None]) -> str:
+    """The places that hold the answer's figure, and those that do not with what they hold."""
+    return ", ".join(
+        place if value == answer
+        else f"NOT {place} ({'nothing' if value is None else f'{value:,}'})"
+        for place, value in found.items()
+    )
 
 
 def with_own_settings(settings: Settings) -> Settings:

@@ -40,7 +40,7 @@ class Total:
 
     figure: str
     answer: Decimal
-    found: dict[str, Decimal]
+    found: dict[str, Decimal | None]
 
     @property
     def ok(self) -> bool:
@@ -317,7 +317,8 @@ def totals(settings: Settings) -> list[Total]:
 
     rows = []
     for figure in ledger:
-        found = {"ledger": ledger[figure], "settlement mart": settlement[figure]}
+        # No leg of a kind in the whole period: the books' sum of it is zero, as in the answers.
+        found = {"ledger": ledger[figure] or Decimal(0), "settlement mart": settlement[figure]}
         rows.append(Total(figure, answer(figure), found))
     rows[0].found["transactions + open items"] = kpi["payment_amount"] + open_items
     rows[1].found["transactions"] = kpi["refund_amount"]

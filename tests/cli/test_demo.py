@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -84,3 +85,8 @@ def test_what_no_reason_helps_is_said_with_its_date(tmp_path, monkeypatch):
     with pytest.raises(PermanentFailure, match="2026-09-13 is refused: why"):
         demo_reports.file_reports(settings, FIRST, office.days[-1])
     assert office.given == []
+
+
+def test_a_place_that_holds_another_figure_or_none_is_named():
+    found = {"ledger": Decimal("1.50"), "marts": Decimal(1000), "files": None}
+    assert demo.beside(Decimal("1.5"), found) == "ledger, NOT marts (1,000), NOT files (nothing)"
