@@ -78,12 +78,11 @@ class StepLog:
         detail: Callable[[Any], Any] | None = None,
     ) -> Any:
         started, clock = datetime.now(UTC), time.monotonic()
-        result, told = "done", None
+        result, told = "failed", None  # also when it is interrupted, which is no Exception
         try:
             outcome = (call or self.steps[name])(first, last)
-            if getattr(outcome, "nothing", False) is True:
-                result = "nothing"
             told = None if detail is None else detail(outcome)
+            result = "nothing" if getattr(outcome, "nothing", False) is True else "done"
             return outcome
         except Exception as error:
             result = {Held: "held", Waiting: "waiting"}.get(type(error), "failed")

@@ -208,6 +208,23 @@ def test_a_failing_step_is_recorded_and_raised(there):
     assert names(go(there, 0)) == ["released"]
 
 
+def test_a_date_whose_report_was_cut_off_is_reported_by_the_next_run(there):
+    def killed(first, last):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(
+            there.settings, there.days[0], there.days[1], {**there.steps(), "report": killed}
+        )
+    assert release.in_force(there.settings).through == there.days[1]
+    there.calls.clear()
+    go(there, 1)
+    assert there.calls == [("report", there.days[0], there.days[1])]
+    there.calls.clear()
+    go(there, 1)
+    assert there.calls == [("report", there.days[1], there.days[1])]
+
+
 def test_a_run_needs_its_steps(there):
     with pytest.raises(UsageFault, match="no step gate"):
         runs.run(there.settings, there.days[0], there.days[0],
