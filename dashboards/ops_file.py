@@ -14,25 +14,22 @@ import duckdb_extension_delta
 from dashboards import views
 from dashboards.views import required
 from paylake.settings import Settings
-
-
-def _tables(folder: Path) -> list[str]:
-    return sorted(p.parent.name for p in folder.glob("*/_delta_log") if any(p.iterdir()))
+from paylake.store import store
 
 
 def _base(settings: Settings) -> dict[str, str]:
     """Base view → SQL over the Delta tables that exist."""
-    ops = settings.path("lake", "ops")
+    lake = store(settings)
     base = {
-        name: f"select * from delta_scan('{ops / name}')"
-        for name in _tables(ops)
+        name: f"select * from delta_scan('{lake.url('ops', name)}')"
+        for name in lake.tables("ops")
         if name in required.OPS_TABLES
     }
     kept = ", ".join(f'"{c}"' for c in required.QUARANTINE["quarantine_row"] if c != "table_name")
-    quarantine = settings.path("lake", "quarantine")
     parts = [
-        f"select '{name}' as table_name, {kept} from delta_scan('{quarantine / name}')"
-        for name in _tables(quarantine)
+        f"select '{name}' as table_name, {kept} "
+        f"from delta_scan('{lake.url('quarantine', name)}')"
+        for name in lake.tables("quarantine")
     ]
     if parts:
         base["quarantine_row"] = " union all ".join(parts)
@@ -56,7 +53,7 @@ def write(settings: Settings) -> bool:
     :returns: whether anything was written.
     """
     file = settings.path("serving", "ops.duckdb")
-    if not settings.path("lake", "ops").exists():
+    if not store(settings).tables("ops"):
         return False  # nothing ever ran: connections show empty views by themselves
     base = _base(settings)
     definitions = [*base.items(), *views.ops_view_definitions(dict.fromkeys(base, ()))]
@@ -74,6 +71,7 @@ def write(settings: Settings) -> bool:
     connection = duckdb.connect(str(partial))
     try:
         connection.execute(f"load '{extension}'")
+        store(settings).admit(connection)
         connection.execute("create table source (name varchar, sql varchar)")
         for name, sql in definitions:
             connection.execute(f'create view "{name}" as {sql}')

@@ -28,6 +28,7 @@ from dashboards import views
 from dashboards.guard import Refused, check
 from paylake import dates
 from paylake.settings import Settings, load
+from paylake.store import store
 
 GOLD, OPS = "gold", "ops"
 NO_RELEASE = "none"
@@ -86,7 +87,9 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
         "delta.duckdb_extension",
     )
     folders = ["gold"] if layer == GOLD else ["ops", "quarantine"]
-    allowed = ", ".join(f"'{settings().path('lake', folder)}'" for folder in folders)
+    lake = store(settings())
+    allowed = ", ".join(f"'{lake.url(folder)}'" for folder in folders)
+    lake.admit(connection)
     for statement in (
         f"load '{extension}'",
         f"set allowed_directories = [{allowed}]",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ class Here:
     :param ports: container port → free port of this machine.
     :param paths: path in a container → path here.
     :param secrets: folder with the files that `env_file` names.
+    :param given: variables of the caller's shell that the file's ``${NAME:-default}`` name.
     """
 
     ports: dict[str, str]
     paths: dict[str, str]
     secrets: Path
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, given: str) -> str:
         for path, here in sorted(self.paths.items(), key=lambda pair: -len(pair[0])):
@@ -66,10 +69,11 @@ class Here:
         assert kind == "CMD"
         return [self.text(str(word)) for word in words]
 
-    @staticmethod
-    def _default(value: object) -> str:
-        """``${NAME:-default}`` as it is when nobody sets NAME."""
-        return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+    def _interpolated(self, value: object) -> str:
+        def chosen(found: re.Match[str]) -> str:
+            return self.given.get(found[1]) or found[2]
+
+        return re.sub(r"\$\{(\w+):-([^}]*)\}", chosen, str(value))
 
     def environment(self, name: str) -> dict[str, str]:
         service = services()[name]
@@ -77,5 +81,5 @@ class Here:
         for file in service.get("env_file", ()):
             lines = (self.secrets / Path(file).name).read_text("ascii").splitlines()
             given |= dict(line.split("=", 1) for line in lines)
-        given |= {k: self._default(v) for k, v in service.get("environment", {}).items()}
+        given |= {k: self._interpolated(v) for k, v in service.get("environment", {}).items()}
         return {key: self.text(value) for key, value in given.items()}

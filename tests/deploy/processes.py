@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cli.environments import python_of
@@ -31,14 +31,16 @@ class Deployment:
     """Processes by the name of their service.
 
     :param folder: data of PostgreSQL, logs.
-    :param home: the paylake home; `own_homes` has that of a service with another one.
+    :param own_paths: paths that are elsewhere for one service.
     :param extra: variables that this machine needs and an image has set itself.
+    :param stand_ins: command and health check of another program in a service's place.
     """
 
     here: Here
     folder: Path
     own_paths: Mapping[str, dict[str, str]] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: Mapping[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     healthy_after: dict[str, float] = field(default_factory=dict)
 
@@ -50,7 +52,7 @@ class Deployment:
 
     def _for(self, name: str) -> Here:
         own = self.own_paths.get(name, {})
-        return Here(self.here.ports, {**self.here.paths, **own}, self.here.secrets)
+        return replace(self.here, paths={**self.here.paths, **own})
 
     def environment(self, name: str) -> dict[str, str]:
         """What the container would get, and what its image has: PATH, PYTHONPATH, Java."""
@@ -84,7 +86,7 @@ class Deployment:
         return self.log(name).read_text("utf-8", "replace")[-3000:]
 
     def start(self, name: str) -> None:
-        command = self._for(name).command(name)
+        command = self.stand_ins.get(name, (self._for(name).command(name),))[0]
         if is_one_shot(services()[name]):
             began = time.monotonic()
             self.call(name, command)
@@ -125,8 +127,10 @@ class Deployment:
 
     def is_healthy(self, name: str) -> bool:
         """The file's own health check, as the container engine would run it."""
+        stand_in = self.stand_ins.get(name)
         done = subprocess.run(
-            self._for(name).health(name), env=self.environment(name), cwd=self.folder,
+            stand_in[1] if stand_in else self._for(name).health(name),
+            env=self.environment(name), cwd=self.folder,
             capture_output=True, timeout=120, check=False,
         )  # fmt: skip
         return done.returncode == 0
