@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards import access, generate, ops_file
-from dashboards.private import write_private
+from paylake.private import write_private
 from paylake.settings import Settings
 
 LOGINS = "logins.json"

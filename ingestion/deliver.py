@@ -16,7 +16,7 @@ from ingestion.engine import FLUSH_ROWS, Candidate, Pass
 from ingestion.evaluate import parse
 from ingestion.feeds import Feed, all_feeds
 from ingestion.log import DeliveryLog
-from paylake import home
+from paylake import home, runs
 from paylake.dates import date_range, run_time
 from paylake.deliveries import Control, ControlError, parse_control, read_control
 from paylake.errors import Waiting
@@ -317,14 +317,7 @@ def feeds_of(settings: Settings) -> dict[str, Feed]:
 
 def missing_feeds(settings: Settings, first: date, last: date) -> dict[date, list[str]]:
     """Required feeds without an accepted delivery, by date; dates that have all are absent."""
-    log = DeliveryLog(settings, first, last)
-    blocking = [name for name, feed in feeds_of(settings).items() if feed.blocking]
-    found = {}
-    for day in date_range(first, last):
-        lacking = [name for name in blocking if not log.accepted(name, day)]
-        if lacking:
-            found[day] = lacking
-    return found
+    return runs.missing_feeds(settings, date_range(first, last))
 
 
 def due_at(feed: Feed, day: date, settings: Settings) -> datetime:

@@ -32,8 +32,9 @@ from paylake import home
 from paylake.crypto import sm3_file, sm3_hex
 from paylake.deliveries import Control, ControlFile
 from paylake.errors import PermanentFailure, UsageFault
-from paylake.keys import Keyring, write_private
+from paylake.keys import Keyring
 from paylake.lease import lease
+from paylake.private import write_private
 from paylake.settings import Settings
 
 UNSIGNED = "unsigned"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from paylake.errors import PermanentFailure
-from paylake.keys import write_private
+from paylake.private import write_private
 from paylake.settings import Settings
 
 

@@ -8,14 +8,13 @@ being verified.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from paylake.crypto import PrivateKey, PublicKey, Tokeniser
 from paylake.errors import PermanentFailure
+from paylake.private import write_private
 from paylake.settings import Settings
 
 # Sender key -> the feeds that it may sign. A real institution edits keys/trust.json instead.
@@ -46,18 +45,6 @@ class TrustedKey:
 
     def is_valid_on(self, day: date) -> bool:
         return self.valid_from <= day <= self.valid_to
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a secret so that no other user ever could read it, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 class Keyring:

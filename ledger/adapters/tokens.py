@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ledger.domain.chain import sm3
 from paylake.errors import EnvironmentFault
-from paylake.keys import write_private
+from paylake.private import write_private
 from paylake.settings import Settings
 
 RIGHTS = ("read", "post", "operate")
