@@ -29,10 +29,13 @@ def alarm(ctx: Context, code: str, subject: str, day: str | None, detail: str) -
 
 @click.command()
 @click.option("--date", "day", type=DateType(), help="Business date; the last released one.")
-@click.option("--language", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
+@click.option("--language", type=click.Choice(["zh", "en"]), help="By default summary_language.")
 @click.option("--send", is_flag=True, help="Send it to the alarm channels, too.")
+@click.option("--if-set", is_flag=True, help="With --send: no channel set is no fault.")
 @click.pass_obj
-def summary(ctx: Context, day: date | None, language: str, send: bool) -> None:
+def summary(
+    ctx: Context, day: date | None, language: str | None, send: bool, if_set: bool
+) -> None:
     """The morning summary of a date: figures, reserve, what is open, what is held."""
     from dashboards.summary import summary as summarise
     from paylake import notify, release
@@ -41,11 +44,14 @@ def summary(ctx: Context, day: date | None, language: str, send: bool) -> None:
     about = day or release.in_force(settings).through
     if about is None:
         raise UsageFault("Nothing is released yet", "Run a date first: `bin/paylake run --date D`.")
-    made = summarise(settings, about, language)
+    made = summarise(settings, about, language or settings.summary_language)
     console.print(made.text, markup=False, highlight=False, soft_wrap=True, end="")
     if not send:
         return
     if not notify.channels(settings):
+        if if_set:
+            console.print("not sent: no channel is set")
+            return
         raise UsageFault(
             "No channel is set to send to", "Set alarm_webhook, or alarm_mail_to and smtp_host."
         )

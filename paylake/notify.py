@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 import smtplib
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 from paylake import ops
@@ -25,6 +27,7 @@ from paylake.settings import Settings
 
 SECONDS = 10.0
 DETAIL = 4000
+TLS = ("offered", "starttls", "tls")
 # An identifier stands alone; the digits of a business key (P2026…) follow a letter.
 _IDENTIFIER = re.compile(r"(?<![A-Za-z0-9])\d{11,19}[Xx]?(?![A-Za-z0-9])")
 
@@ -72,8 +75,37 @@ def channels(settings: Settings) -> dict[str, Callable[[Message], None]]:
                 "Set smtp_host (and smtp_port), or remove alarm_mail_to.",
                 where=settings.origin("alarm_mail_to"),
             )
+        _check_mail(settings)
         found["mail"] = lambda message: _mail(settings, message)
     return found
+
+
+def _check_mail(settings: Settings) -> None:
+    if settings.smtp_tls not in TLS:
+        raise UsageFault(
+            f"Setting smtp_tls must be one of {', '.join(TLS)}, got {settings.smtp_tls!r}",
+            "Correct it, or remove it to get the default.",
+            where=settings.origin("smtp_tls"),
+        )
+    if settings.smtp_user and not _password(settings):
+        raise UsageFault(
+            "Setting smtp_user is given, but no password",
+            "Set smtp_password_file (or PAYLAKE_SMTP_PASSWORD), or remove smtp_user.",
+            where=settings.origin("smtp_user"),
+        )
+
+
+def _password(settings: Settings) -> str:
+    if not settings.smtp_password_file:
+        return settings.smtp_password
+    try:
+        return Path(settings.smtp_password_file).read_text("utf-8").strip()
+    except OSError as error:
+        raise UsageFault(
+            f"The password of the mail server cannot be read ({error.strerror})",
+            "Correct smtp_password_file.",
+            where=settings.smtp_password_file,
+        ) from error
 
 
 def _post(address: str, message: Message) -> None:
@@ -93,10 +125,25 @@ def _mail(settings: Settings, message: Message) -> None:
     mail["From"] = settings.alarm_mail_from
     mail["To"] = settings.alarm_mail_to
     mail.set_content(message.text)
-    with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=SECONDS) as server:
+    context = ssl.create_default_context(cafile=settings.smtp_ca_file or None)
+    place = (settings.smtp_host, settings.smtp_port)
+    with (
+        smtplib.SMTP_SSL(*place, timeout=SECONDS, context=context)
+        if settings.smtp_tls == "tls"
+        else smtplib.SMTP(*place, timeout=SECONDS)
+    ) as server:
         server.ehlo()
-        if server.has_extn("starttls"):
-            server.starttls()
+        secured = settings.smtp_tls == "tls"
+        if not secured and (settings.smtp_tls == "starttls" or server.has_extn("starttls")):
+            server.starttls(context=context)
+            server.ehlo()
+            secured = True
+        if settings.smtp_user:
+            if not secured:
+                raise smtplib.SMTPException(
+                    "the server offers no TLS, and a password is not sent in clear"
+                )
+            server.login(settings.smtp_user, _password(settings))
         server.send_message(mail)
 
 

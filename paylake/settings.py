@@ -68,8 +68,16 @@ class Settings:
     alarm_webhook: str = _setting("", "address that alarms are posted to as JSON; none by default")
     alarm_mail_to: str = _setting("", "addresses that alarms are mailed to, with commas between")
     alarm_mail_from: str = _setting("paylake@localhost", "sender of these mails")
-    smtp_host: str = _setting("", "mail server that takes them; STARTTLS is used where offered")
+    smtp_host: str = _setting("", "mail server that takes them")
     smtp_port: int = _setting(25, "its port")
+    smtp_tls: str = _setting(
+        "offered", "offered (STARTTLS where the server has it), starttls, tls (from the first byte)"
+    )
+    smtp_ca_file: str = _setting("", "certificate authority of the mail server; the system's own")
+    smtp_user: str = _setting("", "login on the mail server; none by default")
+    smtp_password: str = _setting("", "its password", secret=True)
+    smtp_password_file: str = _setting("", "file that holds the password, instead")
+    summary_language: str = _setting("zh", "language of the morning summary that is sent: zh, en")
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def origin(self, name: str) -> str:

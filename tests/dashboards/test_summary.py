@@ -6,16 +6,20 @@ import re
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli.app import paylake
 from dashboards import summary as module
 from dashboards.summary import summary
 from paylake.errors import Held
 from paylake.settings import Settings
 from tests.dashboards.test_views import reader
+from tests.paylake import sinks
 
 LAST = date(2026, 10, 11)
 
@@ -42,7 +46,11 @@ def released(full_home: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     )
     monkeypatch.setattr(module.runs, "pending", lambda _, day: [day] if day > LAST else [])
     items = [{"kind": "tie", "amount": Decimal("34.70")}, {"kind": "tie", "amount": Decimal("-5")}]
-    monkeypatch.setattr(module.ops, "latest", lambda *_: items)
+    stored = module.ops.latest
+    monkeypatch.setattr(
+        module.ops, "latest",
+        lambda given, table, *more: items if table == "open_item" else stored(given, table, *more),
+    )  # fmt: skip
     return full_home
 
 
@@ -74,6 +82,30 @@ def test_a_held_date_is_said_with_its_check_and_the_last_figures_follow(
     assert made.business_date == LAST
     assert "2026-10-12 尚未发布（晚 1 天）" in made.text
     assert "被扣住的日期：2026-10-12 每笔凭证借贷相等" in made.text
+
+
+def test_the_command_sends_it_by_mail_and_webhook(
+    released: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both channels are real servers; what they take is the text that the command prints."""
+    made = summary(released, LAST, "en")
+    with sinks.smtp() as mail, sinks.webhook() as (address, posted):
+        environment = {
+            "PAYLAKE_HOME": str(tmp_path), "PAYLAKE_ALARM_WEBHOOK": address,
+            "PAYLAKE_ALARM_MAIL_TO": "desk@bank.example", "PAYLAKE_SMTP_HOST": "127.0.0.1",
+            "PAYLAKE_SMTP_PORT": str(mail.port), "PAYLAKE_SUMMARY_LANGUAGE": "en",
+        }  # fmt: skip
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        arguments = ["summary", "--date", str(LAST), "--send", "--if-set"]
+        done = CliRunner().invoke(paylake, arguments)
+    assert done.exit_code == 0, done.output
+    assert mail.mails[0]["Subject"] == made.subject == posted[0]["subject"]
+    assert mail.mails[0].get_content().split() == made.text.split()
+    assert posted[0]["text"] == made.text and posted[0]["kind"] == "summary"
+    for name in ("ALARM_WEBHOOK", "ALARM_MAIL_TO"):
+        monkeypatch.delenv(f"PAYLAKE_{name}")
+    assert "not sent: no channel is set" in CliRunner().invoke(paylake, arguments).output
 
 
 def test_before_the_first_release_there_is_nothing_to_tell(released: Settings) -> None:
