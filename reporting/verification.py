@@ -82,9 +82,10 @@ class VerifyResult:
 
 def load_trust(path: Path) -> list[TrustedSigner]:
     """Signers from a public key (PEM) or a trust file (JSON: key id -> public_key, valid_from,
-    valid_to, as in ``keys/trust.json``).
+    valid_to, as in ``keys/trust.json``). A key that the file trusts with feeds is a sender's: it
+    signs deliveries and no report.
 
-    :raises PermanentFailure: when it is neither.
+    :raises PermanentFailure: when it is neither, or trusts nobody with reports.
     """
     path = Path(path)
     try:
@@ -98,7 +99,7 @@ def load_trust(path: Path) -> list[TrustedSigner]:
     if not text.lstrip().startswith("{"):
         return [TrustedSigner(PublicKey.load(path))]
     try:
-        return [
+        signers = [
             TrustedSigner(
                 PublicKey.from_pem(entry["public_key"]),
                 key_id,
@@ -106,6 +107,7 @@ def load_trust(path: Path) -> list[TrustedSigner]:
                 date.fromisoformat(entry["valid_to"]),
             )
             for key_id, entry in json.loads(text).items()
+            if not entry.get("feeds")
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PermanentFailure(
@@ -113,6 +115,13 @@ def load_trust(path: Path) -> list[TrustedSigner]:
             "Write it as docs/reference/reports.md says.",
             where=str(path),
         ) from None
+    if not signers:
+        raise PermanentFailure(
+            "The trust file holds no key that may sign reports, senders' keys alone",
+            "Add the institution's public key, or give that key itself.",
+            where=str(path),
+        )
+    return signers
 
 
 def verify(path: Path, trust: Path, today: date | None = None) -> VerifyResult:
