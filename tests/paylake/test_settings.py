@@ -42,3 +42,12 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path):
     (tmp_path / "paylake.toml").write_text("dayz = 5\n")
     with pytest.raises(UsageFault, match="dayz"):
         settings.load({"PAYLAKE_HOME": str(tmp_path)})
+
+
+def test_a_secret_setting_is_neither_shown_nor_handed_on():
+    address = "postgresql+pg8000://superset:hidden@postgres:5432/superset"
+    loaded = settings.load({"PAYLAKE_SUPERSET_DATABASE": address})
+    assert loaded.superset_database == address
+    assert loaded.shown("superset_database") == "(set, not shown)"
+    assert loaded.shown("superset_cache") == "" and loaded.shown("listen") == "127.0.0.1"
+    assert "hidden" not in repr(loaded) + str(loaded.as_environment())
