@@ -22,6 +22,7 @@ from paylake.errors import NotVerified, UsageFault
 from paylake.lake import disk_fault
 from paylake.lease import lease
 from paylake.settings import Settings
+from paylake.store import needs_folder
 
 FORMAT = "paylake-backup/1"
 FOLDERS = ("keys", "landing", "lake", "ledger", "reports", "simulator")
@@ -44,8 +45,14 @@ def members(settings: Settings) -> list[Path]:
 def write(settings: Settings, out: Path) -> int:
     """Write the backup; returns how many files it holds.
 
-    :raises UsageFault: when `out` exists: a backup never overwrites another one.
+    :raises UsageFault: when `out` exists: a backup never overwrites another one; when the lake is
+        in an object store.
     """
+    needs_folder(
+        settings,
+        "Backup",
+        "Keep its objects by the store's own versioning, and copy the rest of the home.",
+    )
     if out.exists():
         raise UsageFault("There is a file of that name", "Give another name.", where=str(out))
     partial = out.with_name(f".{out.name}.partial")
@@ -85,9 +92,14 @@ def _copy_ledger(source: Path, target: Path) -> None:
 def read(settings: Settings, source: Path) -> int:
     """Restore into an empty home; returns how many files came back, each with its digest checked.
 
-    :raises UsageFault: when the home is not empty.
+    :raises UsageFault: when the home is not empty, or the lake is in an object store.
     :raises NotVerified: when the file is not a backup, or a member differs from its digest.
     """
+    needs_folder(
+        settings,
+        "Restoring",
+        "Restore without PAYLAKE_LAKE, into a folder; an object store has its own versions.",
+    )
     home = settings.home
     if home.exists() and any(home.iterdir()):
         raise UsageFault(

@@ -76,6 +76,7 @@ def down(ctx: Context, names: tuple[str, ...]) -> None:
 def _checks(ctx: Context) -> list[dict[str, Any]]:
     from paylake import engine
     from paylake.errors import PaylakeError
+    from paylake.store import in_object_store, store
 
     rows: list[dict[str, Any]] = []
 
@@ -93,10 +94,20 @@ def _checks(ctx: Context) -> list[dict[str, Any]]:
         path = shutil.which(name)
         check(name, bool(path), path or "—", f"apt-get install {package} (for checks and pictures)")
     try:
-        engine.server_command(ctx.settings, ctx.settings.engine_port)
-        check(f"engine {ctx.settings.engine}", True, "can start", "")
+        elsewhere = ctx.settings.engine.startswith("sc://")
+        if elsewhere and engine.listens(*engine.address(ctx.settings)):
+            check(f"engine {ctx.settings.engine}", True, "answers", "")
+        else:
+            engine.server_command(ctx.settings, ctx.settings.engine_port)
+            check(f"engine {ctx.settings.engine}", True, "can start", "")
     except PaylakeError as error:
         check(f"engine {ctx.settings.engine}", False, error.what, error.next_step)
+    if in_object_store(ctx.settings):
+        try:
+            store(ctx.settings).make("ops", "delivery")
+            check(f"lake {ctx.settings.lake}", True, "the bucket answers", "")
+        except PaylakeError as error:
+            check(f"lake {ctx.settings.lake}", False, error.what, error.next_step)
     home = ctx.settings.home
     probe = home if home.exists() else home.parent
     while not probe.exists():

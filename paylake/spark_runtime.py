@@ -1,8 +1,4 @@
-"""What Apache Spark needs on this machine beyond PySpark: a Java, and jars that Maven has.
-
-``python -m paylake.spark_runtime`` prints, a word a line, the configuration with which a driver
-reaches the object store of the lake; nothing for a lake in a folder.
-"""
+"""What Apache Spark needs on this machine beyond PySpark: a Java, and jars that Maven has."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paylake.errors import EnvironmentFault
-from paylake.settings import ROOT, Settings, load
+from paylake.settings import ROOT, Settings
 from paylake.store import access, in_object_store
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.4.0"
@@ -212,9 +208,3 @@ def s3a_configuration() -> dict[str, str]:
             "spark.hadoop.fs.s3a.connection.ssl.enabled": str(given.is_encrypted).lower(),
         }
     return found
-
-
-if __name__ == "__main__":
-    if in_object_store(load()):
-        for name, value in s3a_configuration().items():
-            print(f"--conf\n{name}={value}")
