@@ -45,5 +45,9 @@ RUN ln -s "$(dirname "$(dirname "$(bin/python-of superset-server)")")" /opt/supe
 ENV PATH=/opt/superset/bin:$PATH PYTHONPATH=/opt/paylake
 COPY paylake paylake
 COPY dashboards dashboards
+# What screens know of tables, regions, calendars and checks.
+COPY contracts contracts
+COPY dbt dbt
+COPY expectations/suites expectations/suites
 COPY deploy deploy
 USER paylake
