@@ -35,3 +35,17 @@
         count(case when {{ amount }} < 0 then 1 end) as {{ side }}_outflow_count,
         sum(case when {{ amount }} < 0 then -{{ amount }} else 0 end) as {{ side }}_outflow_amount
 {%- endmacro %}
+
+
+{# The CTE `final` of a test: dates and currencies on which the signed amounts of a CTE do not net. #}
+{% macro what_does_not_net(cte) -%}
+final as (
+    select
+        business_date,
+        currency_code,
+        sum(amount) as difference_amount
+    from {{ cte }}
+    group by business_date, currency_code
+    having sum(amount) <> 0
+)
+{%- endmacro %}

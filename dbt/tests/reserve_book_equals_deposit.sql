@@ -32,14 +32,6 @@ compared as (
     where {{ built_dates() }}
 ),
 
-final as (
-    select
-        business_date,
-        currency_code,
-        sum(amount) as difference_amount
-    from compared
-    group by business_date, currency_code
-    having sum(amount) <> 0
-)
+{{ what_does_not_net('compared') }}
 
 select * from final

@@ -33,14 +33,6 @@ moved as (
     where {{ built_dates() }}
 ),
 
-final as (
-    select
-        business_date,
-        currency_code,
-        sum(amount) as difference_amount
-    from moved
-    group by business_date, currency_code
-    having sum(amount) <> 0
-)
+{{ what_does_not_net('moved') }}
 
 select * from final

@@ -1,4 +1,9 @@
 -- grain: merchant_id, currency_code, business_date
+{% set measures = [
+    'payment_count', 'gross_amount', 'refund_count', 'refund_amount', 'issuer_fee_amount',
+    'network_fee_amount', 'acquirer_fee_amount', 'service_fee_amount', 'disputed_amount',
+    'adjustment_amount', 'payout_amount',
+] %}
 with
 
 movements as (
@@ -55,20 +60,12 @@ days as (
         keys.business_date,
         keys.merchant_id,
         keys.currency_code,
+        {% for measure in measures %}
+            coalesce(movements.{{ measure }}, 0) as {{ measure }},
+        {% endfor %}
         -- An account that moves is in the day close: a missing one stays null and is found.
         positions.opening_pending_amount,
-        positions.held_amount,
-        coalesce(movements.payment_count, 0) as payment_count,
-        coalesce(movements.gross_amount, 0) as gross_amount,
-        coalesce(movements.refund_count, 0) as refund_count,
-        coalesce(movements.refund_amount, 0) as refund_amount,
-        coalesce(movements.issuer_fee_amount, 0) as issuer_fee_amount,
-        coalesce(movements.network_fee_amount, 0) as network_fee_amount,
-        coalesce(movements.acquirer_fee_amount, 0) as acquirer_fee_amount,
-        coalesce(movements.service_fee_amount, 0) as service_fee_amount,
-        coalesce(movements.disputed_amount, 0) as disputed_amount,
-        coalesce(movements.adjustment_amount, 0) as adjustment_amount,
-        coalesce(movements.payout_amount, 0) as payout_amount
+        positions.held_amount
     from keys
     left join movements
         on
@@ -87,17 +84,9 @@ netted as (
         business_date,
         merchant_id,
         currency_code,
-        payment_count,
-        gross_amount,
-        refund_count,
-        refund_amount,
-        issuer_fee_amount,
-        network_fee_amount,
-        acquirer_fee_amount,
-        service_fee_amount,
-        disputed_amount,
-        adjustment_amount,
-        payout_amount,
+        {% for measure in measures %}
+            {{ measure }},
+        {% endfor %}
         opening_pending_amount,
         held_amount,
         gross_amount - refund_amount - issuer_fee_amount - network_fee_amount
@@ -110,17 +99,9 @@ closed as (
         business_date,
         merchant_id,
         currency_code,
-        payment_count,
-        gross_amount,
-        refund_count,
-        refund_amount,
-        issuer_fee_amount,
-        network_fee_amount,
-        acquirer_fee_amount,
-        service_fee_amount,
-        disputed_amount,
-        adjustment_amount,
-        payout_amount,
+        {% for measure in measures %}
+            {{ measure }},
+        {% endfor %}
         opening_pending_amount,
         held_amount,
         net_amount,
