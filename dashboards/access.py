@@ -2,16 +2,22 @@
 
 Rows are opened by roles: some see all; a role `region_<code>` opens one region, so that an
 administrator gives and takes regions in Superset's own user list. No such role: no rows.
+
+Rows are held twice: by the views, which are closed unless the connection opens them (`scope`), and
+by Superset's own row rules (`row_rules`), which `bootstrap` sets up with the assets.
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dashboards.source.labels import DATASETS
 from dashboards.source.screens import SCREENS
 from dashboards.views.expressions import LANGUAGES
+from paylake.settings import ROOT
 
 ALL_ROWS = "all_regions"
 REGION = "region_"
@@ -38,6 +44,44 @@ ROLES = (
     Role("operations", tuple(screen.key for screen in SCREENS), all_rows=True),
 )
 SEE_ALL = frozenset({"Admin", ALL_ROWS, *(role.name for role in ROLES if role.all_rows)})
+
+OURS = "paylake: "
+REGIONS = ROOT / "dbt" / "seeds" / "region.csv"
+# Datasets with rows of several regions that a role without all rows opens.
+SCOPED = ("settlement_merchant", "settlement_trend", "settlement_step")
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A row rule of Superset. Rules of one group are alternatives.
+
+    :param roles: whom it holds for; of a base rule, whom it does not hold for.
+    """
+
+    name: str
+    clause: str
+    roles: tuple[str, ...]
+    is_base: bool = False
+    group: str = "region"
+
+
+@lru_cache(maxsize=1)
+def region_codes() -> tuple[str, ...]:
+    """Every region that there is a role for."""
+    with REGIONS.open(encoding="utf-8", newline="") as file:
+        return tuple(sorted(row["region_code"] for row in csv.DictReader(file)))
+
+
+def row_rules() -> list[RowRule]:
+    """No row for anybody who may not see all, but those of his regions."""
+    return [
+        RowRule(f"{OURS}no region", "1 = 0", tuple(sorted(SEE_ALL)), is_base=True),
+        *(
+            RowRule(f"{OURS}region {code}", f"region_code = '{code}'", (f"{REGION}{code}",))
+            for code in region_codes()
+        ),
+    ]
+
 
 # Logins that a home is set up with; their passwords are generated.
 DEMO_USERS = {

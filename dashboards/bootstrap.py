@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards import access, generate, ops_file
+from dashboards.views.expressions import LANGUAGES
 from paylake.private import write_private
 from paylake.settings import Settings
 
@@ -79,18 +80,14 @@ def _set_up(settings: Settings) -> None:
         _import(security_manager)
         _remove_retired(db)
         _roles(db, security_manager)
+        _row_rules(db, security_manager)
         logins |= _users(settings, security_manager, access.DEMO_USERS)
         db.session.commit()
         _remember(settings, logins)
 
 
 def _region_roles(manager: Any) -> None:
-    wanted = {access.ALL_ROWS} | {
-        name
-        for names in access.DEMO_USERS.values()
-        for name in names
-        if name.startswith(access.REGION)
-    }
+    wanted = {access.ALL_ROWS} | {f"{access.REGION}{code}" for code in access.region_codes()}
     for name in sorted(wanted):
         if manager.find_role(name) is None:
             manager.add_role(name)
@@ -139,6 +136,28 @@ def _roles(db: Any, manager: Any) -> None:
         }
         made = manager.find_role(role.name) or manager.add_role(role.name)
         made.permissions = list(wanted)
+    db.session.commit()
+
+
+def _row_rules(db: Any, manager: Any) -> None:
+    """Superset's own row rules as `access.row_rules` lists them; others of ours are removed."""
+    from superset.connectors.sqla.models import RowLevelSecurityFilter, SqlaTable
+    from superset.utils.core import RowLevelSecurityFilterType as Kind
+
+    names = {f"{dataset}_{language}" for dataset in access.SCOPED for language in LANGUAGES}
+    tables = [t for t in db.session.query(SqlaTable) if t.table_name in names]
+    present = {rule.name: rule for rule in db.session.query(RowLevelSecurityFilter)}
+    wanted = {rule.name: rule for rule in access.row_rules()}
+    for name, found in present.items():
+        if name.startswith(access.OURS) and name not in wanted:
+            db.session.delete(found)
+    for name, rule in wanted.items():
+        made = present.get(name) or RowLevelSecurityFilter(name=name)
+        made.filter_type = (Kind.BASE if rule.is_base else Kind.REGULAR).value
+        made.clause, made.group_key = rule.clause, rule.group
+        made.roles = [manager.find_role(role) for role in rule.roles]
+        made.tables = tables
+        db.session.add(made)
     db.session.commit()
 
 

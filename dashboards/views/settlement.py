@@ -157,7 +157,8 @@ def _trend(language: str) -> str:
             p.business_date as point_date,
             case when year(p.business_date) < year(days.business_date) then ' ' else '' end ||
                 {day_label("p.business_date", language)} as point_day,
-            p.merchant_id, p.merchant, p.region_name, p.mcc_name, p.currency_code,
+            p.merchant_id, p.merchant, p.region_code, p.region_name, p.mcc_name,
+            p.currency_code,
             p.payment_count, p.gross_amount, p.refund_amount, p.fee_amount, p.net_amount,
             p.payout_amount, p.closing_pending_amount, p.disputed_amount
         from days
@@ -171,7 +172,8 @@ def _steps(language: str) -> str:
     selects = [
         f"select business_date, {day()} as day, {order} as step_order,"
         f" '{step[index]}' as step_name,"
-        f" merchant, region_name, mcc_name, currency_code, {step[1]}{step[0]} as amount from named"
+        " merchant, region_code, region_name, mcc_name, currency_code,"
+        f" {step[1]}{step[0]} as amount from named"
         for order, step in enumerate(STEPS, 1)
     ]
     return f"with named as ({_named(language)}) " + " union all ".join(selects)

@@ -36,6 +36,19 @@ class Reader(Client):
         status, answer = self.post("/api/v1/chart/data", body)
         return status, answer["result"][0]["data"] if status == 200 else answer
 
+    def sql_of(self, dataset: int, day: str, **query: Any) -> tuple[int, Any]:
+        """The SQL that Superset makes of a query over a dataset on one day."""
+        body = {
+            "datasource": {"id": dataset, "type": "table"},
+            "queries": [
+                {"filters": [{"col": "day", "op": "IN", "val": [day]}], "row_limit": 1000, **query}
+            ],
+            "result_format": "json",
+            "result_type": "query",
+        }
+        status, answer = self.post("/api/v1/chart/data", body)
+        return status, answer["result"][0]["query"] if status == 200 else answer
+
     def sql(self, database: int, sql: str) -> tuple[int, Any]:
         """Run a statement in SQL Lab."""
         body = {"database_id": database, "sql": sql, "schema": "main", "runAsync": False,

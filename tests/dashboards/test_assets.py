@@ -109,6 +109,20 @@ def test_roles_open_what_their_screens_need_and_no_base_table() -> None:
         assert not names & (set(required.GOLD) | set(required.ops()))
 
 
+def test_row_rules_cover_every_dataset_of_several_regions_that_a_scoped_role_opens() -> None:
+    scoped = {role.name: role for role in access.ROLES if not role.all_rows}
+    assert set(scoped) == {"analyst"}
+    opened = {name.rsplit("_", 1)[0] for r in scoped.values() for name in access.datasets_of(r)}
+    columns = generate.view_columns()
+    with_regions = {name for name in opened if "region_code" in columns[f"{name}_zh"]}
+    assert with_regions == set(access.SCOPED)
+    rules = access.row_rules()
+    assert len(rules) == len(access.region_codes()) + 1 > 30
+    assert [r.clause for r in rules if r.is_base] == ["1 = 0"]
+    given = {name for names in access.DEMO_USERS.values() for name in names}
+    assert {n for n in given if n.startswith(access.REGION)} < {r for x in rules for r in x.roles}
+
+
 def test_scope_follows_the_roles() -> None:
     class Named:
         def __init__(self, *names: str) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 import dashboards
-from dashboards import browser
+from dashboards import access, browser
 from dashboards.source.screens import SCREENS
 from dashboards.views.expressions import LANGUAGES
 from paylake.settings import Settings
@@ -76,6 +76,21 @@ def test_an_analyst_sees_his_regions_alone(superset: Settings) -> None:
     assert {row["region_code"] for row in rows} == {"440000", "310000"}
     assert analyst.dataset("overview_card_zh") == 0
     assert analyst.dataset("ops_check_zh") == 0
+
+
+def test_row_rules_hold_where_the_views_would_not(superset: Settings) -> None:
+    """The analyst's query, run on views that are wide open, has his regions alone."""
+    open_views = reader(superset, scope_all=True)
+    checked = 0
+    for user, regions in (("analyst", {"310000", "440000"}), ("management", None)):
+        one = Reader(superset, user)
+        for name in access.SCOPED:
+            status, sql = one.sql_of(one.dataset(f"{name}_zh"), LAST, columns=["region_code"])
+            assert status == 200, sql
+            found = {row[0] for row in open_views.execute(sql).fetchall()}
+            assert found == regions if regions else len(found) > 5, (user, name, sql)
+            checked += 1
+    assert checked == 2 * len(access.SCOPED)
 
 
 def test_a_screen_that_is_not_open_says_why_and_what_to_do(superset: Settings) -> None:
