@@ -9,8 +9,9 @@ from dags.support.operator import PaylakeStep
 DOC = """
 ### Publish
 Copies audited partitions to gold and appends one release a date. A held date fails here with exit
-code 12 and names the check; the former release stays in force. **Owner**: payments-data.
-**Tier**: 1.
+code 12 and names the check; the former release stays in force. Then, released or held, the summary
+of the morning goes to the channels that are set; whether it could be sent does not judge the date.
+**Owner**: payments-data. **Tier**: 1.
 """
 
 with DAG(
@@ -22,4 +23,9 @@ with DAG(
     tags=["paylake", "tier:1"],
     **COMMON,
 ):
-    PaylakeStep(task_id="publish", step=["publish"], outlets=[RELEASED])
+    publish = PaylakeStep(task_id="publish", step=["publish"], outlets=[RELEASED])
+    # A teardown runs whatever became of the date, and leaves the run's state to `publish`.
+    summary = PaylakeStep(
+        task_id="summary", step=["summary", "--send", "--if-set"], pending=False
+    ).as_teardown()
+    publish >> summary

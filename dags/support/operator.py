@@ -29,12 +29,16 @@ class PaylakeStep(BaseOperator):
 
     :param step: a subcommand, with its options.
     :param dated: whether it takes the business date.
+    :param pending: whether earlier dates that are not released go first.
     """
 
-    def __init__(self, *, step: Sequence[str], dated: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, *, step: Sequence[str], dated: bool = True, pending: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.step = list(step)
         self.dated = dated
+        self.pending = pending
 
     def execute(self, context: Any) -> None:
         argv = [str(PAYLAKE), *self.step]
@@ -45,7 +49,7 @@ class PaylakeStep(BaseOperator):
                     "This run has no business date. Trigger it with a partition key "
                     "(docs/how-to/run-a-date.md)."
                 )
-            argv += ["--date", key, "--pending"]
+            argv += ["--date", key, *(["--pending"] if self.pending else [])]
         process = subprocess.Popen(
             argv,
             stdout=subprocess.PIPE,

@@ -72,7 +72,7 @@ def test_tasks_and_their_order(bag):
     assert tasks == {
         "paylake_ingest": {"ingest": []},
         "paylake_build": {"build": [], "gate": ["build"]},
-        "paylake_publish": {"publish": []},
+        "paylake_publish": {"publish": [], "summary": ["publish"]},
         "paylake_report": {"report": []},
         "paylake_maintain": {"maintain": []},
     }
