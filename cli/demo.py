@@ -24,7 +24,7 @@ from cli import demo_dates, demo_reports, servers, stack
 from cli.app import Context
 from cli.environments import python_of
 from cli.output import console, show
-from paylake import home, release, services
+from paylake import dates, home, release, services
 from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -101,6 +101,9 @@ class Demo:
         self.began = time.monotonic()
 
     def run(self) -> None:
+        # Before anything is made: a world that the calendar does not know to its end is refused.
+        for day in self.params.dates():
+            dates.next_working_day(day)
         with self.steps.step("home and keys") as row:
             home.claim(self.settings, home.Home("simulated", self.params.document()))
             Keyring(self.settings).ensure_demo()

@@ -90,3 +90,11 @@ def test_what_no_reason_helps_is_said_with_its_date(tmp_path, monkeypatch):
 def test_a_place_that_holds_another_figure_or_none_is_named():
     found = {"ledger": Decimal("1.50"), "marts": Decimal(1000), "files": None}
     assert demo.beside(Decimal("1.5"), found) == "ledger, NOT marts (1,000), NOT files (nothing)"
+
+
+@pytest.mark.parametrize(("start", "days"), [("2026-12-30", 5), ("2026-12-31", 1)])
+def test_a_world_beyond_the_calendar_is_refused_before_anything_is_made(tmp_path, start, days):
+    settings = settings_module.load({}, home=tmp_path / "home", start=start, days=days)
+    with pytest.raises(PermanentFailure, match="does not know 2027-01-01"):
+        demo.Demo(settings, with_screens=False).run()
+    assert not settings.home.exists()
