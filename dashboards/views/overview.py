@@ -133,14 +133,7 @@ def _figures(language: str) -> str:
     selects = []
     for order, (column, zh, en, kind) in enumerate(names, 1):
         base = "attempt_count" if kind == "rate" else "cast(null as bigint)"
-        if kind == "merchants":
-            # Payments of which none names a merchant: the feed lacks merchants, there is no count.
-            value, before, median = (
-                f"case when payment_count > 0 then nullif({c}, 0) else {c} end"
-                for c in (column, f"same_weekday_{column}", f"median_30d_{column}")
-            )
-        else:
-            value, before, median = column, f"same_weekday_{column}", f"median_30d_{column}"
+        value, before, median = column, f"same_weekday_{column}", f"median_30d_{column}"
         selects.append(
             f"select business_date, currency_code, {order} as figure_order,"
             f" {literal(column)} as figure, {pick(language, zh, en)} as figure_name,"

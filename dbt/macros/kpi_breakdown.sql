@@ -20,7 +20,7 @@ days as (
         {%- for measure in measures %}
         sum({{ measure }}) as {{ measure }},
         {%- endfor %}
-        count(distinct case when payment_count > 0 then merchant_id end)
+        {{ count_of_named('merchant_id', 'payment_count > 0') }}
             as active_merchant_count
     from merchant_days
     where {{ built_dates_and_before(7) }}

@@ -5,6 +5,20 @@
 
 
 {#
+    How many different ones of a column the payments of a group name, by the condition that makes a
+    row count. Null where there are such rows and none names one: the source lacks the column.
+#}
+{% macro count_of_named(column, is_counted) -%}
+    case
+        when
+            count(case when {{ is_counted }} then 1 end) = 0
+            or count(case when {{ is_counted }} then {{ column }} end) > 0
+            then count(distinct case when {{ is_counted }} then {{ column }} end)
+    end
+{%- endmacro %}
+
+
+{#
     The median of a group, exact: the middle value, or half the sum of the two middle ones. Amounts
     stay decimals; rates keep 9 digits.
 #}

@@ -19,9 +19,9 @@ traded as (
         count(case when is_payment then 1 end) as attempt_count,
         sum(case when is_refund and is_success then amount else 0 end) as refund_amount,
         count(case when is_refund and is_success then 1 end) as refund_count,
-        count(distinct case when is_payment and is_success then merchant_id end)
+        {{ count_of_named('merchant_id', 'is_payment and is_success') }}
             as active_merchant_count,
-        count(distinct case when is_payment and is_success then terminal_id end)
+        {{ count_of_named('terminal_id', 'is_payment and is_success') }}
             as active_terminal_count
     from transactions
     where {{ built_dates() }}
@@ -65,8 +65,10 @@ final as (
         coalesce(traded.refund_count, 0) as refund_count,
         {{ amount_if_present(['ledger_journal'], 'coalesce(fees.fee_income_amount, 0)') }}
             as fee_income_amount,
-        coalesce(traded.active_merchant_count, 0) as active_merchant_count,
-        coalesce(traded.active_terminal_count, 0) as active_terminal_count
+        case when traded.business_date is null then 0 else traded.active_merchant_count end
+            as active_merchant_count,
+        case when traded.business_date is null then 0 else traded.active_terminal_count end
+            as active_terminal_count
     from keys
     left join traded
         on
