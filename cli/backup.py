@@ -18,8 +18,7 @@ import click
 from cli.app import Context
 from cli.output import console
 from paylake.crypto import sm3_file
-from paylake.errors import NotVerified, UsageFault
-from paylake.lake import disk_fault
+from paylake.errors import NotVerified, UsageFault, disk_fault
 from paylake.lease import lease
 from paylake.settings import Settings
 from paylake.store import needs_folder

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from paylake.errors import UsageFault
-from paylake.lake import disk_fault
+from paylake.errors import UsageFault, disk_fault
 
 XLSX_ROWS = 1_048_575
 

@@ -11,7 +11,7 @@ import httpx
 
 from cli.environments import python_of
 from paylake import engine, home, services
-from paylake.private import write_private
+from paylake.durable import write_private
 from paylake.settings import ROOT, Settings
 
 NAMES = ("ledger", "engine", "airflow", "superset")

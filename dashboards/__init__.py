@@ -12,8 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from paylake.durable import write_private
 from paylake.errors import EnvironmentFault, PermanentFailure
-from paylake.private import write_private
 from paylake.settings import ROOT, Settings
 
 __all__ = ["command", "environment", "secret_key", "set_up"]

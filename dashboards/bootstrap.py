@@ -14,7 +14,7 @@ from typing import Any
 
 from dashboards import access, generate, ops_file
 from dashboards.views.expressions import LANGUAGES
-from paylake.private import write_private
+from paylake.durable import write_private
 from paylake.settings import Settings
 
 LOGINS = "logins.json"

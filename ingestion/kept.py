@@ -18,8 +18,7 @@ import pyarrow as pa
 from ingestion.control import Received
 from paylake.crypto import seal, sm3_hex, unseal
 from paylake.deliveries import CONTROL_NAME, SIGNATURE_NAME
-from paylake.errors import NotVerified, PermanentFailure
-from paylake.lake import disk_fault
+from paylake.errors import NotVerified, PermanentFailure, disk_fault
 from paylake.settings import Settings
 
 MANIFEST = "kept.json"

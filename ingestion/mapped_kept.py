@@ -15,8 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from paylake.crypto import seal, sm3_hex, unseal
-from paylake.errors import NotVerified, PermanentFailure
-from paylake.lake import disk_fault
+from paylake.errors import NotVerified, PermanentFailure, disk_fault
 from paylake.settings import Settings
 
 FORMAT = "paylake-kept-mapped/1"

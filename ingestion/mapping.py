@@ -31,10 +31,10 @@ from ingestion.readers import Parsed
 from paylake import home
 from paylake.crypto import sm3_file, sm3_hex
 from paylake.deliveries import Control, ControlFile
+from paylake.durable import write_private
 from paylake.errors import PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.lease import lease
-from paylake.private import write_private
 from paylake.settings import Settings
 
 UNSIGNED = "unsigned"

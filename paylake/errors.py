@@ -6,6 +6,8 @@ Only a `TransientFault` is ever retried. Exit codes are part of the interface
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class PaylakeError(Exception):
     """Base of every error that a user sees.
@@ -78,3 +80,20 @@ class TransientFault(PaylakeError):
     """Worth another try: a commit conflict, a refused connection."""
 
     exit_code = 17
+
+
+def disk_fault(error: OSError, path: Path | str) -> PermanentFailure | DiskFull | EnvironmentFault:
+    """An OSError of writing, as the error that a user should see."""
+    if error.errno == 28 or "No space left" in str(error):
+        return DiskFull(
+            "The disk is full", "Free some space and run the command again.", where=str(path)
+        )
+    if str(path).startswith("s3://"):
+        return EnvironmentFault(
+            f"The object store did not take it: {' '.join(str(error).split())[:300]}",
+            "Check that it runs, AWS_ENDPOINT, and what these keys may do.",
+            where=str(path),
+        )
+    return PermanentFailure(
+        f"Cannot write: {error}", "Check the folder and its rights.", where=str(path)
+    )

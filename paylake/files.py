@@ -10,7 +10,6 @@ digests are recorded anew. Of log entries the text is recorded too: nothing else
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from paylake import ops
+from paylake import durable, ops
 from paylake.crypto import sm3_file, sm3_hex
 from paylake.errors import NotVerified
 from paylake.lake import Lake
@@ -149,13 +148,7 @@ def mend_logs(settings: Settings, damaged: Sequence[Altered]) -> list[Altered]:
         if each.file.path not in text:
             left.append(each)
             continue
-        path = _local(settings, each.file)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as file:
-            file.write(text[each.file.path].encode())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        durable.write(_local(settings, each.file), text[each.file.path].encode())
     return left
 
 

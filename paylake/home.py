@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from paylake.durable import write_private
 from paylake.errors import PermanentFailure
-from paylake.private import write_private
 from paylake.settings import Settings
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from paylake.crypto import PrivateKey, PublicKey, Tokeniser
+from paylake.durable import write_private
 from paylake.errors import PermanentFailure
-from paylake.private import write_private
 from paylake.settings import Settings
 
 # Sender key -> the feeds that it may sign. A real institution edits keys/trust.json instead.

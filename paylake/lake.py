@@ -26,9 +26,9 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from paylake.crypto import sm3_hex
-from paylake.errors import DiskFull, EnvironmentFault, PermanentFailure, TransientFault
+from paylake.errors import PermanentFailure, TransientFault, disk_fault
 from paylake.settings import Settings
-from paylake.store import S3, Access, Store, extension, needs_folder
+from paylake.store import Access, Store, extension, needs_folder
 from paylake.store import store as store_of
 
 if TYPE_CHECKING:
@@ -348,20 +348,3 @@ def _difference(stored: list[tuple[str, str]], given: list[tuple[str, str]]) -> 
     if not missing and not extra:
         return "the same columns in another order"
     return f"expected but not given {missing or 'none'}, given but not expected {extra or 'none'}"
-
-
-def disk_fault(error: OSError, path: Path | str) -> PermanentFailure | DiskFull | EnvironmentFault:
-    """An OSError of writing, as the error that a user should see."""
-    if error.errno == 28 or "No space left" in str(error):
-        return DiskFull(
-            "The disk is full", "Free some space and run the command again.", where=str(path)
-        )
-    if str(path).startswith(S3):
-        return EnvironmentFault(
-            f"The object store did not take it: {' '.join(str(error).split())[:300]}",
-            "Check that it runs, AWS_ENDPOINT, and what these keys may do.",
-            where=str(path),
-        )
-    return PermanentFailure(
-        f"Cannot write: {error}", "Check the folder and its rights.", where=str(path)
-    )

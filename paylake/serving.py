@@ -17,9 +17,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from paylake import durable
 from paylake.crypto import sm3_hex
-from paylake.errors import PermanentFailure
-from paylake.lake import Lake, delta_extension, disk_fault, own_file
+from paylake.errors import PermanentFailure, disk_fault
+from paylake.lake import Lake, delta_extension, own_file
 from paylake.settings import Settings
 from paylake.store import store
 
@@ -57,23 +58,9 @@ def pointer(settings: Settings) -> str | None:
         return None
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, and a crash leaves either."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise disk_fault(error, path) from error
-
-
 def point(settings: Settings, release_id: str) -> None:
     """Put a release in force for readers."""
-    _replace(folder(settings) / POINTER, f"{release_id}\n".encode())
+    durable.write(folder(settings) / POINTER, f"{release_id}\n".encode())
 
 
 def extra_views(settings: Settings, given: Sequence[View] | None) -> list[View]:
@@ -82,7 +69,7 @@ def extra_views(settings: Settings, given: Sequence[View] | None) -> list[View]:
     if given is not None:
         content = json.dumps([list(v) for v in given], ensure_ascii=False, indent=1).encode()
         if not path.is_file() or path.read_bytes() != content:
-            _replace(path, content)
+            durable.write(path, content)
         return [(name, sql) for name, sql in given]
     if not path.is_file():
         return []

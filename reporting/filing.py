@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from paylake import durable
 from paylake.crypto import PublicKey, sm3_hex
 from paylake.errors import NotVerified, PermanentFailure
 from reporting import manifest
 from reporting.manifest import Reason
-from reporting.package import write_whole
 
 FOLDER = ".signatures"
 
@@ -126,7 +126,7 @@ class Filings:
 
     def put(self, filing: Filing) -> None:
         text = json.dumps(asdict(filing), ensure_ascii=False, indent=1)
-        write_whole(self.path(filing.report, filing.day), text.encode("utf-8"))
+        durable.write(self.path(filing.report, filing.day), text.encode("utf-8"))
 
     def packaged(self, filing: Filing) -> Filing:
         """Record that the package is in place."""
@@ -183,4 +183,4 @@ class Reasons:
         others = [r for r in self.given(report) if (r.since, r.code, r.findings_sm3) != key]
         entries = sorted([*others, reason], key=lambda r: (r.since, r.code, r.findings_sm3))
         text = json.dumps([vars(r) for r in entries], ensure_ascii=False, indent=1)
-        write_whole(self._path(report), text.encode("utf-8"))
+        durable.write(self._path(report), text.encode("utf-8"))

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -14,8 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from paylake.crypto import sm3_hex
-from paylake.errors import NotVerified
-from paylake.lake import disk_fault
+from paylake.errors import NotVerified, disk_fault
 from reporting import manifest
 from reporting.workbook import ZIP_TIME
 
@@ -70,20 +68,6 @@ def write_zip(path: Path, inner: str, files: Mapping[str, bytes]) -> None:
             entry.external_attr = 0o644 << 16
             packed.writestr(entry, files[name])
     partial.replace(path)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file by rename, flushed to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise disk_fault(error, path) from error
 
 
 def read(path: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from paylake import ops
+from paylake import durable, ops
 from paylake.crypto import PrivateKey, PublicKey
 from paylake.dates import date_range
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
@@ -73,7 +73,7 @@ def export_public_key(settings: Settings) -> tuple[Path, PublicKey]:
     path = settings.path("reports", PUBLIC_KEY)
     public = Keyring(settings).private(manifest.KEY_ID).public
     if not path.exists():
-        package.write_whole(path, public.pem().encode("ascii"))
+        durable.write(path, public.pem().encode("ascii"))
     elif PublicKey.load(path) != public:
         raise NotVerified(
             "The exported public key is not that of the key that would sign",

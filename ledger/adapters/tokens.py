@@ -13,8 +13,8 @@ import secrets
 from dataclasses import dataclass
 
 from ledger.domain.chain import sm3
+from paylake.durable import write_private
 from paylake.errors import EnvironmentFault
-from paylake.private import write_private
 from paylake.settings import Settings
 
 RIGHTS = ("read", "post", "operate")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cli.environments import python_of
-from paylake.keys import write_private
+from paylake.durable import write_private
 from tests.deploy.compose import ROOT, Here, is_one_shot, services
 
 POSTGRES_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))

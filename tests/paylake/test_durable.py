@@ -1,0 +1,35 @@
+"""Small files on disk, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from paylake import durable
+from paylake.errors import DiskFull
+
+
+@pytest.mark.parametrize(
+    ("write", "mode"), [(durable.write, 0o644), (durable.write_private, 0o600)]
+)
+def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, mode: int
+) -> None:
+    path = tmp_path / "folder" / "file"
+    write(path, b"old")
+    assert path.stat().st_mode & 0o777 & ~0o022 == mode & ~0o022
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFull):
+            write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(path.parent) == ["file"]
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
