@@ -1,4 +1,4 @@
-"""Screens of an empty lake: each says so, and nothing else is wrong."""
+"""Screens that have nothing, or a held date, to show: each says so, and nothing else is wrong."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ def test_an_empty_lake_says_that_nothing_is_released(tmp_path: Path) -> None:
     for key in DESKTOP:
         assert "尚无发布" in texts[f"{key}-zh"]
         assert "Nothing released yet" in texts[f"{key}-en"]
+
+
+def test_a_held_date_is_told_to_every_role_that_sees_it(held_home: Settings) -> None:
+    with running(held_home) as settings:
+        operations = _texts(settings, "operations", ("quality",))
+        management = _texts(settings, "management", ("overview",))
+        analyst = _texts(settings, "analyst", ("settlement",))
+    assert "10-11 周日 被闸门扣住" in operations["quality-zh"]
+    assert "is held" in operations["quality-en"]
+    assert "10-11 周日 被闸门扣住" in management["overview-zh"]
+    assert "晚 1 天" in management["overview-zh"] and "1 day(s) late" in management["overview-en"]
+    assert "广东" in analyst["settlement-zh"] and "四川" not in analyst["settlement-zh"]

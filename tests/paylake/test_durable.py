@@ -30,6 +30,6 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(
         with pytest.raises(DiskFull):
             write(path, b"new")
     assert path.read_bytes() == b"old"
-    assert os.listdir(path.parent) == ["file"]
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
     write(path, b"new")
     assert path.read_bytes() == b"new"
