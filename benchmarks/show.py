@@ -10,7 +10,10 @@ from rich.table import Table
 from benchmarks.measure import Measured, hardware
 from simulator.params import Params
 
+#: Columns of a figure are not broken where nobody's window is: files and pipes are wide.
 console = Console(highlight=False)
+if not console.is_terminal:
+    console = Console(highlight=False, width=140)
 _PROGRESS = Console(stderr=True, highlight=False)
 
 #: (row, step of the product, part of it, part of the peer)
