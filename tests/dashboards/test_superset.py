@@ -12,6 +12,7 @@ import pytest
 
 import dashboards
 from dashboards import access, browser
+from dashboards.carry import chosen
 from dashboards.source.screens import SCREENS
 from dashboards.views.expressions import LANGUAGES
 from paylake.settings import Settings
@@ -194,7 +195,10 @@ def test_every_screen_draws_in_both_languages(superset: Settings) -> None:
 
 
 def _shows(driver, *expected: str) -> bool:
-    """Whether the filter bar comes to show these choices, and its state to be in the address."""
+    """Whether the filter bar comes to show these choices, and the server to know them.
+
+    Superset tells the server of a change after a pause, under the key in the address.
+    """
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -202,11 +206,27 @@ def _shows(driver, *expected: str) -> bool:
 
     def there(d) -> bool:
         items = [item.text for item in d.find_elements(By.CSS_SELECTOR, css)]
-        return items == list(expected) and "native_filters_key" in d.current_url
+        return items == list(expected) and sorted(_kept_filters(d)) == sorted(expected)
 
-    WebDriverWait(driver, 120, ignored_exceptions=[_stale()]).until(there)
-    time.sleep(2)  # the server is told of a change after a pause
-    return True
+    return WebDriverWait(driver, 120, ignored_exceptions=[_stale()]).until(there)
+
+
+def _kept_filters(driver) -> list[str]:
+    """Values of the filters as the server keeps them for the address that is open."""
+    text = driver.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1];
+        const slug = location.pathname.split('/').filter(Boolean).pop();
+        const key = new URLSearchParams(location.search).get('native_filters_key');
+        if (!key) { done(null); return; }
+        const json = answer => answer.ok ? answer.json() : Promise.reject(answer.status);
+        fetch(`/api/v1/dashboard/${slug}`).then(json)
+            .then(found => fetch(`/api/v1/dashboard/${found.result.id}/filter_state/${key}`))
+            .then(json).then(found => done(found.value)).catch(() => done(null));
+        """
+    )
+    state = json.loads(text) if text else {}
+    return [value for values in chosen(state).values() for value in values]
 
 
 def _stale() -> type[Exception]:
