@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from datetime import date
@@ -56,6 +57,8 @@ def _batches() -> BatchDefinition:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations
 
+    # It tells of its temporary folder, wherever another library has turned logging on.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     source = context.data_sources.add_pandas("evidence")

@@ -76,9 +76,9 @@ SCREENS = [
         ("今日总览的手机版，整行排列", "Today for phones, one chart a row"),
         [
             [("nav", 12, 8)],
-            [("state", 12, 14)],
+            [("state", 12, (22, 26))],
             [("overview_cards", 12, (65, 78))],
-            [("reserve_cards", 12, (29, 33))],
+            [("reserve_cards", 12, (35, 39))],
             [("open_phone", 12, (36, 40))],
             [("overview_trend", 12, 40)],
             [("region_phone", 12, 60)],
