@@ -111,18 +111,40 @@ def browser(*, phone: bool = False) -> Iterator[Any]:
 
 
 def log_in(driver: Any, base: str, user: str, password: str) -> None:
-    """Log in through the form."""
+    """Log in through the form.
+
+    The page is there before its script listens: what was typed until then is lost, so that a form
+    that did not go out is filled in again.
+
+    :raises EnvironmentFault: when the login is not taken.
+    """
+    for _ in range(3):
+        driver.get(f"{base}/login/")
+        if _fill_in(driver, user, password):
+            return
+    raise EnvironmentFault(
+        f"Superset does not take the login of {user}",
+        "Read log/superset.log of the home; keys/logins.json has the logins.",
+        where=base,
+    )
+
+
+def _fill_in(driver: Any, user: str, password: str) -> bool:
+    """Whether the login form was taken."""
+    from selenium.common.exceptions import TimeoutException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    driver.get(f"{base}/login/")
     field_of = "input[name={0}],#{0}".format
     WebDriverWait(driver, 90).until(
         lambda d: d.find_elements(By.CSS_SELECTOR, field_of("username"))
     )
     driver.find_element(By.CSS_SELECTOR, field_of("username")).send_keys(user)
     driver.find_element(By.CSS_SELECTOR, field_of("password")).send_keys(password + "\n")
-    WebDriverWait(driver, 90).until(lambda d: "/login" not in d.current_url)
+    try:
+        return WebDriverWait(driver, 45).until(lambda d: "/login" not in d.current_url)
+    except TimeoutException:
+        return False
 
 
 def look(driver: Any, base: str, path: str, expected: int, timeout: float = 90) -> Seen:

@@ -14,7 +14,7 @@ from paylake.settings import Settings
 from tests.dashboards import serving_fixture
 from tests.dashboards.superset_home import running
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 DESKTOP = ("overview", "settlement", "quality")
 
 
