@@ -27,7 +27,7 @@ def names_once(block: np.ndarray, starts: np.ndarray, names: Sequence[str]) -> b
     :param names: every name that a line may have.
     """
     colons = np.flatnonzero(block == COLON)
-    if not colons.size or colons[0] == 0:
+    if block.size < _WORD or not colons.size or colons[0] == 0:
         return False
     before = block[colons - 1]
     if (before <= SPACE).any():

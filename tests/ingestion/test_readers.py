@@ -16,6 +16,7 @@ from ingestion.codes import RULES
 from ingestion.evaluate import parse
 from ingestion.feeds import Feed
 from ingestion.readers import delimited, delimited_exact, json_lines, read
+from ingestion.readers.json_names import names_once
 from ingestion.readers.parsed import Parsed
 from ingestion.writers import write
 from tests.ingestion.world import MAKERS
@@ -225,6 +226,15 @@ def test_a_name_twice_beside_a_line_that_lacks_it_is_found(spoilt: int) -> None:
     assert json_lines.read_fast(feed, data) is None
     (malformed,) = json_lines.read(feed, data).malformed
     assert (malformed.rule, malformed.line) == ("bad_json", spoilt + 1)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b'{"a":1}', b'{"a":1}\n', b'{"a":1}\n{"a":1,"a":2}\n']
+)
+def test_a_block_too_small_to_tell_names_in_is_no_verdict_or_a_right_one(text: bytes) -> None:
+    lines = [0, *(n + 1 for n, byte in enumerate(text[:-1]) if byte == ord("\n"))]
+    once = names_once(np.frombuffer(text, np.uint8), np.array(lines), ["a", "b"])
+    assert not once or text.count(b'"a"') == len(lines)
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
