@@ -41,8 +41,10 @@ class Office:
     until one is given; a reason stands for later dates, or for its own alone."""
 
     def __init__(
-        self, days: int, asks_from: int, state: str = "awaiting_reason", stands: bool = True
-    ) -> None:
+        self, days: int, asks_from: int, state: str = "awaiting_reason", stands: bool = True,
+        code: str = "RFC-Q201",
+    ) -> None:  # fmt: skip
+        self.code = code
         self.days = [FIRST + timedelta(days=n) for n in range(days)]
         self.asking = set(self.days[asks_from:])
         self.state, self.stands = state, stands
@@ -53,7 +55,7 @@ class Office:
         items = []
         for day in self.days:
             if day in self.asking:
-                items.append(Item(REPORT, day, self.state, "why", ("RFC-Q201",)))
+                items.append(Item(REPORT, day, self.state, "why", (self.code,)))
             else:
                 items.append(Item(REPORT, day, "unchanged" if day in self.filed else "filed", ""))
                 self.filed.add(day)
@@ -83,6 +85,16 @@ def test_what_no_reason_helps_is_said_with_its_date(tmp_path, monkeypatch):
     monkeypatch.setattr(reporting, "explain", office.explain)
     settings = settings_module.load({}, home=tmp_path)
     with pytest.raises(PermanentFailure, match="2026-09-13 is refused: why"):
+        demo_reports.file_reports(settings, FIRST, office.days[-1])
+    assert office.given == []
+
+
+def test_a_check_that_nothing_planted_explains_ends_the_demo_by_name(tmp_path, monkeypatch):
+    office = Office(3, 1, code="MSS-Q202")
+    monkeypatch.setattr(reporting, "report", office.report)
+    monkeypatch.setattr(reporting, "explain", office.explain)
+    settings = settings_module.load({}, home=tmp_path)
+    with pytest.raises(PermanentFailure, match="2026-09-13 is awaiting_reason: why"):
         demo_reports.file_reports(settings, FIRST, office.days[-1])
     assert office.given == []
 
