@@ -57,8 +57,10 @@ def _batches() -> BatchDefinition:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations
 
-    # It tells of its temporary folder, wherever another library has turned logging on.
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # It tells of its temporary folder, wherever another library has turned logging on; the module
+    # that does so gives its own logger a level, which the package's does not reach.
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     source = context.data_sources.add_pandas("evidence")
