@@ -4,7 +4,17 @@
 {%- endmacro %}
 
 
-{# An amount that is null, not zero, where the home declares one of these feeds absent. #}
+{# A value that is null, not zero, where the home declares one of these feeds absent. #}
+{% macro if_present(feeds, value, kind) -%}
+    {{ 'cast(null as %s)' % kind if are_present(feeds) == 'false' else value }}
+{%- endmacro %}
+
+
 {% macro amount_if_present(feeds, amount) -%}
-    {{ 'cast(null as decimal(18, 4))' if are_present(feeds) == 'false' else amount }}
+    {{ if_present(feeds, amount, 'decimal(18, 4)') }}
+{%- endmacro %}
+
+
+{% macro count_if_present(feeds, count) -%}
+    {{ if_present(feeds, count, 'bigint') }}
 {%- endmacro %}

@@ -18,6 +18,12 @@
 {%- endmacro %}
 
 
+{# A count that `count_of_named` made in a joined relation: zero where that has no row at all. #}
+{% macro count_of_row(relation, column) -%}
+    case when {{ relation }}.business_date is null then 0 else {{ relation }}.{{ column }} end
+{%- endmacro %}
+
+
 {#
     The median of a group, exact: the middle value, or half the sum of the two middle ones. Amounts
     stay decimals; rates keep 9 digits.

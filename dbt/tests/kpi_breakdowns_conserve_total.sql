@@ -1,4 +1,4 @@
--- Regions, categories and payment ways each add up to the institution's day.
+-- Regions, categories and payment ways each add up to the institution's day, a lost one included.
 {{ config(meta={
     'check_code': 'kpi_breakdown_difference_amount',
     'owner': 'operations@paylake.example',
@@ -23,13 +23,22 @@ ways as (
 ),
 
 breakdowns as (
+    select 'region' as breakdown
+    union all
+    select 'mcc' as breakdown
+    union all
+    select 'payment_way' as breakdown
+),
+
+compared as (
     select
         'region' as breakdown,
         business_date,
         currency_code,
         payment_amount,
-        refund_amount,
-        attempt_count
+        payment_count,
+        attempt_count,
+        refund_amount
     from regions
     union all
     select
@@ -37,8 +46,9 @@ breakdowns as (
         business_date,
         currency_code,
         payment_amount,
-        refund_amount,
-        attempt_count
+        payment_count,
+        attempt_count,
+        refund_amount
     from categories
     union all
     select
@@ -46,9 +56,21 @@ breakdowns as (
         business_date,
         currency_code,
         payment_amount,
-        refund_amount,
-        attempt_count
+        payment_count,
+        attempt_count,
+        refund_amount
     from ways
+    union all
+    select
+        breakdowns.breakdown,
+        institution.business_date,
+        institution.currency_code,
+        -institution.payment_amount as payment_amount,
+        -institution.payment_count as payment_count,
+        -institution.attempt_count as attempt_count,
+        -institution.refund_amount as refund_amount
+    from institution
+    cross join breakdowns
 ),
 
 summed as (
@@ -57,29 +79,29 @@ summed as (
         business_date,
         currency_code,
         sum(payment_amount) as payment_amount,
-        sum(refund_amount) as refund_amount,
-        sum(attempt_count) as attempt_count
-    from breakdowns
+        sum(payment_count) as payment_count,
+        sum(attempt_count) as attempt_count,
+        sum(refund_amount) as refund_amount
+    from compared
     where {{ built_dates() }}
     group by breakdown, business_date, currency_code
 ),
 
 final as (
     select
-        summed.breakdown,
-        institution.business_date,
-        institution.currency_code,
-        institution.payment_amount,
-        summed.payment_amount as breakdown_amount
-    from institution
-    inner join summed
-        on
-            institution.business_date = summed.business_date
-            and institution.currency_code = summed.currency_code
+        breakdown,
+        business_date,
+        currency_code,
+        payment_amount,
+        payment_count,
+        attempt_count,
+        refund_amount
+    from summed
     where
-        institution.payment_amount <> summed.payment_amount
-        or institution.refund_amount <> summed.refund_amount
-        or institution.attempt_count <> summed.attempt_count
+        payment_amount <> 0
+        or payment_count <> 0
+        or attempt_count <> 0
+        or refund_amount <> 0
 )
 
 select * from final

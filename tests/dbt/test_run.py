@@ -231,3 +231,41 @@ def test_a_failing_model_is_named(built: Built) -> None:
             )  # fmt: skip
     finally:
         built.spark.sql("drop table work.mart_kpi__region_day")
+
+
+def test_a_lost_breakdown_is_found_by_name(engine_port: int, tmp_path: Path) -> None:
+    home = new_home(tmp_path / "home", engine_port)
+    lake = Lake(home)
+    world.store(world.build(), lake)
+    check = "kpi_breakdowns_conserve_total"
+    with engine.session(home) as spark:
+        dbt_runner.run(home, spark.paylake_remote, world.FIRST, world.FIRST)
+        dbt_runner.test(home, spark.paylake_remote, world.FIRST, world.FIRST, check)
+        spark.sql(f"delete from work.mart_kpi__mcc_day where business_date = '{world.FIRST}'")
+        with pytest.raises(PermanentFailure, match=check):
+            dbt_runner.test(home, spark.paylake_remote, world.FIRST, world.FIRST, check)
+
+
+def test_a_date_on_which_nobody_pays_is_a_row_of_zeros(engine_port: int, tmp_path: Path) -> None:
+    home = new_home(tmp_path / "home", engine_port)
+    quiet = world.FIRST + timedelta(days=6)
+    rows = world.build()
+    rows.rows["silver.transaction"] = [
+        row for row in rows.rows["silver.transaction"] if row["business_date"] != quiet
+    ]
+    rows.rows["silver.ledger_entry"] = [
+        row for row in rows.rows["silver.ledger_entry"] if row["business_date"] != quiet
+    ]
+    lake = Lake(home)
+    world.store(rows, lake)
+    with engine.session(home) as spark:
+        dbt_runner.run(home, spark.paylake_remote, world.FIRST, world.LAST)
+    days = lake.query(
+        "select * from work.mart_kpi__institution_day order by business_date"
+    ).to_pylist()
+    assert len(days) == 12
+    found = days[6]
+    assert (found["payment_amount"], found["payment_count"], found["success_rate"]) == (0, 0, None)
+    assert (found["fee_income_amount"], found["active_merchant_count"]) == (0, 0)
+    # Zeros count: the middle of seven dates, one of them without a payment.
+    assert days[7]["median_30d_payment_count"] == sorted(d["payment_count"] for d in days[:7])[3]

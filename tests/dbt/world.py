@@ -163,6 +163,7 @@ def build() -> World:
                 "settlement_account_masked": f"*****{merchant}",
                 "settlement_mode": "institution_managed", "settlement_cycle": cycle,
                 "fee_class": "STD", "minimum_payout_amount": Decimal(minimum),
+                "currency_code": "CNY",
             }
         )  # fmt: skip
     # M1 changes its cycle and its settlement account on the 24th.

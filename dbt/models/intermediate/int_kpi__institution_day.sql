@@ -1,5 +1,6 @@
 -- grain: currency_code, business_date
--- The institution's day without comparisons; kept, because they read 30 of them.
+-- The institution's day without comparisons; kept, because they read 30 of them. A date on which
+-- nobody paid is a row of zeros in every currency that the ledger closed, and not a missing row.
 with
 
 transactions as (
@@ -8,6 +9,10 @@ transactions as (
 
 entries as (
     select * from {{ ref('stg_ledger__entry') }}
+),
+
+balances as (
+    select * from {{ ref('stg_ledger__balance') }}
 ),
 
 traded as (
@@ -51,23 +56,34 @@ keys as (
         business_date,
         currency_code
     from fees
+    union distinct
+    select
+        business_date,
+        currency_code
+    from balances
+    where {{ built_dates() }}
 ),
 
 final as (
     select
         keys.business_date,
         keys.currency_code,
-        coalesce(traded.payment_amount, 0) as payment_amount,
-        coalesce(traded.payment_count, 0) as payment_count,
-        coalesce(traded.attempt_count, 0) as attempt_count,
+        {{ amount_if_present(['transaction'], 'coalesce(traded.payment_amount, 0)') }}
+            as payment_amount,
+        {{ count_if_present(['transaction'], 'coalesce(traded.payment_count, 0)') }}
+            as payment_count,
+        {{ count_if_present(['transaction'], 'coalesce(traded.attempt_count, 0)') }}
+            as attempt_count,
         {{ ratio('traded.payment_count', 'traded.attempt_count') }} as success_rate,
-        coalesce(traded.refund_amount, 0) as refund_amount,
-        coalesce(traded.refund_count, 0) as refund_count,
+        {{ amount_if_present(['transaction'], 'coalesce(traded.refund_amount, 0)') }}
+            as refund_amount,
+        {{ count_if_present(['transaction'], 'coalesce(traded.refund_count, 0)') }}
+            as refund_count,
         {{ amount_if_present(['ledger_journal'], 'coalesce(fees.fee_income_amount, 0)') }}
             as fee_income_amount,
-        case when traded.business_date is null then 0 else traded.active_merchant_count end
+        {{ count_if_present(['transaction'], count_of_row('traded', 'active_merchant_count')) }}
             as active_merchant_count,
-        case when traded.business_date is null then 0 else traded.active_terminal_count end
+        {{ count_if_present(['transaction'], count_of_row('traded', 'active_terminal_count')) }}
             as active_terminal_count
     from keys
     left join traded

@@ -19,6 +19,7 @@ final as (
         settlement_cycle,
         fee_class,
         minimum_payout_amount,
+        currency_code,
         lead(business_date) over (partition by merchant_id order by business_date) as valid_to
     from source
 )

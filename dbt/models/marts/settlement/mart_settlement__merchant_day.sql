@@ -122,7 +122,6 @@ final as (
         merchants.settlement_mode,
         merchants.settlement_cycle,
         merchants.fee_class,
-        merchants.minimum_payout_amount,
         closed.currency_code,
         closed.payment_count,
         closed.gross_amount,
@@ -139,6 +138,11 @@ final as (
         closed.payout_amount,
         closed.closing_pending_amount,
         closed.held_amount as closing_disputed_amount,
+        -- A minimum holds in the currency in which it was agreed.
+        case
+            when closed.currency_code = merchants.currency_code
+                then merchants.minimum_payout_amount
+        end as minimum_payout_amount,
         case merchants.settlement_cycle
             when 'T+0' then closed.business_date
             when 'D+1' then date_add(closed.business_date, 1)
@@ -149,7 +153,10 @@ final as (
             when closed.held_amount > 0 then 'disputed'
             when closed.payout_amount > 0 then 'paid'
             when closed.closing_pending_amount = 0 then 'none'
-            when closed.closing_pending_amount < merchants.minimum_payout_amount then 'rolled'
+            when
+                closed.closing_pending_amount < merchants.minimum_payout_amount
+                and closed.currency_code = merchants.currency_code
+                then 'rolled'
             else 'due'
         end as settlement_status
     from closed

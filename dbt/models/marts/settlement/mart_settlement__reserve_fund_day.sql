@@ -117,10 +117,13 @@ final as (
         coalesce(deposits.book_outflow_count, 0) as book_outflow_count,
         coalesce(deposits.book_outflow_amount, 0) as book_outflow_amount,
         summed.book_amount - statements.custodian_amount as difference_amount,
-        coalesce(open_items.unarrived_amount, 0) as unarrived_amount,
+        {{ amount_if_present(
+            ['custodian_statement'], 'coalesce(open_items.unarrived_amount, 0)'
+        ) }} as unarrived_amount,
         summed.book_amount - statements.custodian_amount
         - coalesce(open_items.unarrived_amount, 0) as unexplained_amount,
-        coalesce(open_items.item_count, 0) as item_count
+        {{ count_if_present(['custodian_statement'], 'coalesce(open_items.item_count, 0)') }}
+            as item_count
     from summed
     left join deposits
         on
