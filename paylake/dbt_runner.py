@@ -21,7 +21,7 @@ import yaml
 from paylake import dates, dbt_project
 from paylake.contracts import arrow_schema
 from paylake.crypto import sm3_file, sm3_hex
-from paylake.engine import make_database, register_table
+from paylake.engine import make_database, register_table, retire
 from paylake.errors import PermanentFailure, TransientFault
 from paylake.lake import Lake
 from paylake.settings import Settings
@@ -284,7 +284,7 @@ def _session(spark_remote: str) -> Iterator[SparkSession]:
         ConnectSession._active_session.session = active
         if not known:
             # The client alone: the session belongs to the command and goes on.
-            spark.client.close()
+            retire(spark)
         for name, value in environment.items():
             if value is None:
                 os.environ.pop(name, None)

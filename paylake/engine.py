@@ -226,6 +226,19 @@ def _connect(
         yield spark
     finally:
         spark.stop()
+        retire(spark)
+
+
+def retire(spark: SparkSession) -> None:
+    """Close the client of a session for good.
+
+    pyspark closes it once more when the session is collected as garbage, and closing ends the
+    thread pool that all sessions of the process share. When Python collects it while a later
+    session starts a thread of that pool, both wait for each other for ever.
+    """
+    client = spark.client
+    client.close()
+    client.close = lambda: None
 
 
 def located(settings: Settings, address: str) -> str:

@@ -185,6 +185,21 @@ def test_a_mapped_homes_own_cutoff_wins(home_on_engine, world):
     assert late.to_pylist() == [{"n": 0}]
 
 
+def test_a_collected_session_leaves_the_pool_of_the_next_one_alone(home_on_engine):
+    """pyspark would end it, and a process that is starting one of its threads would stand still."""
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
+
+    settings = home_on_engine()
+    with engine.session(settings) as earlier:
+        assert earlier.sql("select 1").collect()
+    with engine.session(settings) as later:
+        assert later.sql("select 1").collect()
+        pool = ExecutePlanResponseReattachableIterator._release_thread_pool_instance
+        assert pool is not None
+        earlier.__del__()
+        assert ExecutePlanResponseReattachableIterator._release_thread_pool_instance is pool
+
+
 def test_a_frame_that_is_not_its_contract_is_not_written(spark, home_on_engine):
     settings = home_on_engine()
     contract = contracts.load("state.merchant_card_day")
