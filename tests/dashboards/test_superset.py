@@ -262,6 +262,7 @@ def _leave_by(driver, text: str) -> None:
     wait.until(lambda d: d.current_url.split("?")[0] not in (before, f"{before}/"))
 
 
+@pytest.mark.long  # a minute of clicking, one screen after the other
 def test_filters_stay_while_moving_between_screens_and_languages(superset: Settings) -> None:
     """A region chosen on one screen holds on the next ones, in either language, and in the rows."""
     base, day = f"http://127.0.0.1:{superset.superset_port}", "2026-10-09"
