@@ -57,7 +57,10 @@ def write(settings: Settings, out: Path) -> int:
     partial = out.with_name(f".{out.name}.partial")
     digests: dict[str, str] = {}
     try:
-        with lease(settings, "backup"), tarfile.open(partial, "w:gz", compresslevel=1) as archive:
+        with (
+            lease(settings, "backup", during_restatement=True),
+            tarfile.open(partial, "w:gz", compresslevel=1) as archive,
+        ):
             for path in members(settings):
                 name = str(path.relative_to(settings.home))
                 digests[name] = sm3_file(path)

@@ -167,6 +167,6 @@ def maintain(ctx: Context) -> None:
     from cli import pipeline
     from paylake.lease import lease
 
-    with lease(ctx.settings, "maintain"):
+    with lease(ctx.settings, "maintain", during_restatement=True):
         mended = pipeline.renew_reader_files(ctx.settings)
     console.print(f"reader files: {', '.join(mended) + ' written anew' if mended else 'all fine'}")

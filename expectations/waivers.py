@@ -26,7 +26,7 @@ def waive(
         raise UsageFault(
             "A waiver needs a person and a reason", "Give --person and --reason in words."
         )
-    with lease(settings, "waive", str(business_date)):
+    with lease(settings, "waive", str(business_date), during_restatement=True):
         rows = ops.rows(
             settings, "gate_result", "business_date = $day", {"day": business_date}
         )

@@ -36,7 +36,8 @@ class ModelColumn:
 
 @dataclass(frozen=True)
 class Model:
-    """One model. `stored` models have a table in `work`; `published` ones also in `gold`."""
+    """One model. `stored` models have a table in `work`; `published` ones also in `gold`.
+    `grain` are the columns that tell its rows apart, as its `grain` test asserts."""
 
     name: str
     description: str
@@ -44,6 +45,7 @@ class Model:
     stored: bool
     published: bool
     path: Path
+    grain: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Any:
@@ -124,8 +126,14 @@ def models() -> dict[str, Model]:
             stored=published or kept,
             published=published,
             path=path,
+            grain=_grain(node),
         )
     return found
+
+
+def _grain(node: dict[str, Any]) -> tuple[str, ...]:
+    tests = [t["grain"] for t in node.get("data_tests", ()) if isinstance(t, dict) and "grain" in t]
+    return tuple(tests[0]["arguments"]["columns"]) if tests else ()
 
 
 @lru_cache(maxsize=1)

@@ -250,9 +250,20 @@ class Lake:
                 where=self.address(layer, table),
             ) from None
 
-    def actions(self, layer: str, table: str) -> pa.Table:
+    def actions(self, layer: str, table: str, version: int | None = None) -> pa.Table:
         """The table's data files with their partition values and statistics, from the log."""
-        return pa.table(self._table(layer, table).get_add_actions(flatten=True))
+        return pa.table(self._table(layer, table, version).get_add_actions(flatten=True))
+
+    def restore(self, layer: str, table: str, version: int) -> int:
+        """Put the very files of an earlier version back, as a new version; returns that one."""
+        now = self._table(layer, table)
+        if set(now.file_uris()) == set(self._table(layer, table, version).file_uris()):
+            return now.version()
+        try:
+            now.restore(version)
+        except OSError as error:
+            raise disk_fault(error, self.address(layer, table)) from error
+        return self.version(layer, table)
 
     def version(self, layer: str, table: str) -> int:
         return self._table(layer, table).version()

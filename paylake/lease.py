@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from paylake import restatement
 from paylake.errors import LeaseHeld
 from paylake.settings import Settings
 
@@ -24,12 +25,17 @@ _held: set[str] = set()
 
 
 @contextmanager
-def lease(settings: Settings, step: str, dates: str = "") -> Iterator[None]:
+def lease(
+    settings: Settings, step: str, dates: str = "", *, during_restatement: bool = False
+) -> Iterator[None]:
     """Hold the lake's lease while the block runs; nested use in one process is free.
 
     :param step: what the owner does, shown to those who wait.
     :param dates: for which business dates.
+    :param during_restatement: the step may run while a restatement is open: it is part of it, or
+        touches nothing that it does.
     :raises LeaseHeld: when `lease_wait_seconds` have passed and another owner still works.
+    :raises Held: when a restatement is open.
     """
     path = settings.path("run", "lake.lease")
     if str(path) in _held:
@@ -50,6 +56,8 @@ def lease(settings: Settings, step: str, dates: str = "") -> Iterator[None]:
         file.flush()
         _held.add(str(path))
         try:
+            if not during_restatement:
+                restatement.refuse_others(settings, step)
             yield
         finally:
             _held.discard(str(path))

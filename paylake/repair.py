@@ -41,32 +41,32 @@ def verify(settings: Settings, first: date, last: date) -> list[Damage]:
     A file without a record (of a home that is older than the records, or that was just mended) is
     compared by its rows with what the release names.
     """
-    chain = {r.through: r for r in release.listing(settings)[1:] if first <= r.through <= last}
-    if not chain:
+    chain = release.listing(settings)
+    named = {d: n for d, n in release.naming(chain).items() if first <= d <= last}
+    if not named:
         return []
-    compared = files.compare(settings, min(chain), max(chain))
+    compared = files.compare(settings, min(named), max(named))
     what: dict[Partition, list[str]] = {}
     for each in compared.altered:
         what.setdefault(files.partition(each.file), []).append(str(each))
-    wanted = {(*name, day): digest for day, r in chain.items() for name, digest in _named(r)}
+    wanted = {(*name, day): digest for day, n in named.items() for name, digest in _parts(n)}
     for lost in compared.gone | (wanted.keys() - compared.present):
         what.setdefault(lost, []).append("its files are gone")
     unknown = {files.partition(each) for each in compared.unknown} & wanted.keys() - what.keys()
-    versions = release.listing(settings)[-1].versions
-    for part in _other_rows(Lake(settings), {p: wanted[p] for p in unknown}, versions):
+    for part in _other_rows(Lake(settings), {p: wanted[p] for p in unknown}, chain[-1].versions):
         what[part] = ["it holds other rows than its release names"]
     return [
-        Damage(day, table, chain[day].release_id, layer, "; ".join(sorted(texts)))
+        Damage(day, table, named[day].release.release_id, layer, "; ".join(sorted(texts)))
         for (layer, table, day), texts in sorted(what.items(), key=lambda i: (i[0][2], i[0]))
-        if day in chain
+        if day in named
     ]
 
 
-def _named(found: release.Release) -> Iterable[tuple[tuple[str, str], str]]:
-    """((layer, table), content digest) of each partition that a release names."""
-    for table, digest in found.document["published"].items():
+def _parts(named: release.Named) -> Iterable[tuple[tuple[str, str], str]]:
+    """((layer, table), content digest) of each partition of a date that its release names."""
+    for table, digest in named.published.items():
         yield ("gold", table), digest
-    for name, digest in found.document["sources"].items():
+    for name, digest in named.sources.items():
         layer, _, table = name.partition(".")
         yield (layer, table), digest
 
@@ -114,8 +114,10 @@ def clear(settings: Settings, damaged: Iterable[Damage]) -> None:
 def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
     """Write damaged gold partitions again from `work`, where it still holds the same content.
 
-    The rows are put in as a new Delta version, and every release that shows them pins it from now
-    on: the release itself, its document and digest, stay as they are. Returns the ids pinned anew.
+    The rows are put in as a new Delta version, and every release that shows the rows of that
+    version pins it from now on: the release itself, its document and digest, stay as they are. A
+    release from before a restatement shows other rows and keeps its version. Returns the ids
+    pinned anew.
 
     :raises NotVerified: when `work` does not hold what the release names; nothing is changed then.
     """
@@ -125,11 +127,11 @@ def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
     with lease(settings, "repair", str(damaged[0].business_date)):
         lake = Lake(settings)
         chain = release.listing(settings)
-        wanted = {r.through: r.document["published"] for r in chain[1:]}
+        named = release.naming(chain)
         for each in damaged:
             day = each.business_date
             now = _digests(lake, "work", each.table, [day])
-            if now.get(day) != wanted[day][each.table]:
+            if now.get(day) != named[day].published.get(each.table):
                 raise NotVerified(
                     f"{each} is damaged, and work does not hold its content any more",
                     f"Build {day} again with the code of that release, or restore a backup.",
@@ -141,16 +143,32 @@ def repair(settings: Settings, damaged: Sequence[Damage]) -> list[str]:
             rows = lake.query(f"select * from work.{each.table} where business_date = ?", [day])
             versions[each.table] = lake.replace("gold", each.table, rows, day, day)
         first = min(each.business_date for each in damaged)
+        shown = _shown_by(chain, sorted(versions))
         pinned = [
-            replace(r, versions={**r.versions, **{t: v for t, v in versions.items()
-                                                  if t in r.versions}})
+            replace(r, versions={**r.versions, **new})
             for r in chain[1:]
             if r.through >= first
+            and (new := {t: versions[t] for t in shown[r.sequence] if t in r.versions})
         ]
         days = [each.business_date for each in damaged]
         files.record(settings, min(days), max(days))
         release.append(settings, pinned)
-        shown = [r.release_id for r in pinned
+        there = [r.release_id for r in pinned
                  if serving.file_of(settings, r.release_id).is_file()]
-        release.mend(settings, only=[*shown, chain[-1].release_id])
+        release.mend(settings, only=[*there, chain[-1].release_id])
         return [each.release_id for each in pinned]
+
+
+def _shown_by(chain: Sequence[release.Release], tables: Sequence[str]) -> dict[int, list[str]]:
+    """Sequence of each release → those of the tables of which it shows what the last one shows of
+    the same dates."""
+    final = release.naming(chain)
+    other: dict[str, set[date]] = {table: set() for table in tables}
+    found: dict[int, list[str]] = {}
+    for link in chain:
+        for day, named in link.named().items():
+            for table, days in other.items():
+                same = named.published.get(table) == final[day].published.get(table)
+                days.discard(day) if same else days.add(day)
+        found[link.sequence] = [table for table in tables if not other[table]]
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from paylake import content, contracts, ops, release, runs
+from paylake import content, contracts, ops, release, restatement, runs
 from paylake.dates import date_range, run_time
 from paylake.lake import Lake
 from paylake.settings import Settings
@@ -26,6 +26,7 @@ class Status:
     late: list[dict[str, Any]] = field(default_factory=list)
     oldest_open_item: dict[str, Any] | None = None
     open_item_count: int = 0
+    open_restatement: str | None = None
     lake_bytes: int = 0
     home_bytes: int = 0
     free_bytes: int = 0
@@ -37,12 +38,17 @@ class Status:
     def summary(self) -> list[dict[str, Any]]:
         """What stands beside the dates, one row a fact."""
         oldest = self.oldest_open_item
+        open_restatement = [
+            {"what": "open restatement", "value": text}
+            for text in filter(None, [self.open_restatement])
+        ]
         text = "none" if oldest is None else (
             f"{oldest['kind']} {oldest['item_key']} since {oldest['business_date']}"
         )
         return [
             {"what": "as of", "value": self.as_of.isoformat(timespec="minutes")},
             {"what": "release in force", "value": self.release_id},
+            *open_restatement,
             {"what": "late deliveries", "value": len(self.late)},
             {"what": "open items", "value": self.open_item_count},
             {"what": "oldest open item", "value": text},
@@ -88,6 +94,9 @@ def status(settings: Settings, as_of: datetime | None = None, last: int = 40) ->
     days = _days(settings, moment)[-last:]
     if days:
         _dates(settings, found, chain, days)
+    intent = restatement.opened(settings)
+    if intent is not None:
+        found.open_restatement = f"{intent.first} to {intent.through} by {intent.person}"
     today = moment.astimezone(ZoneInfo(settings.zone)).date()
     items = [i for i in ops.latest(settings, "open_item") if i["closed_date"] is None]
     found.open_item_count = len(items)
@@ -118,7 +127,7 @@ def _dates(
     for row in ops.latest(settings, "delivery", "state = 'accepted'"):
         key = (row["feed"], row["business_date"])
         accepted[key] = min(filter(None, [accepted.get(key), row["sent_at"]]), default=None)
-    released = {r.through: r for r in chain[1:]}
+    released = release.naming(chain)
     open_days = [day for day in days if day not in released]
     judged = release.verdicts(settings, open_days[0], open_days[-1]) if open_days else {}
     built = _built(Lake(settings), days)
@@ -133,7 +142,7 @@ def _dates(
             found.late.append({"feed": feed.name, "date": day, "due_at": due})
         verdict = judged.get(day)
         gate = "passed" if verdict is None else verdict.result.replace("_", " ")
-        if day in released and released[day].document["waivers"]:
+        if day in released and released[day].waivers:
             gate = "waived"
         found.dates.append(
             {
@@ -142,7 +151,7 @@ def _dates(
                 "late": ", ".join(late),
                 "built": "yes" if day in built else "",
                 "gate": gate,
-                "release": released[day].release_id if day in released else "",
+                "release": released[day].release.release_id if day in released else "",
                 "held_by": "" if verdict is None else ", ".join(verdict.blocking),
             }
         )

@@ -114,7 +114,7 @@ def rebuild(settings: Settings, report: str, day: date) -> RebuildResult:
     :raises NotVerified: when the result is not what was signed.
     """
     spec = specification.load(report)
-    with lease(settings, "report rebuild", str(day)):
+    with lease(settings, "report rebuild", str(day), during_restatement=True):
         export_public_key(settings)
         office = open_office(settings)
         filing, problems = office.rebuild(spec, day)

@@ -33,8 +33,9 @@ class Reader(Protocol):
 class Release:
     """One link of the release chain.
 
-    :param through: last business date that it shows.
-    :param partitions: (gold table, business date) -> content digest of what it published.
+    :param through: last business date that it shows; a restatement has that of the one before.
+    :param partitions: (gold table, business date) -> content digest of what it published or
+        restated; empty where a restated date has no rows any more.
     """
 
     release_id: str
@@ -61,11 +62,15 @@ class Chain:
         self._by_id = {r.release_id: r for r in releases}
         self._published: dict[date, Release] = {}
         self._history: dict[tuple[str, date], list[tuple[int, str]]] = defaultdict(list)
+        through = None
         for link in releases:
             for (table, day), digest in link.partitions.items():
                 self._history[table, day].append((link.sequence, digest))
-            for day in {d for _, d in link.partitions} | {link.through}:
+            # A restatement publishes no date of its own, and names those that it changed.
+            own = {link.through} if through is None or link.through > through else set()
+            for day in {d for _, d in link.partitions} | own:
                 self._published[day] = link
+            through = link.through
 
     @property
     def in_force(self) -> Release:
@@ -81,7 +86,8 @@ class Chain:
         return self._by_id[release_id]
 
     def pinned(self, day: date) -> Release:
-        """The release that a package of `day` is made from: the one that published that date last.
+        """The release that a package of `day` is made from: the one that published that date, or
+        restated it last.
 
         It is the same however many later dates have been released, so that a package made on the
         day and one made in a range are equal.
@@ -112,17 +118,21 @@ class LakeSource:
 
     def releases(self) -> list[Release]:
         """:raises NotVerified: when the chain is broken."""
-        return [
-            Release(
-                link.release_id,
-                link.sequence,
-                link.through,
-                link.digest,
-                {(t, link.through): d for t, d in link.document["published"].items()},
+        found: list[Release] = []
+        shown: dict[date, set[str]] = defaultdict(set)
+        for link in release.listing(self.settings):
+            if link.through is None:
+                continue
+            partitions = {}
+            for day, named in link.named().items():
+                gone = shown[day] - named.published.keys()
+                partitions |= {(table, day): "" for table in gone}
+                partitions |= {(t, day): digest for t, digest in named.published.items()}
+                shown[day] |= named.published.keys()
+            found.append(
+                Release(link.release_id, link.sequence, link.through, link.digest, partitions)
             )
-            for link in release.listing(self.settings)
-            if link.through is not None
-        ]
+        return found
 
     def reader(self, release_id: str) -> Reader:
         return release.reader(self.settings, release_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +15,20 @@ from paylake.lake import Lake
 from paylake.settings import Settings
 
 FORMAT = "paylake-release/1"
+#: What a release's document says of each date that it names.
+PARTS = ("published", "sources", "checks", "waivers", "open_items")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a release says of one business date: its rows by digest, and on what they went out."""
+
+    release: Release
+    published: dict[str, str]
+    sources: dict[str, str]
+    checks: list[dict[str, Any]]
+    waivers: list[dict[str, Any]]
+    open_items: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,25 @@ class Release:
         return serving.Pinned(
             self.release_id, self.sequence, self.through, self.digest, self.versions
         )
+
+    @property
+    def restatement(self) -> dict[str, Any] | None:
+        """Date, person, reason and the changed dates, when this release restates; else None."""
+        return self.document.get("restatement")
+
+    def named(self) -> dict[date, Named]:
+        """The business dates that it names: its own, or those that it restates."""
+        if self.through is None:
+            return {}
+        said = (
+            {str(self.through): self.document}
+            if self.restatement is None
+            else self.restatement["dates"]
+        )
+        return {
+            date.fromisoformat(day): Named(self, **{part: of[part] for part in PARTS})
+            for day, of in said.items()
+        }
 
 
 def _empty() -> Release:
@@ -98,25 +131,51 @@ def show(settings: Settings, release_id: str | None = None) -> Release:
     )
 
 
-def diff(settings: Settings, older: str, newer: str) -> list[dict[str, Any]]:
-    """What the newer release shows that the older does not: one row a date and table.
+def naming(chain: Iterable[Release]) -> dict[date, Named]:
+    """What the newest release that names it says of each business date, in date order.
 
-    :returns: mappings with date, release_id, table, digest.
+    :param chain: releases in order; up to an older one, to know what that one shows.
+    """
+    found: dict[date, Named] = {}
+    for release in chain:
+        found |= release.named()
+    return dict(sorted(found.items()))
+
+
+def diff(settings: Settings, older: str, newer: str) -> list[dict[str, Any]]:
+    """The partitions that the newer release shows otherwise than the older: one row each.
+
+    :returns: mappings with date, release_id (that names it), table, digest (None: no rows now).
     """
     first, last = show(settings, older), show(settings, newer)
     if first.sequence > last.sequence:
         first, last = last, first
-    return [
-        {"date": r.through, "release_id": r.release_id, "table": table, "digest": digest}
-        for r in listing(settings)
-        if first.sequence < r.sequence <= last.sequence
-        for table, digest in sorted(r.document["published"].items())
-    ]
+    chain = listing(settings)
+    before = naming(chain[: first.sequence + 1])
+    found = []
+    for day, named in naming(chain[: last.sequence + 1]).items():
+        was = before[day].published if day in before else {}
+        found += [
+            {
+                "date": day,
+                "release_id": named.release.release_id,
+                "table": table,
+                "digest": named.published.get(table),
+            }
+            for table in sorted(was.keys() | named.published.keys())
+            if was.get(table) != named.published.get(table)
+        ]
+    return found
 
 
 def release_id(sequence: int, through: date) -> str:
     """`R000012-20260923`."""
     return f"R{sequence:06d}-{through:%Y%m%d}"
+
+
+def restatement_id(sequence: int, through: date) -> str:
+    """`R000013-20260923-restated`: in order with the others, and never one that publishes."""
+    return f"{release_id(sequence, through)}-restated"
 
 
 def first_date(settings: Settings) -> date | None:

@@ -109,20 +109,14 @@ def _ready(
 def _release(settings: Settings, chain: list[Release], ready: list[Verdict]) -> list[Release]:
     lake = Lake(settings)
     first, last = ready[0].business_date, ready[-1].business_date
-    tables = content.publishable_tables(lake)
-    published = content.partitions(lake, [("work", t) for t in tables], first, last)
-    sources = content.partitions(
-        lake,
-        [(layer, t) for layer in ("bronze", "silver") for t in content.dated_tables(lake, layer)],
-        first,
-        last,
-    )
-    versions = {table: _copy(lake, table, published, first, last) for table in tables}
+    published, sources = built(lake, first, last)
+    versions = {
+        table: copy(lake, table, published, first, last)
+        for table in content.publishable_tables(lake)
+    }
     for table in lake.tables("gold"):
         versions.setdefault(table, lake.version("gold", table))
-    open_items = ops.rows(
-        settings, "open_item", "kind <> 'gate' and business_date <= $last", {"last": last}
-    )
+    open_items = item_events(settings, last)
     code, rules = content.code_version(), content.rule_version()
     made: list[Release] = []
     before = chain[-1]
@@ -135,21 +129,7 @@ def _release(settings: Settings, chain: list[Release], ready: list[Verdict]) -> 
             "sequence": sequence,
             "through": str(day),
             "previous": before.digest,
-            "published": {
-                name.removeprefix("work."): digest
-                for name, digest in published.get(day, {}).items()
-            },
-            "sources": sources.get(day, {}),
-            "checks": [
-                {k: row[k] for k in ("suite", "check_code", "severity", "result", "observed",
-                                     "expected")}
-                for row in sorted(verdict.checks, key=lambda r: (r["suite"], r["check_code"]))
-            ],
-            "waivers": [
-                {k: row[k] for k in ("check_code", "person", "reason", "input_digest")}
-                for row in verdict.waived
-            ],
-            "open_items": open_on(open_items, day),
+            **said_of(verdict, published, sources, open_items),
             "code_version": code,
             "rule_version": rules,
         }
@@ -162,6 +142,62 @@ def _release(settings: Settings, chain: list[Release], ready: list[Verdict]) -> 
     files.record(settings, first, last)
     chains.append(settings, made)
     return made
+
+
+def built(
+    lake: Lake, first: date, last: date
+) -> tuple[content.Partitions, content.Partitions]:
+    """Digests of what is in `work` for publication, and of the silver and bronze beneath it."""
+    found = content.partitions(
+        lake, [("work", t) for t in content.publishable_tables(lake)], first, last
+    )
+    published = {
+        day: {name.removeprefix("work."): digest for name, digest in tables.items()}
+        for day, tables in found.items()
+    }
+    sources = content.partitions(
+        lake,
+        [(layer, t) for layer in ("bronze", "silver") for t in content.dated_tables(lake, layer)],
+        first,
+        last,
+    )
+    return published, sources
+
+
+def item_events(settings: Settings, last: date) -> list[dict[str, Any]]:
+    """The events of open items up to a date, failing checks apart."""
+    return ops.rows(
+        settings, "open_item", "kind <> 'gate' and business_date <= $last", {"last": last}
+    )
+
+
+def said_of(
+    verdict: Verdict,
+    published: content.Partitions,
+    sources: content.Partitions,
+    open_items: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """What a release's document says of a date (`chain.PARTS`)."""
+    day = verdict.business_date
+    return {
+        "published": published.get(day, {}),
+        "sources": sources.get(day, {}),
+        "checks": [
+            {k: row[k] for k in ("suite", "check_code", "severity", "result", "observed",
+                                 "expected")}
+            for row in sorted(verdict.checks, key=lambda r: (r["suite"], r["check_code"]))
+        ],
+        "waivers": waivers_of(verdict),
+        "open_items": open_on(open_items, day),
+    }
+
+
+def waivers_of(verdict: Verdict) -> list[dict[str, Any]]:
+    """The waivers that a date goes out on, as a release names them."""
+    return [
+        {k: row[k] for k in ("check_code", "person", "reason", "input_digest")}
+        for row in verdict.waived
+    ]
 
 
 def open_on(events: Iterable[dict[str, Any]], day: date) -> list[dict[str, Any]]:
@@ -192,12 +228,15 @@ def open_on(events: Iterable[dict[str, Any]], day: date) -> list[dict[str, Any]]
     ]
 
 
-def _copy(
+def copy(
     lake: Lake, table: str, published: content.Partitions, first: date, last: date
 ) -> int:
     """Make the gold partitions of a range equal to those of work; returns the version to pin."""
-    name = f"work.{table}"
-    wanted = {day: found[name] for day, found in published.items() if name in found}
+    wanted = {
+        day: found[table]
+        for day, found in published.items()
+        if table in found and first <= day <= last
+    }
     if lake.exists("gold", table) and lake.digests("gold", table, first, last) == wanted:
         return lake.version("gold", table)
     rows = lake.query(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
+
+import pyarrow as pa
 
 from paylake import files, serving
 from paylake.errors import UsageFault
-from paylake.release import chain
+from paylake.release import chain, changes
 from paylake.serving import Reader, View
 from paylake.settings import Settings, load
 
@@ -36,6 +39,31 @@ def read(name: str, release: str | None = None, home: str | None = None) -> Any:
                 f"It has: {', '.join(known)}.",
             )
         return opened.query(f'select * from "{name}"').to_pandas()
+
+
+def rows_of(reader: Reader) -> changes.Rows:
+    """The rows that a release shows, as `changes.compare` asks for them."""
+    known = set(reader.tables())
+
+    def rows(table: str, days: Sequence[date]) -> pa.Table | None:
+        if table not in known:
+            return None
+        return reader.query(
+            f'select * from "{table}" where list_contains(?, business_date)', [list(days)]
+        )
+
+    return rows
+
+
+def changed_rows(settings: Settings, older: str, newer: str) -> list[changes.Change]:
+    """How the rows of two releases differ, by date and table; see `changes.compare`."""
+    ends = [chain.show(settings, older), chain.show(settings, newer)]
+    older, newer = (r.release_id for r in sorted(ends, key=lambda r: r.sequence))
+    partitions: dict[str, list[date]] = {}
+    for found in chain.diff(settings, older, newer):
+        partitions.setdefault(found["table"], []).append(found["date"])
+    with reader(settings, older) as before, reader(settings, newer) as after:
+        return changes.compare(rows_of(before), rows_of(after), partitions)
 
 
 def mend(

@@ -23,20 +23,24 @@ from paylake.runs.due import (
     pending,
 )
 from paylake.runs.loop import Loop
+from paylake.runs.restating import RestatementResult, restate, withdraw
 from paylake.runs.steps import RunResult
 from paylake.settings import Settings
 
 __all__ = [
     "STEPS",
+    "RestatementResult",
     "RunResult",
     "absent_feeds",
     "first_known_date",
     "is_simulated",
     "missing_feeds",
     "pending",
+    "restate",
     "run",
     "run_step",
     "status",
+    "withdraw",
 ]
 
 STEPS = ("ingest", "build", "gate", "publish", "report")

@@ -172,7 +172,7 @@ class Loop(Mending):
         reported: set[date] = set()
         for row in ops.rows(self.settings, "run_step", "step = 'report' and result <> 'failed'"):
             reported.update(date_range(row["first_date"], row["last_date"]))
-        released = [r.through for r in release.listing(self.settings)[1:]]
+        released = release.naming(release.listing(self.settings))
         return [d for d in released if d <= day and d not in reported]
 
     def _report_alone(self, todo: list[date], day: date) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from paylake import content, ops
+from paylake import content, ops, release
 from paylake.errors import Held, PaylakeError, Waiting
 from paylake.lake import Lake
 from paylake.settings import Settings
@@ -110,7 +110,8 @@ class StepLog:
         )
 
     def inputs(self, todo: list[date]) -> dict[date, str]:
-        """A key of what each date is made from: its deliveries and those of all dates before."""
+        """A key of what each date is made from: its deliveries and those of all dates before, as
+        the last restatement left these."""
         came: dict[date, list[list[Any]]] = {day: [] for day in todo}
         for row in ops.latest(self.settings, "delivery"):
             taken = [row["rows_accepted"], row["rows_quarantined"]]
@@ -118,6 +119,9 @@ class StepLog:
                 [row["delivery_id"], str(row["data_digest"]), row["state"], *taken]
             )
         key = content.code_version()
+        restated = [r.digest for r in release.listing(self.settings) if r.restatement]
+        if restated:
+            key = content.digest_of([key, restated[-1]])
         keys: dict[date, str] = {}
         for day in sorted(came):
             key = content.digest_of([key, sorted(came[day], key=str)])

@@ -40,7 +40,7 @@ def trace(tell: Callable[[str], None]) -> None:
 
     wrap(engine, "commit", "commit")
     wrap(dbt_runner, "run", "marts")
-    wrap(release.publishing, "_copy", "copy")
+    wrap(release.publishing, "copy", "copy")
     wrap(release.chain, "append", "append")
     wrap(serving, "write", "reader file")
     wrap(Filings, "put", "signing")
