@@ -26,6 +26,7 @@ INTERNAL_ERROR = 70
 COMMANDS = {
     "ingest": "daily", "build": "daily", "gate": "daily", "publish": "daily",
     "report": "reports", "run": "daily", "status": "daily", "maintain": "daily",
+    "restate": "restate",
     "alarm": "notices", "summary": "notices", "export": "releases", "release": "releases",
     "delivery": "deliveries", "quarantine": "quarantine",
     "ledger": "ledger", "settings": "house", "up": "house", "down": "house", "doctor": "house",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -26,18 +27,22 @@ def list_(ctx: Context, as_json: bool) -> None:
     from paylake import release as releases
 
     chain = releases.listing(ctx.settings)
-    rows = [
-        {
-            "release": r.release_id,
-            "through": r.through,
-            "digest": r.digest[:16],
-            "previous": r.previous_digest[:16],
-            "in_force": "yes" if r is chain[-1] else "",
-            "waivers": len(r.document.get("waivers", [])),
-            "open_items": len(r.document.get("open_items", [])),
-        }
-        for r in chain
-    ]
+    has_restated = any(r.restatement for r in chain)
+    rows = []
+    for r in chain:
+        named = r.named()
+        rows.append(
+            {
+                "release": r.release_id,
+                "through": r.through,
+                "digest": r.digest[:16],
+                "previous": r.previous_digest[:16],
+                "in_force": "yes" if r is chain[-1] else "",
+                "waivers": sum(len(of.waivers) for of in named.values()),
+                "open_items": len(named[max(named)].open_items) if named else 0,
+                **({"restates": _dates(named) if r.restatement else ""} if has_restated else {}),
+            }
+        )
     show(rows, as_json=as_json, title="releases")
 
 
@@ -52,16 +57,30 @@ def show_(ctx: Context, release_id: str | None, as_json: bool) -> None:
     document(releases.show(ctx.settings, release_id).document, as_json=as_json)
 
 
+def _dates(named: Iterable[date]) -> str:
+    days = sorted(named)
+    return f"{days[0]}" if len(days) == 1 else f"{len(days)} dates, {days[0]} to {days[-1]}"
+
+
 @release.command()
 @click.argument("older")
 @click.argument("newer")
 @as_json
 @click.pass_obj
 def diff(ctx: Context, older: str, newer: str, as_json: bool) -> None:
-    """Show what a newer release publishes that an older one does not."""
+    """Show what a newer release shows otherwise than an older one: digests, rows, amounts."""
     from paylake import release as releases
 
-    show(releases.diff(ctx.settings, older, newer), as_json=as_json, title=f"{older} to {newer}")
+    changes = {
+        (change.business_date, change.table): change.row()
+        for change in releases.changed_rows(ctx.settings, older, newer)
+    }
+    rows = []
+    for row in releases.diff(ctx.settings, older, newer):
+        digest = row["digest"] if as_json or row["digest"] is None else row["digest"][:16]
+        counted = changes[row["date"], row["table"]]
+        rows.append({**row, "digest": digest, **counted})
+    show(rows, as_json=as_json, title=f"{older} to {newer}")
 
 
 @release.command()

@@ -80,7 +80,8 @@ def compare(
     partitions: Mapping[str, Sequence[date]],
     key: Callable[[str], tuple[str, ...]] = key_of,
 ) -> list[Change]:
-    """How the rows of these tables and dates differ, in order of date and table.
+    """How the rows of these tables and dates differ, in order of date and table; also of those that
+    turn out to have equal rows (in other types of columns).
 
     :param partitions: table → the dates to compare.
     """
@@ -128,7 +129,6 @@ def _table(table: str, before: pa.Table, after: pa.Table, key: Sequence[str]) ->
     return [
         Change(day, table, old, new, added, removed, changed, tuple(amounts.get(day, ())))
         for day, old, new, added, removed, changed in counted
-        if added or removed or changed
     ]
 
 

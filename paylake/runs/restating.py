@@ -29,14 +29,15 @@ from paylake.settings import Settings
 
 #: What a build replaces, and publishing: put back in this order, what is judged first.
 LAYERS = ("work", "silver", "state", "gold")
+Views = Callable[[], Sequence[View] | None]
 
 
 @dataclass
 class RestatementResult:
     """What a restatement did, or has come to.
 
-    :param release_id: the release that it appended; None when nothing differs.
-    :param dates: the dates that this release names.
+    :param release_id: the release that it appended; None when nothing differs, or of a preview.
+    :param dates: the dates that this release names; of a preview those that differ.
     :param changes: by date and table, against the release in force before.
     """
 
@@ -47,7 +48,8 @@ class RestatementResult:
 
     @property
     def nothing(self) -> bool:
-        return self.release_id is None
+        """True when the present code makes the dates as they are published."""
+        return self.release_id is None and not self.dates
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a date and table that changed."""
@@ -60,13 +62,17 @@ def restate(
     person: str,
     reason: str,
     steps: Mapping[str, Callable[..., Any]],
-    view_definitions: Sequence[View] | None = None,
+    views: Views = lambda: None,
     told: Callable[[list[Change]], None] = lambda changes: None,
+    *,
+    preview: bool = False,
 ) -> RestatementResult:
     """Build a published date and those after it again, and release what differs.
 
     :param steps: `build(first, last)` and `gate(first, last)`.
+    :param views: gives the views beyond the gold tables, asked for once all is built.
     :param told: gets what differs before it is judged, and so also when it is then held.
+    :param preview: once that is told, put everything back; nothing is judged or published.
     :raises UsageFault: when the date is not released, or another restatement is open.
     :raises NotVerified: when what the dates are made from is damaged.
     :raises Held: when the gate holds a date; the restatement stays open.
@@ -78,7 +84,7 @@ def restate(
     with lease(settings, "restate", str(first), during_restatement=True):
         work = Restating(settings, steps)
         with work.recorded():
-            return work.run(first, person.strip(), reason.strip(), view_definitions, told)
+            return work.run(first, person.strip(), reason.strip(), views, told, preview)
 
 
 def withdraw(settings: Settings, steps: Mapping[str, Callable[..., Any]]) -> Intent:
@@ -101,13 +107,20 @@ class Restating(StepLog):
         first: date,
         person: str,
         reason: str,
-        views: Sequence[View] | None,
+        views: Views,
         told: Callable[[list[Change]], None],
+        preview: bool,
     ) -> RestatementResult:
         chain = release.listing(self.settings)
+        if preview and (found := restatement.opened(self.settings)) is not None:
+            raise UsageFault(
+                f"A restatement of {found.first} by {found.person} is open; a preview is one too",
+                f"Go on with it: `{found.command}`; or put everything back: "
+                "`bin/paylake restate --withdraw`.",
+            )
         intent = self._opened(chain, first, person, reason)
         if chain[-1].release_id == intent.release_id:
-            return self._finish(intent, views)
+            return self._finish(intent, views())
         intent = self._built(intent)
         made = restating.rebuilt(self.settings, intent)
         if not made.changed:
@@ -115,7 +128,11 @@ class Restating(StepLog):
             files.record(self.settings, intent.first, intent.through)
             restatement.write(self.settings, intent, DONE, "nothing differs")
             return RestatementResult(intent)
-        told(self._changes(intent, made))
+        differing = self._changes(intent, made)
+        told(differing)
+        if preview:
+            self.withdraw()
+            return RestatementResult(intent, None, made.changed, differing)
         start = made.changed[0]
         judged = release.verdicts(self.settings, start, intent.through)
         if any(verdict.result == "not_gated" for verdict in judged.values()):
@@ -126,7 +143,7 @@ class Restating(StepLog):
             "restate", start, intent.through,
             lambda f, t: restating.publish(self.settings, intent, made, out),
         )
-        return self._finish(intent, views)
+        return self._finish(intent, views())
 
     def _opened(
         self, chain: list[release.Release], first: date, person: str, reason: str

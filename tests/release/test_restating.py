@@ -122,7 +122,9 @@ def restate(there: Ruled, day: int = 1, steps=None) -> runs.RestatementResult:
 
 def terminals(there: Ruled, release_id: str | None = None) -> list[int]:
     with release.reader(there.settings, release_id) as reader:
-        rows = reader.query(f"select active_terminal_count as n from {TABLE} order by business_date")
+        rows = reader.query(
+            f"select active_terminal_count as n from {TABLE} order by business_date"
+        )
     return rows.column(0).to_pylist()
 
 
@@ -239,7 +241,7 @@ def test_damage_is_mended_before_anything_is_restated(there):
         "lake", "silver", "transaction", f"business_date={there.days[2]}"
     ).glob("*.parquet")
     file.unlink()
-    with pytest.raises(NotVerified, match="silver.transaction"):
+    with pytest.raises(NotVerified, match=r"silver\.transaction"):
         restate(there)
     assert ops.rows(there.settings, "restatement") == []
 
@@ -280,7 +282,7 @@ def test_a_restated_date_that_the_gate_holds_stays_open_until_it_is_waived(there
         lambda: release.publish(there.settings, there.days[4], there.days[4]),
         lambda: expectations.gate(there.settings, there.days[4], there.days[4]),
     ):
-        with pytest.raises(Held, match="is open since .* may not write"):
+        with pytest.raises(Held, match=r"is open since .* may not write"):
             step()
     with pytest.raises(UsageFault, match="by restate-test is open"):
         runs.restate(there.settings, there.days[2], *WHO, there.steps())
