@@ -12,6 +12,7 @@ import json
 import re
 import threading
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -51,6 +52,17 @@ def _parser_cursor() -> duckdb.DuckDBPyConnection:
         if _parser is None:
             _parser = duckdb.connect(":memory:", config={"enable_external_access": "false"})
         return _parser.cursor()
+
+
+@lru_cache(maxsize=1)
+def _built_in() -> frozenset[str]:
+    """DuckDB's own views that a plain name reaches: settings, logs, the SQL of every view."""
+    cursor = _parser_cursor()
+    try:
+        rows = cursor.execute("select view_name from duckdb_views() where internal").fetchall()
+    finally:
+        cursor.close()
+    return frozenset(str(row[0]).lower() for row in rows)
 
 
 def _tree(sql: str) -> Any:
@@ -100,8 +112,8 @@ def check(
     """Refuse what may not run.
 
     :param readable: relations (lower case) that this reader may name.
-    :param existing: every relation of the release: no CTE may take such a name, because a
-        permission check that sees the CTE's name would take it for the relation.
+    :param existing: every relation of the release: no CTE may take such a name, nor that of one of
+        DuckDB's own views, because a name that some CTE has is let pass everywhere in the query.
     :param catalog: whether the driver's own look-ups of columns are allowed.
     :raises Refused: with what is not allowed.
     """
@@ -129,7 +141,8 @@ def check(
         if kind == "RECURSIVE_CTE_NODE":
             ctes.add(str(node.get("cte_name", "")).lower())
 
-    refused = [name for name in ctes if not _WORD.fullmatch(name) or name in existing]
+    taken = _built_in().union(existing)
+    refused = [name for name in ctes if not _WORD.fullmatch(name) or name in taken]
     for database, schema, name in relations:
         plain = not database and not schema
         if catalog and (schema in CATALOG_SCHEMAS or (plain and name in CATALOG_TABLES)):

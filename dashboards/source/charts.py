@@ -35,6 +35,16 @@ def rgb(colour: str) -> dict[str, Any]:
     return {"r": red, "g": green, "b": blue, "a": 1}
 
 
+# Columns whose values are written as HTML by the views, everything in them escaped there. Tables of
+# others show what outside files gave as it is.
+HTML_COLUMNS = frozenset(
+    {
+        "check_label", "detail", "figure_card", "matter", "mcc_link", "merchant_link",
+        "region_link", "state_line",
+    }
+)  # fmt: skip
+
+
 def _rows(
     columns: list[str],
     order: list[tuple[str, bool]],
@@ -62,7 +72,7 @@ def _rows(
         "server_pagination": False,
         "page_length": page,
         "include_search": search,
-        "allow_render_html": True,
+        "allow_render_html": not HTML_COLUMNS.isdisjoint(columns),
         "show_cell_bars": bool(bars),
         "color_pn": False,
         "align_pn": False,

@@ -130,8 +130,17 @@ _M = "（万元）"
 _BIG = ("$,.2f", "$,.3s")
 
 
+def _sum(amount: str) -> str:
+    """Yuan alone: amounts of two currencies have no sum, and every label says which it is."""
+    return f"SUM({amount}) FILTER (WHERE currency_code = 'CNY')"
+
+
 def _scaled(column: str, zh: str, en: str) -> tuple[str, str, str, str, Text]:
-    return (f"SUM({column}) / 10000.0", f"SUM({column})", *_BIG, (zh + _M, en + " (CNY)"))
+    return (f"{_sum(column)} / 10000.0", _sum(column), *_BIG, (zh + _M, en + " (CNY)"))
+
+
+def _rate(fee: str) -> str:
+    return f"{_sum(fee)} / NULLIF({_sum('gross_amount - refund_amount')}, 0)"
 
 
 def _plain(sql: str, form: str, zh: str, en: str) -> tuple[str, str, str, str, Text]:
@@ -142,44 +151,44 @@ METRICS: dict[str, dict[str, tuple[str, str, str, str, Text]]] = {
     "overview_trend": {
         "amount": _scaled("payment_amount", "交易金额", "Payment amount"),
         "amount_before": _scaled("same_weekday_payment_amount", "上周同日", "Same weekday before"),
-        "payments": _plain("SUM(payment_count)", ",d", "交易笔数", "Payments"),
+        "payments": _plain(_sum("payment_count"), ",d", "交易笔数", "Payments"),
     },
     "settlement_trend": {
         "gross": _scaled("gross_amount", "交易总额", "Gross"),
         "net": _scaled("net_amount", "结算净额", "Net"),
         "payout": _scaled("payout_amount", "付款额", "Payout"),
         "fees": _scaled("fee_amount", "手续费", "Fees"),
-        "gross_exact": _plain("SUM(gross_amount)", ",.2f", "交易总额（元）", "Gross (CNY)"),
-        "net_exact": _plain("SUM(net_amount)", ",.2f", "结算净额（元）", "Net (CNY)"),
-        "payout_exact": _plain("SUM(payout_amount)", ",.2f", "付款额（元）", "Payout (CNY)"),
+        "gross_exact": _plain(_sum("gross_amount"), ",.2f", "交易总额（元）", "Gross (CNY)"),
+        "net_exact": _plain(_sum("net_amount"), ",.2f", "结算净额（元）", "Net (CNY)"),
+        "payout_exact": _plain(_sum("payout_amount"), ",.2f", "付款额（元）", "Payout (CNY)"),
         "pending_exact": _plain(
-            "SUM(closing_pending_amount)", ",.2f", "期末待结算（元）", "Closing pending (CNY)"
+            _sum("closing_pending_amount"), ",.2f", "期末待结算（元）", "Closing pending (CNY)"
         ),
     },
     "settlement_step": {"amount": _scaled("amount", "金额", "Amount")},
     "settlement_merchant": {
-        "merchants": _plain("COUNT(*)", ",d", "商户数", "Merchants"),
-        "payout": _plain("SUM(payout_amount)", ",.2f", "付款额（元）", "Payout (CNY)"),
+        "merchants": _plain("COUNT(DISTINCT merchant_id)", ",d", "商户数", "Merchants"),
+        "payout": _plain(_sum("payout_amount"), ",.2f", "付款额（元）", "Payout (CNY)"),
         "pending": _plain(
-            "SUM(closing_pending_amount)", ",.2f", "期末待结算（元）", "Closing pending (CNY)"
+            _sum("closing_pending_amount"), ",.2f", "期末待结算（元）", "Closing pending (CNY)"
         ),
         "disputed": _plain(
-            "SUM(closing_disputed_amount)", ",.2f", "争议冻结余额（元）", "Held in dispute (CNY)"
+            _sum("closing_disputed_amount"), ",.2f", "争议冻结余额（元）", "Held in dispute (CNY)"
         ),
         "issuer_rate": _plain(
-            "SUM(issuer_fee_amount) / NULLIF(SUM(gross_amount - refund_amount), 0)",
+            _rate("issuer_fee_amount"),
             ".3%", "发卡行费率", "Issuer rate",
         ),
         "network_rate": _plain(
-            "SUM(network_fee_amount) / NULLIF(SUM(gross_amount - refund_amount), 0)",
+            _rate("network_fee_amount"),
             ".3%", "网络费率", "Network rate",
         ),
         "acquirer_rate": _plain(
-            "SUM(acquirer_fee_amount) / NULLIF(SUM(gross_amount - refund_amount), 0)",
+            _rate("acquirer_fee_amount"),
             ".3%", "收单费率", "Acquirer rate",
         ),
         "service_fee": _plain(
-            "SUM(service_fee_amount)", ",.2f", "增值服务费（元）", "Service fee (CNY)"
+            _sum("service_fee_amount"), ",.2f", "增值服务费（元）", "Service fee (CNY)"
         ),
     },
     "ops_quarantine": {"refused_rows": _plain("COUNT(*)", ",d", "隔离行数", "Rows")},

@@ -61,35 +61,54 @@ def definitions(language: str) -> dict[str, str]:
     }
 
 
+def _labels() -> str:
+    """Merchant by merchant what filters call it, within the reader's scope: its last name and its
+    number, so that a new name does not part its history, and the number where nobody named it."""
+    return f"""
+        select merchant_id,
+            coalesce(max_by(merchant_name, business_date) || ' ', '') || merchant_id as merchant
+        from mart_settlement__merchant_day where {scope("region_code")}
+        group by merchant_id
+    """
+
+
 def _merchants() -> str:
     """The merchants that a filter offers, within the reader's scope; never empty."""
     return f"""
-        with merchants as (
-            select distinct merchant_name || ' ' || merchant_id as merchant
-            from mart_settlement__merchant_day where {scope("region_code")}
-        )
+        with merchants as ({_labels()})
         select merchant from merchants
         union all
         select '—' where not exists (select 1 from merchants)
     """
 
 
-def _named(language: str) -> str:
-    """Merchant days in the reader's scope, with the names of region and MCC."""
-    return f"""
-        select m.*, {FEES} as fee_amount,
-            coalesce(r.region_name, m.region_code, {pick(language, "未知", "Unknown")})
+def _names(language: str, of: str) -> tuple[str, str]:
+    """Columns of a relation's merchant, region and industry by name, and the joins for them."""
+    columns = f"""
+            l.merchant,
+            coalesce(r.region_name, {of}.region_code, {pick(language, "未知", "Unknown")})
                 as region_name,
-            coalesce(c.mcc_name, m.mcc, {pick(language, "未知", "Unknown")}) as mcc_name,
-            m.merchant_name || ' ' || m.merchant_id as merchant
-        from mart_settlement__merchant_day as m
+            coalesce(c.mcc_name, {of}.mcc, {pick(language, "未知", "Unknown")}) as mcc_name"""
+    joins = f"""
+        inner join ({_labels()}) as l on {of}.merchant_id = l.merchant_id
         left join (
             select region_code, max(region_name_{language}) as region_name
             from mart_kpi__region_day group by region_code
-        ) as r on m.region_code = r.region_code
+        ) as r on {of}.region_code = r.region_code
         left join (
             select mcc, max(mcc_name_{language}) as mcc_name from mart_kpi__mcc_day group by mcc
-        ) as c on m.mcc = c.mcc
+        ) as c on {of}.mcc = c.mcc"""
+    return columns, joins
+
+
+def _named(language: str) -> str:
+    """Merchant days in the reader's scope, with the names of region and MCC."""
+    columns, joins = _names(language, "m")
+    return f"""
+        select m.*, {FEES} as fee_amount, {columns},
+            case m.currency_code when 'CNY' then '' else ' · ' || m.currency_code end
+                as other_currency
+        from mart_settlement__merchant_day as m {joins}
         where {scope("m.region_code")}
     """
 
@@ -130,10 +149,12 @@ def _reason(language: str) -> str:
 
 
 def _merchant(language: str) -> str:
-    target = link("merchant", language, "merchant_name", day=day(), merchant="merchant")
+    shown = "coalesce(merchant_name, merchant_id) || other_currency"
+    target = link("merchant", language, shown, day=day(), merchant="merchant")
     return f"""
         with named as ({_named(language)})
-        select business_date, {day()} as day, {day_label("business_date", language)} as day_name,
+        select business_date, {day()} as day,
+            {day_label("business_date", language)} || other_currency as day_name,
             merchant_id, merchant_name, merchant, {target} as merchant_link,
             {choose(language, "merchant_type", MERCHANT_TYPES)} as merchant_type_name,
             region_code, region_name, mcc, mcc_name, settlement_cycle,
@@ -148,22 +169,59 @@ def _merchant(language: str) -> str:
     """
 
 
+DAYS = "select distinct business_date from mart_settlement__merchant_day"
+TREND = (
+    "payment_count", "gross_amount", "refund_amount", "net_amount", "payout_amount",
+    "closing_pending_amount", "disputed_amount", "fee_amount",
+)  # fmt: skip
+_IN_WINDOW = f"between a.business_date - {TREND_DAYS - 1} and a.business_date"
+
+
+def _quiet() -> str:
+    """Rows of zeros, each day with the thirty up to it: a merchant's dates without a row.
+
+    The mart has no row where a merchant neither moved nor held money, but a chart shows the last
+    row as the day's figure, and counts seven rows back for the same weekday.
+    """
+    return f"""
+        select a.business_date, d.business_date as point_date, m.merchant_id, m.currency_code,
+            m.region_code, m.mcc, {", ".join(f"0 as {column}" for column in TREND)}
+        from ({DAYS}) as a
+        inner join ({DAYS}) as d on d.business_date {_IN_WINDOW}
+        inner join (
+            select merchant_id, currency_code, min(business_date) as first_date,
+                max_by(region_code, business_date) as region_code,
+                max_by(mcc, business_date) as mcc
+            from mart_settlement__merchant_day as h
+            cross join (select count(*) as day_count from ({DAYS})) as n
+            where {scope("region_code")}
+            group by merchant_id, currency_code
+            having count(*) < any_value(n.day_count)
+        ) as m on m.first_date <= d.business_date
+        anti join mart_settlement__merchant_day as p
+            on p.merchant_id = m.merchant_id and p.currency_code = m.currency_code
+            and p.business_date = d.business_date
+    """
+
+
 def _trend(language: str) -> str:
     """Each day with the thirty up to it, by merchant: figures, their line and their comparison."""
+    columns, joins = _names(language, "t")
+    figures = ", ".join(f"{FEES} as fee_amount" if c == "fee_amount" else f"p.{c}" for c in TREND)
     return f"""
-        with named as ({_named(language)}),
-        days as (select distinct business_date from mart_settlement__merchant_day)
-        select days.business_date, {day("days.business_date")} as day,
-            p.business_date as point_date,
-            case when year(p.business_date) < year(days.business_date) then ' ' else '' end ||
-                {day_label("p.business_date", language)} as point_day,
-            p.merchant_id, p.merchant, p.region_code, p.region_name, p.mcc_name,
-            p.currency_code,
-            p.payment_count, p.gross_amount, p.refund_amount, p.fee_amount, p.net_amount,
-            p.payout_amount, p.closing_pending_amount, p.disputed_amount
-        from days
-        inner join named as p
-            on p.business_date between days.business_date - {TREND_DAYS - 1} and days.business_date
+        select t.business_date, {day("t.business_date")} as day, t.point_date,
+            case when year(t.point_date) < year(t.business_date) then ' ' else '' end ||
+                {day_label("t.point_date", language)} as point_day,
+            t.merchant_id, t.region_code, t.currency_code, {", ".join(TREND)}, {columns}
+        from (
+            select a.business_date, p.business_date as point_date, p.merchant_id, p.currency_code,
+                p.region_code, p.mcc, {figures}
+            from ({DAYS}) as a
+            inner join mart_settlement__merchant_day as p on p.business_date {_IN_WINDOW}
+            where {scope("p.region_code")}
+            union all
+            {_quiet()}
+        ) as t {joins}
     """
 
 

@@ -34,6 +34,10 @@ ALLOWED = [
 ]
 
 ATTACKS = [
+    # a CTE by the name of one of DuckDB's own views, and that view outside the CTE's reach
+    "select * from (with pg_settings as (select 1) select 1), pg_settings",
+    "with duckdb_logs as (select * from duckdb_logs) select * from duckdb_logs",
+    "select * from (with duckdb_views as (select 1) select 1) a, DuckDB_Views",
     # writing
     "copy settlement_merchant_zh to '/tmp/x.csv'",
     "copy (select 1) to '/tmp/x.parquet' (format parquet)",
