@@ -86,7 +86,7 @@ def _figures(language: str) -> str:
         f" {pick(language, ' 较上周同日', ' vs same weekday')},"
         f" {pick(language, '无上周同日可比', 'no same weekday to compare')})"
     )
-    absent = pick(language, "—（来源没有提供）", "— (not supplied)")
+    absent = _absent(language)
     other = "case currency_code when 'CNY' then '' else ' ' || currency_code end"
     return f"""
         select figure_name || {other} || '{colon}' || case when value is null then {absent} else
@@ -97,6 +97,10 @@ def _figures(language: str) -> str:
     """
 
 
+def _absent(language: str) -> str:
+    return pick(language, "—（来源没有提供）", "— (not supplied)")
+
+
 def _reserve(language: str) -> str:
     words = {
         "book_amount": ("备付金：账面 ", "Reserve: books "),
@@ -104,15 +108,17 @@ def _reserve(language: str) -> str:
         "unarrived_amount": ("，未达账项 ", ", on its way "),
     }
     parts = " || ".join(
-        f"{pick(language, *both)} || {money(column, language)}" for column, both in words.items()
+        f"{pick(language, *both)} || coalesce({money(column, language)}, {_absent(language)})"
+        for column, both in words.items()
     )
     verdict = (
-        f"case when unexplained_amount = 0 then {pick(language, '（相符）', ' (as it must be)')}"
+        "case when unexplained_amount is null then ''"
+        f" when unexplained_amount = 0 then {pick(language, '（相符）', ' (as it must be)')}"
         f" else {pick(language, '（应为 0，立即查明）', ' (must be 0: find out now)')} end"
     )
     return f"""
         select {parts} || {pick(language, "，未解释 ", ", unexplained ")} ||
-            {exact("unexplained_amount")} || {verdict} as line
+            coalesce({exact("unexplained_amount")}, {_absent(language)}) || {verdict} as line
         from mart_settlement__reserve_fund_day
         where business_date = ?
         order by currency_code
@@ -120,20 +126,25 @@ def _reserve(language: str) -> str:
 
 
 def _open(settings: Settings, language: str) -> str:
-    """Open items of books by kind; failing checks are told with the dates that they hold."""
+    """Open items of books by kind and currency; failing checks are told with what they hold."""
     index = LANGUAGES.index(language)
-    found: dict[str, list[Any]] = defaultdict(lambda: [0, Decimal(0)])
+    found: dict[tuple[str, str], list[Any]] = defaultdict(lambda: [0, Decimal(0)])
     for item in ops.latest(settings, "open_item", "closed_date is null and kind <> 'gate'"):
-        found[item["kind"]][0] += 1
-        found[item["kind"]][1] += abs(item["amount"] or Decimal(0))
+        count = found[item["kind"], item["currency_code"] or ""]
+        count[0] += 1
+        count[1] += abs(item["amount"] or Decimal(0))
     head = ("未结事项：", "Open items: ")[index]
     if not found:
         return head + ("无", "none")[index]
     return head + ("；", "; ")[index].join(
         f"{ITEM_KINDS[kind][index] if kind in ITEM_KINDS else kind}"
-        f" {count}{(' 项', '')[index]} {amount:,.2f}"
-        for kind, (count, amount) in sorted(found.items())
+        f" {count}{(' 项', '')[index]} {_symbol(currency)}{amount:,.2f}"
+        for (kind, currency), (count, amount) in sorted(found.items())
     )
+
+
+def _symbol(currency: str) -> str:
+    return "¥" if currency == "CNY" else f"{currency} " if currency else ""
 
 
 def _held_dates(settings: Settings, through: date, day: date) -> dict[date, list[str]]:

@@ -1,4 +1,4 @@
-"""The settlement screens where trade is not even: quiet dates, new names, nobody's name, dollars."""
+"""Settlement screens where trade is not even: quiet dates, new names, no name, dollars."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_a_quiet_date_is_a_point_of_zero_so_that_seven_points_are_a_week() -> No
 
 def test_a_new_name_does_not_part_the_merchants_history() -> None:
     connection = opened([row(0, "M1", "5"), row(1, "M1", "7", merchant_name="新店")])
-    assert connection.execute("select merchant from screen_merchant_zh").fetchall() == [("新店 M1",)]
+    offered = connection.execute("select merchant from screen_merchant_zh").fetchall()
+    assert offered == [("新店 M1",)]
     assert curve(connection, 1, "新店 M1") == [(0, 5), (1, 7)]
     # A statement keeps the name that it was made with.
     assert connection.execute(

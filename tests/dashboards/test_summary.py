@@ -10,18 +10,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 
 from cli.app import paylake
 from dashboards import summary as module
 from dashboards.summary import summary
+from dashboards.views import required
 from paylake.errors import Held
 from paylake.settings import Settings
+from tests.dashboards.serving_fixture import _store
 from tests.dashboards.test_views import reader
 from tests.paylake import sinks
 
 LAST = date(2026, 10, 11)
+RESERVE = "mart_settlement__reserve_fund_day"
 
 
 @pytest.fixture
@@ -45,7 +49,10 @@ def released(full_home: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         lambda *_: {date(2026, 10, 12): SimpleNamespace(blocking=["double_entry"])},
     )
     monkeypatch.setattr(module.runs, "pending", lambda _, day: [day] if day > LAST else [])
-    items = [{"kind": "tie", "amount": Decimal("34.70")}, {"kind": "tie", "amount": Decimal("-5")}]
+    items = [
+        {"kind": "tie", "amount": Decimal(amount), "currency_code": currency}
+        for amount, currency in (("34.70", "CNY"), ("-5", "CNY"), ("2", "USD"))
+    ]
     stored = module.ops.latest
     monkeypatch.setattr(
         module.ops, "latest",
@@ -68,11 +75,12 @@ def test_figures_are_those_of_the_gold_table(released: Settings, language: str) 
     )
     assert f"{payments:,}" in made.text and f"{100 * rate:.2f}%" in made.text
     assert ("备付金" if language == "zh" else "Reserve") in made.text
-    assert "39.70" in made.text and "R000030-20261011" in made.subject
+    assert "¥39.70" in made.text and "USD 2.00" in made.text  # two currencies have no sum
+    assert "R000030-20261011" in made.subject
     assert len(made.text.strip().splitlines()) == 10
     if language == "zh":
         words = set(re.findall(r"[A-Za-z_]{3,}", made.text))
-        assert words <= {"paylake"}
+        assert words <= {"paylake", "USD"}
 
 
 def test_a_held_date_is_said_with_its_check_and_the_last_figures_follow(
@@ -111,3 +119,15 @@ def test_the_command_sends_it_by_mail_and_webhook(
 def test_before_the_first_release_there_is_nothing_to_tell(released: Settings) -> None:
     with pytest.raises(Held):
         summary(released, date(2026, 9, 1))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_home_without_a_custodian_says_so_and_judges_nothing(language: str) -> None:
+    connection = duckdb.connect()
+    amounts = dict.fromkeys(required.GOLD[RESERVE])
+    books = {**amounts, "business_date": LAST, "currency_code": "CNY", "book_amount": Decimal(5)}
+    _store(connection, RESERVE, required.GOLD[RESERVE], [books])
+    ((line,),) = connection.execute(module._reserve(language), [LAST]).fetchall()
+    assert "¥5.00" in line
+    assert line.count("来源没有提供" if language == "zh" else "not supplied") == 3
+    assert "0.00" not in line and "查明" not in line and "find out" not in line
