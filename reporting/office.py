@@ -29,6 +29,8 @@ from reporting.story import Story, event
 from reporting.vault import Opener, closed
 
 BATCH_DAYS = 31
+# States of a filed date whose package is whole.
+IN_PLACE = ("unchanged", "mended", "restated")
 Recorder = Callable[[list[dict[str, Any]]], None]
 
 
@@ -121,10 +123,24 @@ class Office:
                 items[day] = item
                 signed.append((filing, events)) if filing else self.record(events)
         for day in sorted(set(filed) - set(items)):
-            state = "mended" if damage[day] else "unchanged"
-            items[day] = self._item(filed[day], state, "; ".join(damage[day]) or "nothing to do")
+            if damage[day]:
+                items[day] = self._item(filed[day], "mended", "; ".join(damage[day]))
+            else:
+                items[day] = self._as_filed(spec, filed[day])
         self._finish([*signed, *self._unfinished(filed.values(), items)])
         return [items[day] for day in days]
+
+    def _as_filed(self, spec: Specification, filing: Filing) -> Item:
+        """A whole package of a filed date; one that was restated since is told apart by name."""
+        tables = [dataset.table for dataset in spec.datasets.values()]
+        link, has_other_rows = self.chain.restated(filing.day, filing.release_id, tables)
+        if link is None:
+            return self._item(filing, "unchanged", "nothing to do")
+        since = f"{link.release_id} restated {filing.day} after it was filed"
+        if not has_other_rows:
+            return self._item(filing, "unchanged", f"nothing to do; {since}, with the same rows")
+        stays = f"the package stays as filed, from {filing.release_id}"
+        return self._item(filing, "restated", f"{since}: {stays}")
 
     def _prepare(
         self,
@@ -227,7 +243,7 @@ class Office:
     def _unfinished(self, filed, items: Mapping[date, Item]):
         """Filings whose run was killed between signing and the end, now in place."""
         for filing in filed:
-            if filing.state == "signed" and items[filing.day].state in ("unchanged", "mended"):
+            if filing.state == "signed" and items[filing.day].state in IN_PLACE:
                 yield filing, [event(filing, "signed", manifest_text=filing.manifest)]
 
     # -- what was filed -------------------------------------------------------------------------

@@ -12,6 +12,7 @@ EXIT_CODES = {
     "filed": 0,
     "unchanged": 0,
     "mended": 0,
+    "restated": 0,  # a newer release has other rows; the package stays as it was filed
     "absent": 0,
     "not_released": 12,
     "awaiting_reason": 12,

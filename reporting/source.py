@@ -110,6 +110,17 @@ class Chain:
         return at == len(history) or (at > 0 and history[at - 1][1] == history[-1][1])
 
 
+    def restated(
+        self, day: date, release_id: str, tables: Sequence[str]
+    ) -> tuple[Release | None, bool]:
+        """The release that restated a date after this one, and whether rows of the tables differ.
+        """
+        link, newest = self.get(release_id), self.pinned(day)
+        if newest.sequence <= link.sequence:
+            return None, False
+        return newest, not all(self.still_shows(table, day, link) for table in tables)
+
+
 class LakeSource:
     """The releases of a home."""
 

@@ -45,6 +45,16 @@ DELIVERIES = _latest("delivery", "feed, business_date, sequence, data_digest")
 CHECKS = _latest("gate_result", "business_date, suite, check_code")
 ITEMS = _latest("open_item", "kind, item_key")
 RELEASES = _latest("release", "release_id")
+# Each released date and the newest release that names it: its own, or one that restated it.
+NAMED = f"""
+    select business_date, release_id from (
+        select unnest(case when release_id like '%-restated'
+            then json_keys(document, '$.restatement.dates')::date[] else [through] end)
+            as business_date, release_id, sequence
+        from ({RELEASES})
+    )
+    qualify row_number() over (partition by business_date order by sequence desc) = 1
+"""
 STEP_RUNS = _latest("run_step", "run_id, step, first_date, last_date")
 # A waiver holds for the very inputs that it names.
 WAIVED = (
@@ -200,7 +210,7 @@ def _dates(language: str) -> str:
     name = checks.title(language, "checked.check_code")
     between = "、" if language == "zh" else ", "
     return f"""
-        with published as ({RELEASES}),
+        with published as ({NAMED}),
         checked as ({CHECKS}),
         current as ({DELIVERIES}),
         blocking as (
@@ -212,7 +222,7 @@ def _dates(language: str) -> str:
         days as (
             select business_date from current
             union select business_date from checked
-            union select through from published
+            union select business_date from published
         ),
         counted as (
             select business_date, count(*) filter (where state = 'accepted') as accepted_count,
@@ -233,7 +243,7 @@ def _dates(language: str) -> str:
             coalesce(counted.refused_count, 0) as refused_count,
             coalesce(counted.rows_quarantined, 0) as rows_quarantined
         from days
-        left join published on published.through = days.business_date
+        left join published on published.business_date = days.business_date
         left join blocking on blocking.business_date = days.business_date
         left join counted on counted.business_date = days.business_date
     """

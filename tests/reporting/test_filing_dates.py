@@ -60,17 +60,23 @@ def test_filed_dates_are_left_alone(open_office, statement):
     assert before == {p: p.stat().st_mtime_ns for p in office.root.rglob("*") if p.is_file()}
 
 
-def test_later_release_does_not_change_a_filed_package(open_office, statement):
+def test_later_release_does_not_change_a_filed_package(open_office, statement, reserve):
     lake = institution(days=2, merchants=3)
     office = open_office(lake)
     office.file(statement, [FIRST])
+    office.file(reserve, [FIRST])
     filed = office.filing(statement.report, FIRST)
     row = lake.rows["mart_settlement__merchant_day"][1]
     row["merchant_name"] = "改名商户"
     restated = lake.publish(FIRST)
     office = open_office(lake)
-    assert [i.state for i in office.file(statement, [FIRST])] == ["unchanged"]
+    (item,) = office.file(statement, [FIRST])
+    assert (item.state, item.release_id) == ("restated", "R000001-20260912")
+    assert f"{restated.release_id} restated {FIRST} after it was filed" in item.detail
     assert office.filing(statement.report, FIRST) == filed
+    # of the other report no row changed
+    (item,) = office.file(reserve, [FIRST])
+    assert item.state == "unchanged" and "with the same rows" in item.detail
     assert restated.release_id not in filed.manifest
     # rebuilding reads the pinned release, not the one in force
     lake.opened.clear()
