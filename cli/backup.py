@@ -6,11 +6,13 @@ copied under its lease; the ledger through SQLite's online backup, so it may go 
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sqlite3
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 import click
@@ -112,17 +114,24 @@ def read(settings: Settings, source: Path) -> int:
         with tarfile.open(source, "r:gz") as archive:
             archive.extractall(home, filter="data")
         document = json.loads((home / MANIFEST).read_text("utf-8"))
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise disk_fault(error, home) from error
         raise NotVerified(
             f"Not a backup that can be read: {error}", "Use another copy.", where=str(source)
         ) from error
-    files = document["files"]
+    files = document.get("files") if isinstance(document, dict) else None
+    if not isinstance(files, dict) or document.get("format") != FORMAT:
+        raise NotVerified(
+            f"Not a backup of the format {FORMAT}", "Use one of `bin/paylake backup`.",
+            where=str(source),
+        )
     there = {str(p.relative_to(home)) for p in home.rglob("*") if p.is_file()} - {MANIFEST}
     wrong = sorted(there ^ set(files))
     wrong += [name for name in sorted(there & set(files)) if sm3_file(home / name) != files[name]]
-    if document.get("format") != FORMAT or wrong:
+    if wrong:
         raise NotVerified(
-            f"The backup is damaged: {', '.join(wrong[:5]) or 'unknown format'}",
+            f"The backup is damaged: {', '.join(wrong[:5])}",
             "Use another copy; what was unpacked is not usable.",
             where=str(home),
         )

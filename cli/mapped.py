@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +64,15 @@ def mapped(ctx: Context, feeds: Path, mapping: Path, screens: bool) -> None:
             told = ", ".join(name for name, _ in stack.up(settings, ("superset",)))
             row["result"] = f"{told}; {done}"
     totals = layer_totals(settings, taken.first, taken.last)
-    if screens:
-        from dashboards.totals import payments
-
-        rows, amount = payments(settings, taken.first, taken.last)
-        totals.append({"layer": "dashboard, amount chart", "rows": rows, "amount": amount})
+    shown = _on_screen(settings, taken.first, taken.last) if screens else []
     show(steps.rows, as_json=False, title="steps")
-    show(totals, as_json=False, title=f"payments {taken.first} to {taken.last}, at every layer")
+    title = f"payments {taken.first} to {taken.last}, at every layer"
+    show([*totals, *shown], as_json=False, title=title)
     if screens:
         show_logins(settings)
     console.print(f"{time.monotonic() - began:.0f} s in all; `PAYLAKE_HOME={settings.home} "
                   "make stop` stops what runs")
-    if len({(t["rows"], t["amount"]) for t in totals}) != 1:
+    if not agree(totals, shown):
         raise PermanentFailure(
             "The layers do not hold the same payments", "The table above says where they part."
         )
@@ -93,48 +91,68 @@ def _own_home(settings: Settings, name: str) -> Settings:
     return replace(settings_module.load(home=home), engine=settings.engine)
 
 
+def _on_screen(settings: Settings, first: date, last: date) -> list[dict[str, Any]]:
+    from dashboards.totals import CURRENCY, payments
+
+    rows, amount = payments(settings, first, last)
+    name = "dashboard, amount chart"
+    return [{"layer": name, "currency": CURRENCY, "rows": rows, "amount": amount}]
+
+
 def layer_totals(settings: Settings, first: date, last: date) -> list[dict[str, Any]]:
-    """Rows and amount of payments at each layer of the lake, down to the released KPI mart."""
+    """Successful payments at each layer of the lake, down to the released KPI mart.
+
+    Terminal profiles hold payments at terminals alone: they are listed where every payment has one.
+
+    :returns: layer, currency, rows, amount; a layer without payments has one row of none.
+    """
     from paylake import release
 
     lake = Lake(settings)
-    dates = [first, last]
-    where = "business_date between ? and ?"
-    found = [
-        (
-            "bronze",
-            lake.query(
-                "select count(*) n, sum(amount::decimal(18,4)) a "
-                f"from bronze.raw_switch__transaction where {where}",
-                dates,
-            ),
-        ),
-        (
-            "silver",
-            lake.query(f"select count(*) n, sum(amount) a from silver.transaction where {where}",
-                       dates),
-        ),
-        (
-            "terminal profile",
-            lake.query(
-                "select sum(payment_count_1d) n, sum(payment_amount_1d) a "
-                f"from gold.terminal_profile where {where}",
-                dates,
-            ),
-        ),
-    ]
-    with release.reader(settings) as reader:
-        found.append(
-            (
-                f"KPI mart, release {reader.release_id}",
-                reader.query(
-                    "select sum(payment_count) n, sum(payment_amount) a "
-                    f"from mart_kpi__institution_day where {where}",
-                    dates,
-                ),
-            )
+    between = "business_date between ? and ?"
+    paid = f"transaction_type = 'payment' and status = 'success' and {between}"
+
+    def totals(count: str, amount: str, table: str, where: str) -> str:
+        return (
+            f"select currency_code as currency, {count} as rows, sum({amount}) as amount"
+            f" from {table} where {where} group by currency_code having {count} > 0 order by 1"
         )
+
+    bronze = ("count(*)", "amount::decimal(18,4)", "bronze.raw_switch__transaction", paid)
+    silver = ("count(*)", "amount", "silver.transaction", paid)
+    profile = ("sum(payment_count_1d)", "payment_amount_1d", "gold.terminal_profile", between)
+    mart = ("sum(payment_count)", "payment_amount", "mart_kpi__institution_day", between)
+    layers = {"bronze": bronze, "silver": silver, "terminal profile": profile}
+    elsewhere = f"select 1 from silver.transaction where terminal_id is null and {paid} limit 1"
+    if lake.query(elsewhere, [first, last]).num_rows:
+        del layers["terminal profile"]
+    found = {
+        name: lake.query(totals(*asked), [first, last]).to_pylist()
+        for name, asked in layers.items()
+    }
+    with release.reader(settings) as reader:
+        found[f"KPI mart, release {reader.release_id}"] = reader.query(
+            totals(*mart), [first, last]
+        ).to_pylist()
+    none = [{"currency": None, "rows": 0, "amount": Decimal(0)}]
     return [
-        {"layer": name, "rows": int(table["n"][0].as_py()), "amount": table["a"][0].as_py()}
-        for name, table in found
+        {"layer": name, **row, "rows": int(row["rows"])}
+        for name, rows in found.items()
+        for row in rows or none
     ]
+
+
+def agree(totals: list[dict[str, Any]], shown: list[dict[str, Any]]) -> bool:
+    """Whether every layer holds the same payments of each currency, and the screens show those.
+
+    :param totals: `layer_totals`.
+    :param shown: the same of a screen, which may have some of the currencies alone.
+    """
+    layers: dict[str, dict[str | None, tuple[int, Decimal]]] = {}
+    for row in totals:
+        layers.setdefault(row["layer"], {})[row["currency"]] = (row["rows"], row["amount"])
+    held = next(iter(layers.values()))
+    return all(layer == held for layer in layers.values()) and all(
+        held.get(row["currency"], (0, Decimal(0))) == (row["rows"], row["amount"])
+        for row in shown
+    )

@@ -15,16 +15,14 @@ from paylake.errors import UsageFault
 @click.command()
 @click.option("--code", required=True, help="What it is about: task_failed, late_delivery, …")
 @click.option("--subject", required=True, help="Table, check, feed, task or item.")
-@click.option("--date", "day", help="Business date that it is about.")
+@click.option("--date", "day", type=DateType(), help="Business date that it is about.")
 @click.option("--detail", required=True, help="One sentence.")
 @click.pass_obj
-def alarm(ctx: Context, code: str, subject: str, day: str | None, detail: str) -> None:
+def alarm(ctx: Context, code: str, subject: str, day: date | None, detail: str) -> None:
     """Record an alarm and send it to the channels that are set (alarm_webhook, alarm_mail_to)."""
-    from paylake import dates as business_dates
     from paylake import notify
 
-    about = business_dates.parse_date(day) if day and day != "None" else None
-    _say(notify.alarm(ctx.settings, code, subject, detail, about))
+    _say(notify.alarm(ctx.settings, code, subject, detail, day))
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import date
+from typing import IO
 
 import click
 
@@ -12,6 +13,8 @@ from cli.app import Context
 from cli.options import DateType, as_json
 from cli.output import console, document, show
 from paylake.errors import UsageFault
+
+_VALUES = 'Write {"amount": "12.50"}, every value in quotes or null.'
 
 
 @click.group()
@@ -70,14 +73,14 @@ def replay(
     delivery_id: str,
     line: int,
     changes: tuple[str, ...],
-    values: click.utils.LazyFile | None,
+    values: IO[str] | None,
     day: date | None,
     file_name: str | None,
 ) -> None:
     """Send a corrected row again, as a delivery of paylake's own that names the original line."""
     import ingestion
 
-    corrected: dict[str, str | None] = dict(json.load(values)) if values else {}
+    corrected = _read_values(values) if values else {}
     for change in changes:
         name, sign, value = change.partition("=")
         if not sign:
@@ -90,3 +93,19 @@ def replay(
         f"{result.delivery_id} replays {result.origin}; "
         f"now run `bin/paylake run --date {result.business_date}`"
     )
+
+
+def _read_values(file: IO[str]) -> dict[str, str | None]:
+    """Corrected values: one JSON object of texts and nulls.
+
+    :raises UsageFault: for anything else; a number would lose the digits that it was written with.
+    """
+    try:
+        given = json.load(file)
+    except ValueError as error:
+        raise UsageFault(f"The file of --values is not JSON: {error}", _VALUES) from None
+    if not isinstance(given, dict) or not all(
+        value is None or isinstance(value, str) for value in given.values()
+    ):
+        raise UsageFault("The file of --values is not an object of texts", _VALUES)
+    return given

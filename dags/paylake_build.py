@@ -3,7 +3,7 @@
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable
 
 from dags.support.assets import BUILT, DELIVERED
-from dags.support.defaults import COMMON, START
+from dags.support.defaults import START, common
 from dags.support.operator import PaylakeStep
 
 DOC = """
@@ -22,7 +22,7 @@ with DAG(
     description="Silver, states, profiles, marts, and their audit",
     doc_md=DOC,
     tags=["paylake", "tier:1"],
-    **COMMON,
+    **common("payments-data"),
 ):
     build = PaylakeStep(task_id="build", step=["build"])
     gate = PaylakeStep(task_id="gate", step=["gate"], outlets=[BUILT])

@@ -1,9 +1,9 @@
-"""Deliveries of a business date into bronze, every evening's run at 08:00 of the next day."""
+"""Deliveries of a business date into bronze, at the run time on the day after it."""
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
 from dags.support.assets import DELIVERED
-from dags.support.defaults import COMMON, START, ZONE
+from dags.support.defaults import START, ZONE, common, daily
 from dags.support.operator import PaylakeStep
 
 DOC = """
@@ -16,12 +16,12 @@ code 11 and is taken up by the next date's run. **Owner**: payments-data. **Tier
 with DAG(
     "paylake_ingest",
     schedule=CronPartitionTimetable(
-        "0 8 * * *", timezone=ZONE, run_offset=-1, key_format="%Y-%m-%d"
+        daily(), timezone=ZONE, run_offset=-1, key_format="%Y-%m-%d"
     ),
     start_date=START,
     description="Deliveries of a business date into bronze",
     doc_md=DOC,
     tags=["paylake", "tier:1"],
-    **COMMON,
+    **common("payments-data"),
 ):
     PaylakeStep(task_id="ingest", step=["ingest"], outlets=[DELIVERED])

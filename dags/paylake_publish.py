@@ -3,7 +3,7 @@
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable
 
 from dags.support.assets import BUILT, RELEASED
-from dags.support.defaults import COMMON, START
+from dags.support.defaults import START, common
 from dags.support.operator import PaylakeStep
 
 DOC = """
@@ -21,7 +21,7 @@ with DAG(
     description="Releases, one a business date",
     doc_md=DOC,
     tags=["paylake", "tier:1"],
-    **COMMON,
+    **common("payments-data"),
 ):
     publish = PaylakeStep(task_id="publish", step=["publish"], outlets=[RELEASED])
     # A teardown runs whatever became of the date, and leaves the run's state to `publish`.

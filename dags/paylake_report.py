@@ -3,7 +3,7 @@
 from airflow.sdk import DAG, IdentityMapper, PartitionedAssetTimetable
 
 from dags.support.assets import FILED, RELEASED
-from dags.support.defaults import COMMON, START
+from dags.support.defaults import START, common
 from dags.support.operator import PaylakeStep
 
 DOC = """
@@ -21,6 +21,6 @@ with DAG(
     description="Signed report packages",
     doc_md=DOC,
     tags=["paylake", "tier:1"],
-    **COMMON,
+    **common("regulatory-reporting"),
 ):
     PaylakeStep(task_id="report", step=["report"], outlets=[FILED])

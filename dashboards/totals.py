@@ -14,12 +14,13 @@ from paylake.settings import Settings
 
 CHART = "overview_trend"
 LANGUAGE = "en"  # its amounts are in yuan; the Chinese chart's are in 万
+CURRENCY = "CNY"  # what the chart adds up (`dashboards.source.labels`)
 
 
 def payments(
     settings: Settings, first: date, last: date, user: str = "management"
 ) -> tuple[int, Decimal]:
-    """Count and amount of payments that the amount chart's query returns, through Superset.
+    """Count and amount of payments in CURRENCY that the amount chart's query returns.
 
     The chart shows the thirty days up to a date, so it is asked once for every thirty; its query
     is asked for the count of payments, too.
@@ -44,7 +45,8 @@ def payments(
                 "See the home's log/superset.log.",
             )
         for row in answer["result"][0]["data"]:
-            count += int(row["payments"])
-            amount += Decimal(str(row["amount"]))
+            if row["payments"] is not None:  # a date with other currencies alone
+                count += int(row["payments"])
+                amount += Decimal(str(row["amount"]))
         day -= timedelta(days=TREND_DAYS)
     return count, amount.quantize(Decimal("0.0001"))

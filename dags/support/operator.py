@@ -39,6 +39,7 @@ class PaylakeStep(BaseOperator):
         self.step = list(step)
         self.dated = dated
         self.pending = pending
+        self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> None:
         argv = [str(PAYLAKE), *self.step]
@@ -50,7 +51,7 @@ class PaylakeStep(BaseOperator):
                     "(docs/how-to/run-a-date.md)."
                 )
             argv += ["--date", key, *(["--pending"] if self.pending else [])]
-        process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             argv,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -69,3 +70,8 @@ class PaylakeStep(BaseOperator):
         if code in RETRIED_EXIT_CODES or code < 0:
             raise AirflowException(sentence)
         raise AirflowFailException(sentence)
+
+    def on_kill(self) -> None:
+        """End the step with its task: it would go on holding the lease that the next try needs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()

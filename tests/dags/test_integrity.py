@@ -23,7 +23,7 @@ print("RESULT" + json.dumps({{
                        [o.name for o in t.outlets],
                        t.on_failure_callback is not None and bool(t.on_failure_callback)]
                       for t in dag.tasks}},
-            "doc": bool(dag.doc_md), "description": bool(dag.description),
+            "doc": dag.doc_md or "", "description": bool(dag.description),
             "tags": sorted(dag.tags), "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup, "timetable": type(dag.timetable).__name__,
         }}
@@ -92,9 +92,11 @@ def test_each_step_hands_its_date_to_the_next(bag):
 
 def test_every_dag_has_owner_doc_tier_and_alarm(bag):
     assert len(bag["dags"]) == 5
+    owners = {"paylake_maintain": "data-platform", "paylake_report": "regulatory-reporting"}
     for name, dag in bag["dags"].items():
+        assert f"**Owner**: {owners.get(name, 'payments-data')}." in " ".join(dag["doc"].split())
         assert dag["doc"] and dag["description"], name
         assert [t for t in dag["tags"] if t.startswith("tier:")], name
         assert dag["max_active_runs"] == 1 and dag["catchup"] is False, name
         for _, owner, retries, _, alarmed in dag["tasks"].values():
-            assert owner == "payments-data" and retries == 2 and alarmed, name
+            assert owner == owners.get(name, "payments-data") and retries == 2 and alarmed, name

@@ -1,0 +1,65 @@
+"""A backup that is cut, altered or something else is refused by name and never half trusted."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cli import backup
+from paylake import settings
+from paylake.errors import NotVerified, UsageFault
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> bytes:
+    here = settings.load({}, home=tmp_path / "home")
+    (here.home / "keys").mkdir(parents=True)
+    (here.home / "keys" / "one.key").write_bytes(os.urandom(200_000))
+    (here.home / "home.json").write_text("{}")
+    assert backup.write(here, tmp_path / "kept.tar.gz") == 2
+    return (tmp_path / "kept.tar.gz").read_bytes()
+
+
+def read(tmp_path: Path, data: bytes) -> int:
+    source = tmp_path / "given.tar.gz"
+    source.write_bytes(data)
+    return backup.read(settings.load({}, home=tmp_path / "new"), source)
+
+
+def test_what_was_written_comes_back_for_its_owner_alone(tmp_path: Path, written: bytes) -> None:
+    assert read(tmp_path, written) == 2
+    key = tmp_path / "new" / "keys" / "one.key"
+    assert key.read_bytes() == (tmp_path / "home" / "keys" / "one.key").read_bytes()
+    assert key.stat().st_mode & 0o077 == 0
+    with pytest.raises(UsageFault, match="not empty"):
+        read(tmp_path, written)
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_a_backup_that_was_cut_is_refused(tmp_path: Path, written: bytes, part: float) -> None:
+    with pytest.raises(NotVerified, match="Not a backup that can be read"):
+        read(tmp_path, written[: int(len(written) * part)])
+
+
+def test_an_altered_member_is_named(tmp_path: Path, written: bytes) -> None:
+    middle = len(written) // 2
+    altered = written[:middle] + bytes([written[middle] ^ 1]) + written[middle + 1 :]
+    with pytest.raises(NotVerified):
+        read(tmp_path, altered)
+
+
+@pytest.mark.parametrize("document", ["{}", "[]", '{"format": "other/1", "files": {}}', "7"])
+def test_another_archive_is_no_backup(tmp_path: Path, document: str) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        info = tarfile.TarInfo(backup.MANIFEST)
+        info.size = len(document)
+        archive.addfile(info, io.BytesIO(document.encode()))
+    assert json.loads(document) is not None
+    with pytest.raises(NotVerified, match="Not a backup of the format"):
+        read(tmp_path, data.getvalue())
