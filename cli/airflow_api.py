@@ -79,7 +79,9 @@ class Airflow:
 
     def runs(self, dag: str, day: date) -> list[dict[str, Any]]:
         """Runs of a DAG for one business date, newest last."""
-        runs = self._call("GET", f"/api/v2/dags/{dag}/dagRuns", params={"limit": 1000})["dag_runs"]
+        # Airflow answers with a hundred at the most, so it is asked for these, newest first.
+        asked = {"partition_key_prefix_pattern": str(day), "order_by": "-run_after", "limit": 100}
+        runs = self._call("GET", f"/api/v2/dags/{dag}/dagRuns", params=asked)["dag_runs"]
         mine = [r for r in runs if r.get("partition_key") == str(day)]
         return sorted(mine, key=lambda r: r["run_after"])
 

@@ -109,10 +109,24 @@ def test_the_engine_is_reached_by_its_users_alone():
     networks = document()["networks"]
     closed = {name for name, network in networks.items() if network.get("internal")}
     assert closed == set(networks) - {"edge", "out"}
-    assert [n for n, s in SERVICES.items() if "out" in s["networks"]] == ["airflow-scheduler"]
+    assert [n for n, s in SERVICES.items() if "out" in s["networks"]] == [
+        "airflow-scheduler", "airflow-dag-processor",
+    ]  # fmt: skip
     on_engine = {name for name, s in SERVICES.items() if "engine" in s["networks"]}
     assert {n for n in on_engine if not n.startswith("spark-")} == {"airflow-scheduler"}
     assert not {n for n in on_engine if "edge" in SERVICES[n]["networks"]}
+
+
+def test_an_alarm_is_recorded_and_sent_from_wherever_airflow_raises_it():
+    """Of a task that was killed the DAG processor tells, of any other its own process."""
+    needed = ("volumes", "networks", "env_file")
+    scheduler, processor = (
+        {what: set(SERVICES[f"airflow-{name}"][what]) for what in needed}
+        for name in ("scheduler", "dag-processor")
+    )
+    assert {"home:/srv/paylake", "lake:/srv/paylake/lake"} <= processor["volumes"]
+    assert {"store", "out"} <= processor["networks"]
+    assert processor["env_file"] == scheduler["env_file"]
 
 
 def test_superset_sees_no_key_of_the_institution():

@@ -43,6 +43,14 @@ def test_an_address_that_answers_is_healthy(port: int) -> None:
     assert check(page, door).returncode == 0
 
 
+def test_no_proxy_stands_between(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert check(f"http://127.0.0.1:{port}/json/#ALIVE").returncode == 0
+
+
 @pytest.mark.parametrize("what", ["status", "word", "page", "port", "one of two", "nothing"])
 def test_anything_else_is_not(port: int, what: str) -> None:
     closed = free_port()
