@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from paylake import dates, dbt_project
+from paylake import dates, dbt_project, durable
 from paylake.contracts import arrow_schema
 from paylake.crypto import sm3_file, sm3_hex
 from paylake.engine import make_database, register_table, retire
@@ -81,7 +81,7 @@ def run(
     if "merchant" not in absent:
         # Due dates need the working day after the last date: fail here, by name, not with a null.
         dates.next_working_day(last, 1)
-    chosen = [] if select is None else ["--select", *select.split(), "config.materialized:view"]
+    chosen = _selected(select, "config.materialized:view")
     return _invoke(settings, spark_remote, ["run", *chosen], first, last, variables)
 
 
@@ -97,8 +97,12 @@ def test(
 
     :raises PermanentFailure: names the test that failed and what dbt said.
     """
-    chosen = [] if select is None else ["--select", *select.split()]
-    return _invoke(settings, spark_remote, ["test", *chosen], first, last, dict(variables or {}))
+    arguments = ["test", *_selected(select)]
+    return _invoke(settings, spark_remote, arguments, first, last, dict(variables or {}))
+
+
+def _selected(select: str | None, *always: str) -> list[str]:
+    return [] if select is None else ["--select", *select.split(), *always]
 
 
 def _invoke(
@@ -158,9 +162,10 @@ def _manifest(settings: Settings) -> Any:
                 "Correct the file that it names.",
                 where=str(dbt_project.PROJECT),
             )
-        for old in path.parent.glob("manifest-*.msgpack"):
+        others = list(path.parent.glob("manifest-*.msgpack"))
+        durable.write(path, result.result.to_msgpack(extended_mashumaro_encoder))
+        for old in others:
             old.unlink()
-        path.write_bytes(result.result.to_msgpack(extended_mashumaro_encoder))
     return Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
 
 
@@ -316,8 +321,6 @@ def _ansi_mode() -> Iterator[None]:
 
 def _write_profile(settings: Settings) -> None:
     """profiles.yml of this home: a session connection, whose address is in SPARK_REMOTE."""
-    folder = settings.path("dbt")
-    folder.mkdir(parents=True, exist_ok=True)
     output = {
         "type": "spark",
         "method": "session",
@@ -326,9 +329,9 @@ def _write_profile(settings: Settings) -> None:
         "threads": 2,
     }
     text = yaml.safe_dump({"paylake": {"target": "home", "outputs": {"home": output}}})
-    path = folder / "profiles.yml"
+    path = settings.path("dbt", "profiles.yml")
     if not path.exists() or path.read_text("utf-8") != text:
-        path.write_text(text, "utf-8")
+        durable.write(path, text.encode())
 
 
 def _read_result(
