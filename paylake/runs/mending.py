@@ -32,6 +32,7 @@ class Mending(StepLog):
             return
         first, last = released[0], released[-1]
         self._mend_logs()
+        readers, told = self._drop_readers()
         damaged = repair.verify(self.settings, first, last)
         self.result.mended += [str(each) for each in damaged]
         if damaged:
@@ -40,7 +41,9 @@ class Mending(StepLog):
             self._mend_gold(damaged)
             self._refuse_what_is_left(repair.verify(self.settings, first, last))
         files.record(self.settings, first, last)
-        self._mend_readers(last)
+        if told:
+            self._mend_readers(last, readers)
+            self.result.mended += told
         self.result.refused += [
             str(each) for each in files.altered_kept(self.settings, first, last)
         ]
@@ -91,21 +94,28 @@ class Mending(StepLog):
                 "restore the lake from a backup (`bin/paylake restore`).",
             )
 
-    def _mend_readers(self, last: date) -> None:
-        """Readers' files are derived: what differs is removed and written anew."""
+    def _drop_readers(self) -> tuple[list[str], list[str]]:
+        """Remove readers' files that differ from their records: they are derived, and mending gold
+        would read them. Without the definitions of the further views no file of views is right.
+
+        :returns: the releases whose files are to be written, and what to tell.
+        """
         altered = files.altered_readers(self.settings)
         told = [str(each) for each in altered]
         in_force = release.in_force(self.settings).release_id
         if serving.pointer(self.settings) != in_force:
             told.append(f"serving/{serving.POINTER} does not name {in_force}")
-        if not told:
-            return
-        for each in altered:
-            self.settings.path(*each.file.path.split("/")).unlink(missing_ok=True)
+        gone = {self.settings.path(*each.file.path.split("/")) for each in altered}
+        folder = serving.folder(self.settings)
+        if folder / serving.EXTRA in gone:
+            gone |= set(folder.glob("*.duckdb"))
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return sorted({p.stem for p in gone if p.suffix == ".duckdb"} | {in_force}), told
+
+    def _mend_readers(self, last: date, releases: list[str]) -> None:
         self.step("publish", last, last)
-        ids = {each.file.path.split("/")[-1].removesuffix(".duckdb") for each in altered}
-        release.mend(self.settings, only=[*sorted(ids), in_force])
-        self.result.mended += told
+        release.mend(self.settings, only=releases)
 
 
 def _parts(damaged: Iterable[Damage], layers: tuple[str, ...]) -> list[list[date]]:

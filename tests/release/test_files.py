@@ -174,6 +174,28 @@ def test_a_reader_file_is_written_anew(there, damage):
     assert again(there).nothing
 
 
+@pytest.mark.parametrize("broken", ["a quote less", "other SQL"])
+def test_definitions_of_views_and_gold_are_altered_at_once(there, broken):
+    """Mending gold writes files of views: it must not read the altered definitions for that."""
+    view = ("v_one", "select 1 as one")
+    there.publish = lambda first, last: release.publish(there.settings, first, last, [view])
+    release.mend(there.settings, [view])
+    definitions = serving.folder(there.settings) / serving.EXTRA
+    whole = definitions.read_bytes()
+    spoilt = (b'"v_one', b"v_one") if broken == "a quote less" else (b"1 as", b"0+ as")
+    definitions.write_bytes(whole.replace(*spoilt))
+    flip(the_file(there, "gold"), 50)
+    result = again(there)
+    assert sorted(text.split(" ")[0] for text in result.mended) == [
+        f"gold.{TABLE}", f"serving/{serving.EXTRA}"
+    ]
+    assert definitions.read_bytes() == whole
+    for name in ("R000002-20260913", "R000003-20260914"):
+        with release.reader(there.settings, name) as reader:
+            assert reader.query("select one from v_one").to_pylist() == [{"one": 1}]
+    assert again(there).nothing
+
+
 def test_a_kept_delivery_is_refused_by_name_and_the_rest_is_mended(there):
     (sealed,) = there.settings.path("landing", "kept").glob("*/*/*/*.sealed")
     flip(sealed, 3)
