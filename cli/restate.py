@@ -46,7 +46,10 @@ def restate(
     if withdraw:
         if day or person or reason or preview:
             raise UsageFault("--withdraw takes no other option", "At most one is open.")
-        intent = runs.withdraw(ctx.settings, steps)
+        try:
+            intent = runs.withdraw(ctx.settings, steps)
+        finally:
+            ops_file.write(ctx.settings)
         console.print(
             f"the restatement of {intent.first} by {intent.person} is withdrawn; {intent.first} to "
             f"{intent.through} are as they were"

@@ -102,16 +102,18 @@ class Mending(StepLog):
         """
         altered = files.altered_readers(self.settings)
         told = [str(each) for each in altered]
-        in_force = release.in_force(self.settings).release_id
+        chain = [each.release_id for each in release.listing(self.settings)]
+        in_force = chain[-1]
         if serving.pointer(self.settings) != in_force:
             told.append(f"serving/{serving.POINTER} does not name {in_force}")
         gone = {self.settings.path(*each.file.path.split("/")) for each in altered}
-        folder = serving.folder(self.settings)
-        if folder / serving.EXTRA in gone:
-            gone |= set(folder.glob("*.duckdb"))
+        if serving.folder(self.settings) / serving.EXTRA in gone:
+            written = (serving.file_of(self.settings, each) for each in chain)
+            gone |= {path for path in written if path.is_file()}
         for path in gone:
             path.unlink(missing_ok=True)
-        return sorted({p.stem for p in gone if p.suffix == ".duckdb"} | {in_force}), told
+        lost = [each for each in chain if serving.file_of(self.settings, each) in gone]
+        return sorted({*lost, in_force}), told
 
     def _mend_readers(self, last: date, releases: list[str]) -> None:
         self.step("publish", last, last)

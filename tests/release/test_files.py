@@ -184,12 +184,15 @@ def test_definitions_of_views_and_gold_are_altered_at_once(there, broken):
     whole = definitions.read_bytes()
     spoilt = (b'"v_one', b"v_one") if broken == "a quote less" else (b"1 as", b"0+ as")
     definitions.write_bytes(whole.replace(*spoilt))
+    of_another_room = serving.folder(there.settings) / "ops.duckdb"
+    of_another_room.write_bytes(b"the operations screen's")
     flip(the_file(there, "gold"), 50)
     result = again(there)
     assert sorted(text.split(" ")[0] for text in result.mended) == [
         f"gold.{TABLE}", f"serving/{serving.EXTRA}"
     ]
     assert definitions.read_bytes() == whole
+    assert of_another_room.is_file()
     for name in ("R000002-20260913", "R000003-20260914"):
         with release.reader(there.settings, name) as reader:
             assert reader.query("select one from v_one").to_pylist() == [{"one": 1}]
