@@ -48,6 +48,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     )
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_peer_makes_equal_tables(day):
     rows, found = compare.with_peer(day.settings, day.peer, day.date)
     assert found == []

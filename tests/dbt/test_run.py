@@ -23,6 +23,7 @@ def digests(lake: Lake) -> dict[str, dict[date, str]]:
     return {name: lake.digests("work", name, world.FIRST, world.LAST) for name in STORED}
 
 
+@pytest.mark.long
 def test_a_range_gives_the_same_as_its_days(built: Built) -> None:
     before = digests(built.lake)
     assert all(before.values())

@@ -137,7 +137,10 @@ def crash(*_args, **_kwargs):
     raise Crash
 
 
-@pytest.mark.parametrize("moment", ["first gold table", "third gold table", "release", "views"])
+@pytest.mark.parametrize("moment", [
+    "first gold table", pytest.param("third gold table", marks=pytest.mark.long), "release",
+    pytest.param("views", marks=pytest.mark.long),
+])
 def test_a_crash_leaves_the_former_release_in_force_and_a_rerun_completes(
     here, tmp_path, monkeypatch, moment
 ):
