@@ -8,67 +8,32 @@ at once.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, TypedDict
 
 import httpx
 import orjson
 
+from ledger.domain.requests import signed_bytes
+from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault
 
 #: Commands in one transaction, at most; the service refuses a larger batch.
 BATCH_LIMIT = 1000
 _TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
 
-CommandType = Literal[
-    "payment", "refund", "fee", "settlement", "top_up", "withdrawal", "dispute",
-    "dispute_release",
-]
-
-
-class Command(TypedDict, total=False):
-    """One command. Amounts are whole minor units (fen). Which fields a type takes:
-
-    all: `type`, `idempotency_key`, `currency_code`, `amount_minor`, and in a simulated service
-    `occurred_at` (ISO 8601 with zone, whole seconds), which becomes `booked_at`.
-
-    - `payment`: `transaction_id`, `merchant_id`, `channel` (`unionpay`, `netsunion`, or
-      `internal` for a payment from a payment account, which also takes `user_id`),
-      `issuer_fee_minor`, `network_fee_minor` (both 0 when internal), `acquirer_fee_minor`
-    - `refund`: `transaction_id` (its own), `original_transaction_id` (the payment), and the three
-      fees as returned; they must be the pro-rata ones (`ledger.domain.money.returned_fee`)
-    - `fee`: `fee_id`, `merchant_id`
-    - `settlement`: `payout_id`, `merchant_id`
-    - `top_up`: `top_up_id`, `user_id`
-    - `withdrawal`: `withdrawal_id`, `user_id`, `fee_minor`
-    - `dispute`: `transaction_id` (its own), `original_transaction_id` (the payment)
-    - `dispute_release`: `transaction_id` (its own), `original_transaction_id` (the dispute)
-    """
-
-    type: CommandType
-    idempotency_key: str
-    occurred_at: str
-    currency_code: str
-    amount_minor: int
-    transaction_id: str
-    original_transaction_id: str
-    merchant_id: str
-    user_id: str
-    channel: Literal["unionpay", "netsunion", "internal"]
-    issuer_fee_minor: int
-    network_fee_minor: int
-    acquirer_fee_minor: int
-    fee_minor: int
-    fee_id: str
-    payout_id: str
-    top_up_id: str
-    withdrawal_id: str
+#: One command: `type`, `idempotency_key`, in a simulated service `occurred_at` (ISO 8601 with
+#: zone, whole seconds), and the fields of its type. `/openapi.json` of the service and
+#: docs/reference/ledger-operations.md list every type; amounts are whole minor units (fen).
+Command = dict[str, Any]
 
 
 class Result(TypedDict, total=False):
-    """What became of a command. `status` is `posted` or `refused`.
+    """What became of a command. `status` is `posted`, `pending` (waits for a checker) or
+    `refused`.
 
     posted: `journal_id`, `sequence`, `booking_date`, `booked_at`; refused: `reason` (a code of
     docs/explanation/ledger.md), `detail`, and `field` where one is to blame. `replayed` is true
@@ -76,9 +41,9 @@ class Result(TypedDict, total=False):
     """
 
     idempotency_key: str
-    status: Literal["posted", "refused"]
+    status: Literal["posted", "pending", "refused"]
     replayed: bool
-    journal_id: str
+    journal_id: str | None
     sequence: int
     booking_date: str
     booked_at: str
@@ -92,8 +57,35 @@ class Account(TypedDict):
     """An account to open: `2101` for a user, `2201` and `2202` for a merchant."""
 
     account_code: str
-    party_id: str
+    party_id: str | None
     currency_code: str
+
+
+class Signer:
+    """Signs requests with SM2 for a person (`operator:<id>`) or a caller (`caller:<id>`).
+
+    :param now: wall clock, seconds since 1970
+    """
+
+    def __init__(
+        self, name: str, key: PrivateKey, now: Callable[[], float] = time.time
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.now = now
+
+    def headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
+        """The headers of one request; `path` with its query."""
+        stamp = datetime.fromtimestamp(int(self.now()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        said = {
+            "signer": self.name, "method": method, "path": path, "timestamp": stamp,
+            "nonce": secrets.token_hex(16), "digest": sm3_hex(body),
+        }
+        return {
+            "x-paylake-signer": self.name, "x-paylake-timestamp": stamp,
+            "x-paylake-nonce": said["nonce"], "x-paylake-digest": said["digest"],
+            "x-paylake-signature": self.key.sign(signed_bytes(said)).hex(),
+        }
 
 
 class LedgerRefusal(PermanentFailure):
@@ -108,14 +100,14 @@ class LedgerClient:
     """Talks to one ledger service.
 
     :param base_url: such as `http://127.0.0.1:18701`
-    :param token: bearer token (`<home>/keys/ledger.token` in a demo home)
+    :param token: bearer token (`<home>/keys/ledger.token` in a demo home), or a :class:`Signer`
     :param retries: how often a transient fault is tried again before :class:`TransientFault`
     """
 
     def __init__(
         self,
         base_url: str,
-        token: str,
+        token: str | Signer,
         *,
         timeout: float = 60.0,
         retries: int = 6,
@@ -129,8 +121,11 @@ class LedgerClient:
             timeout=timeout,
             transport=transport,
             trust_env=False,
-            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+            headers={"content-type": "application/json"},
         )
+        self._signer = token if isinstance(token, Signer) else None
+        if self._signer is None:
+            self._http.headers["authorization"] = f"Bearer {token}"
 
     def __enter__(self) -> LedgerClient:
         return self
@@ -214,6 +209,31 @@ class LedgerClient:
                 return found
             query["after"] = page["next"]
 
+    def balance_at(
+        self, account_id: str, currency_code: str = "CNY", *, value_date: date | None = None,
+        known_at: datetime | None = None,
+    ) -> dict[str, Any]:
+        """A balance as of a value date and as known at a time; default both now."""
+        query = {"currency_code": currency_code}
+        if value_date is not None:
+            query["value_date"] = value_date.isoformat()
+        if known_at is not None:
+            query["known_at"] = known_at.isoformat()
+        return self._call("GET", f"/v1/accounts/{account_id}/balance", query=query)
+
+    def pending(self) -> list[dict[str, Any]]:
+        """What waits for a checker: sequence, type, maker, content, digest to sign."""
+        return self._call("GET", "/v1/pending")["pending"]
+
+    def holds(self, account_id: str | None = None) -> list[dict[str, Any]]:
+        """Open holds, of one account or of all."""
+        query = {} if account_id is None else {"account_id": account_id}
+        return self._call("GET", "/v1/holds", query=query)["holds"]
+
+    def dry_run(self, commands: Sequence[Command]) -> list[Result]:
+        """What a batch would give; nothing is written."""
+        return self._call("POST", "/v1/dry-runs", {"commands": list(commands)})["results"]
+
     def journal(self, journal_id: str) -> dict[str, Any]:
         """One journal with its legs and chain digest."""
         return self._call("GET", f"/v1/journals/{journal_id}")
@@ -226,12 +246,17 @@ class LedgerClient:
         query: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         content = None if body is None else orjson.dumps(body)
+        request = self._http.build_request(method, path, content=content, params=query)
         fault = "no answer"
         for attempt in range(self._retries + 1):
             if attempt:
                 self._pause(min(0.1 * 2**attempt, 5.0))
             try:
-                answer = self._http.request(method, path, content=content, params=query)
+                if self._signer is not None:  # anew each time: a nonce serves once
+                    request.headers.update(self._signer.headers(
+                        method, request.url.raw_path.decode("ascii"), content or b""
+                    ))
+                answer = self._http.send(request)
             except httpx.TransportError as error:
                 fault = f"{type(error).__name__}: {error}"
                 continue

@@ -1,8 +1,10 @@
 """SM2, SM3 and SM4 for the lake, over OpenSSL and gmssl.
 
-SM3 and SM4 come from OpenSSL (`hashlib`, `cryptography`); SM2 from gmssl, wrapped, because gmssl
-takes its nonces from a Mersenne Twister, mangles public keys whose X begins with 04 and does not
-check the range of r and s. Signatures follow GM/T 0009: user id ``1234567812345678``, DER
+SM3 and SM4 come from OpenSSL (`hashlib`, `cryptography`), and so does SM2 where the interpreter's
+libcrypto has it (`paylake.sm2_openssl`): thousands of signatures a second. Elsewhere SM2 comes from
+gmssl, some milliseconds a signature, wrapped, because gmssl takes its nonces from a Mersenne
+Twister, mangles public keys whose X begins with 04, does not check the range of r and s nor that a
+key is on the curve, and fails at the point at infinity. Both accept the same signatures. Signatures follow GM/T 0009: user id ``1234567812345678``, DER
 ``SEQUENCE{r, s}``, so that ``openssl pkeyutl`` verifies them (`VERIFY.md` of a package has the
 command). Keys are PEM: PKCS#8 and SubjectPublicKeyInfo.
 """
@@ -13,8 +15,10 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -27,9 +31,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 from gmssl import sm2 as gm_sm2
 
+from paylake import sm2_openssl
 from paylake.errors import NotVerified, PermanentFailure
 
-_ORDER = int(gm_sm2.default_ecc_table["n"], 16)
+_ORDER, _FIELD, _A, _B = (int(gm_sm2.default_ecc_table[name], 16) for name in "npab")
+_POINT = re.compile(r"[0-9a-fA-F]{128}")
+_KEYS_KEPT = 1024  # loaded public keys, a few KiB each
 _USER_ID = b"1234567812345678"
 # DER of everything in front of the key material; the curve is sm2p256v1 (1.2.156.10197.1.301).
 _SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
@@ -106,6 +113,65 @@ def _engine(public_hex: str, private_hex: str = "") -> gm_sm2.CryptSM2:
     return crypt
 
 
+def _spki(public_hex: str) -> bytes:
+    return _SPKI + b"\x04" + bytes.fromhex(public_hex)
+
+
+@lru_cache(maxsize=_KEYS_KEPT)
+def _loaded(public_hex: str) -> sm2_openssl.VerifyingKey | None:
+    return sm2_openssl.load_public(_spki(public_hex))
+
+
+def _numbers(signature: bytes) -> tuple[int, int] | None:
+    """r and s, both in range, of a signature in its one DER encoding; None for anything else."""
+    try:
+        r, s = decode_dss_signature(signature)
+    except ValueError:
+        return None
+    if not (1 <= r < _ORDER and 1 <= s < _ORDER):
+        return None
+    return (r, s) if encode_dss_signature(r, s) == signature else None
+
+
+def _on_curve(public_hex: str) -> bool:
+    x, y = int(public_hex[:64], 16), int(public_hex[64:], 16)
+    return x < _FIELD and y < _FIELD and (y * y - x * x * x - _A * x - _B) % _FIELD == 0
+
+
+def _verify_in_python(public_hex: str, data: bytes, r: int, s: int) -> bool:
+    if not _on_curve(public_hex):
+        return False
+    digest = _message_digest(data, public_hex)
+    try:
+        return bool(_engine(public_hex).verify(f"{r:064x}{s:064x}", digest))
+    except TypeError:  # gmssl has None for infinity, which the owner of a key can make it meet
+        return False
+
+
+def _sign_in_python(secret: str, public_hex: str, data: bytes) -> bytes:
+    digest = _message_digest(data, public_hex)
+    crypt = _engine(public_hex, secret)
+    while True:
+        nonce = f"{secrets.randbelow(_ORDER - 1) + 1:064x}"
+        raw = crypt.sign(digest, nonce)
+        if raw:  # None when r or s came out zero
+            return encode_dss_signature(int(raw[:64], 16), int(raw[64:], 16))
+
+
+def verify_hex(public_hex: str, data: bytes, signature: bytes) -> bool:
+    """Whether `signature` (DER) is over `data`; False for a malformed signature or key as well.
+
+    :param public_hex: X and Y as 128 hexadecimal digits, as `PublicKey.point`. Keys stay loaded,
+        the last thousand of them.
+    """
+    numbers = _numbers(signature)
+    if numbers is None or not _POINT.fullmatch(public_hex):
+        return False
+    key = _loaded(public_hex.lower()) if sm2_openssl.available() else None
+    answer = key.verify(data, signature) if key else None
+    return _verify_in_python(public_hex, data, *numbers) if answer is None else answer
+
+
 @dataclass(frozen=True)
 class PublicKey:
     """An SM2 public key: X and Y as 128 hexadecimal digits."""
@@ -135,7 +201,7 @@ class PublicKey:
         return cls.from_der(base64.b64decode(body), "PEM text")
 
     def der(self) -> bytes:
-        return _SPKI + b"\x04" + bytes.fromhex(self.point)
+        return _spki(self.point)
 
     def pem(self) -> str:
         return _pem("PUBLIC KEY", self.der())
@@ -148,16 +214,7 @@ class PublicKey:
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         """True when `signature` (DER) is this key's over `data`; never raises on a bad one."""
-        try:
-            r, s = decode_dss_signature(signature)
-        except ValueError:
-            return False
-        if encode_dss_signature(r, s) != signature:  # one encoding only
-            return False
-        if not (1 <= r < _ORDER and 1 <= s < _ORDER):
-            return False
-        digest = _message_digest(data, self.point)
-        return bool(_engine(self.point).verify(f"{r:064x}{s:064x}", digest))
+        return verify_hex(self.point, data, signature)
 
 
 @dataclass(frozen=True)
@@ -192,25 +249,33 @@ class PrivateKey:
             )
         return cls.from_secret(der[start : start + 32].hex())
 
-    def pem(self) -> str:
-        der = (
+    def der(self) -> bytes:
+        """PKCS#8, with the public half."""
+        return (
             _PKCS8
             + bytes.fromhex(self.secret)
             + _PKCS8_PUBLIC
             + b"\x04"
             + bytes.fromhex(self.public.point)
         )
-        return _pem("PRIVATE KEY", der)
+
+    def pem(self) -> str:
+        return _pem("PRIVATE KEY", self.der())
+
+    @cached_property
+    def _loaded(self) -> sm2_openssl.SigningKey | None:
+        """The key in OpenSSL, freed with this object."""
+        return sm2_openssl.load_private(self.der())
+
+    def __getstate__(self) -> dict[str, object]:
+        """What copies and pickles carry: the fields, not OpenSSL's pointer."""
+        return {"secret": self.secret, "public": self.public}
 
     def sign(self, data: bytes) -> bytes:
-        """DER signature of `data`; the nonce comes from `secrets`, never from gmssl."""
-        digest = _message_digest(data, self.public.point)
-        crypt = _engine(self.public.point, self.secret)
-        while True:
-            nonce = f"{secrets.randbelow(_ORDER - 1) + 1:064x}"
-            raw = crypt.sign(digest, nonce)
-            if raw:  # None when r or s came out zero
-                return encode_dss_signature(int(raw[:64], 16), int(raw[64:], 16))
+        """DER signature of `data`; the nonce is OpenSSL's or `secrets`', never gmssl's."""
+        key = self._loaded if sm2_openssl.available() else None
+        signature = key.sign(data) if key else None
+        return signature or _sign_in_python(self.secret, self.public.point, data)
 
 
 def seal(key: bytes, plain: bytes, context: bytes) -> bytes:

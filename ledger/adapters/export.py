@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from ledger.adapters.chart_file import load_chart
+from ledger.adapters.data_files import load_chart, load_operations
 from ledger.adapters.heads import KEY_ID
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.domain.chain import journal_id
@@ -82,33 +82,33 @@ def export_day(
 
 def journal_file(reader: SqliteReader, day: date) -> tuple[DeliveryFile, dict[str, Decimal]]:
     """JSON Lines, one leg a line, in chain order; and Σ amount by currency."""
-    accounts = {a.ref: a for a in reader.accounts()}
+    operations = load_operations().by_type
     lines: list[bytes] = []
     totals: dict[str, int] = {}
-    for (
-        sequence, number, journal_type, business_key, ref, direction, amount, currency,
-        component, booking_date, booked_at, reference, digest,
-    ) in reader.day_legs(day.isoformat()):
-        account = accounts[ref]
-        totals[currency] = totals.get(currency, 0) + amount
-        lines.append(orjson.dumps({
-            "journal_id": journal_id(sequence),
-            "leg_number": number,
-            "journal_type": journal_type,
-            "business_key": business_key,
-            "account_id": account.account_id,
-            "account_code": account.code,
-            "party_id": account.party_id,
-            "direction": direction,
-            "amount_minor": amount,
-            "currency_code": currency,
-            "component": component,
-            "booking_date": booking_date,
-            "booked_at": booked_at,
-            "custodian_reference": reference,
-            "chain_sequence": sequence,
-            "chain_digest": digest.hex(),
-        }, option=orjson.OPT_APPEND_NEWLINE))
+    for row in reader.day_entries(day.isoformat()):
+        operation = operations.get(row[2])
+        for number, leg in enumerate(orjson.loads(row[13]), 1):
+            account_id, currency, direction, amount, component, reference = leg
+            code, _, party = account_id.partition(":")
+            totals[currency] = totals.get(currency, 0) + amount
+            lines.append(orjson.dumps({
+                "journal_id": journal_id(row[1]),
+                "leg_number": number,
+                "journal_type": operation.journal_type if operation else row[2],
+                "business_key": row[6],
+                "account_id": account_id,
+                "account_code": code,
+                "party_id": party or None,
+                "direction": direction,
+                "amount_minor": amount,
+                "currency_code": currency,
+                "component": component,
+                "booking_date": row[10],
+                "booked_at": row[9],
+                "custodian_reference": reference,
+                "chain_sequence": row[0],
+                "chain_digest": row[16].hex(),
+            }, option=orjson.OPT_APPEND_NEWLINE))
     name = f"ledger_journal_{day:%Y%m%d}.jsonl"
     return DeliveryFile(name, b"".join(lines), len(lines)), _yuan(totals)
 
@@ -122,12 +122,12 @@ def balance_file(
     writer.writerow(BALANCE_COLUMNS)
     totals: dict[str, int] = {}
     count = 0
-    for account, opening, debit, credit, closing in reader.day_balances(day.isoformat()):
-        writer.writerow((
-            account.account_id, account.code, chart.classes[account.code].kind,
-            account.party_id or "", account.currency_code, opening, debit, credit, closing,
-        ))
-        totals[account.currency_code] = totals.get(account.currency_code, 0) + closing
+    for account_id, currency, *amounts in reader.day_balances(day.isoformat()):
+        code, _, party = account_id.partition(":")
+        writer.writerow(
+            (account_id, code, chart.classes[code].kind, party, currency, *amounts)
+        )
+        totals[currency] = totals.get(currency, 0) + amounts[-1]
         count += 1
     name = f"ledger_balance_{day:%Y%m%d}.csv"
     return DeliveryFile(name, text.getvalue().encode("utf-8"), count), _yuan(totals)

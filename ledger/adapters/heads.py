@@ -33,7 +33,7 @@ class HeadFiles:
         if (
             self._trusted is None
             or self._trusted.public != self._key.public
-            or not self._trusted.is_valid_on(date.fromisoformat(day))
+            or not self._trusted.is_valid_on(day_of(day))
         ):
             raise PermanentFailure(
                 f"the trust file does not hold key {KEY_ID} as valid on {day}",
@@ -47,6 +47,11 @@ class HeadFiles:
         for path, data in zip(head_paths(self.folder, day), (document, signature), strict=True):
             if not path.exists():
                 _write(path, data)
+
+
+def day_of(name: str) -> date:
+    """The date of a head: that of a day's (`2026-09-12`) or an hour's (`hour-2026-09-12T05`)."""
+    return date.fromisoformat(name.removeprefix("hour-")[:10])
 
 
 def head_paths(folder: Path, day: str) -> tuple[Path, Path]:
@@ -76,7 +81,7 @@ def trusted_by(settings: Settings) -> Callable[[str, str, bytes, bytes], bool]:
         return (
             key is not None
             and key.may_sign("ledger_journal")
-            and key.is_valid_on(date.fromisoformat(day))
+            and key.is_valid_on(day_of(day))
             and key.public.verify(document, signature)
         )
 

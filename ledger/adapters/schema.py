@@ -1,83 +1,81 @@
-"""The SQLite schema (version 1). Everything but balances and clock is append-only, by triggers."""
+"""The tables (version 2), for every storage. The log and what is signed are append-only, by
+triggers; documents, segments and meta are derived from the log or set by the service."""
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 create table meta (name text primary key, value text not null) without rowid;
 
-create table account (
-    ref integer primary key,
-    account_id text not null,
-    account_code text not null,
-    party_id text,
-    currency_code text not null,
-    opened_date text not null,
-    balance_minor integer not null,       -- signed to the normal side
-    unique (account_id, currency_code)
-);
-
-create table command (
-    command_number integer primary key,
-    idempotency_key text not null unique,
-    command_type text not null,
-    digest blob not null,                 -- SM3 of the command's canonical bytes
-    content text not null,                -- JSON, normalised
-    sequence integer,                     -- journal, when posted
-    reason text,                          -- refusal code, when refused
-    field text,
-    detail text,
-    check ((sequence is null) <> (reason is null))
-);
-
-create table journal (
+create table entry (                      -- the log; ledger/domain/chain.py says what is hashed
     sequence integer primary key,
-    command_number integer not null references command (command_number),
-    journal_type text not null,
-    business_key text not null unique,
-    original_sequence integer,
-    currency_code text not null,
-    booking_date text not null,
+    journal integer unique,               -- numbers the entries that have legs
+    type text not null,
+    version integer not null,
+    outcome text not null check (outcome in ('posted', 'pending', 'refused')),
+    idempotency_key text unique,
+    business_key text unique,
+    actor text not null,
+    evidence text not null,
     booked_at text not null,
-    leg_count integer not null,
-    chain_digest blob not null
+    booking_date text not null,
+    value_date text not null,
+    content text not null,
+    legs text not null,
+    effects text not null,
+    approval text not null,
+    digest blob not null
 );
-create index journal_by_date on journal (booking_date);
+create index entry_by_date on entry (booking_date);
 
-create table leg (
-    sequence integer not null,
-    leg_number integer not null,
-    account integer not null references account (ref),
-    direction text not null check (direction in ('D', 'C')),
-    amount_minor integer not null check (amount_minor > 0),
-    component text not null,
-    custodian_reference text,
-    primary key (sequence, leg_number)
+create table secret (                     -- sealed values behind the commitments of the log
+    commitment text primary key,
+    sealed blob not null
 ) without rowid;
 
-create table payment (                    -- derived: what refunds and disputes need to know
-    sequence integer primary key,
-    merchant_id text not null,
-    user_id text,
-    channel text not null,
-    currency_code text not null,
-    gross_minor integer not null,
-    issuer_fee_minor integer not null,
-    network_fee_minor integer not null,
-    acquirer_fee_minor integer not null,
-    refunded_minor integer not null default 0,
-    returned_issuer_fee_minor integer not null default 0,
-    returned_network_fee_minor integer not null default 0,
-    returned_acquirer_fee_minor integer not null default 0,
-    disputed_minor integer not null default 0
+create table checkpoint (                 -- derived: up to where the fold below reaches
+    one integer primary key check (one = 1),
+    sequence integer not null,
+    digest blob not null,
+    journal integer not null,
+    booked_at text not null
 );
 
-create table dispute (                    -- derived
-    sequence integer primary key,
-    payment_sequence integer not null,
-    amount_minor integer not null,
-    released_by integer
+create table document (                   -- derived: accounts, registers, holds, usage
+    kind text not null,
+    key text not null,
+    document text not null,
+    primary key (kind, key)
+) without rowid;
+
+create table item (                       -- derived: what was done to originals
+    business_key text primary key,
+    document text not null
+) without rowid;
+
+create table segment (                    -- derived: postings by account and dates
+    account_id text not null,
+    currency_code text not null,
+    first_sequence integer not null,
+    last_sequence integer not null,
+    booking_date text not null,
+    value_date text not null,
+    debit_minor integer not null,
+    credit_minor integer not null,
+    postings blob not null,
+    primary key (account_id, currency_code, first_sequence, booking_date, value_date)
+);
+create index segment_by_date on segment
+    (booking_date, account_id, currency_code, debit_minor, credit_minor);
+
+create table head (
+    name text primary key,                -- a date, or hour-<UTC>
+    sequence integer not null,
+    digest blob not null,
+    key_id text not null,
+    document blob not null,
+    signature blob not null
 );
 
 create table day_close (
@@ -94,24 +92,38 @@ create table day_close (
 
 create table day_balance (
     booking_date text not null,
-    account integer not null,
+    account_id text not null,
+    currency_code text not null,
     opening_minor integer not null,
     debit_minor integer not null,
     credit_minor integer not null,
     closing_minor integer not null,
-    primary key (booking_date, account)
+    primary key (booking_date, account_id, currency_code)
 ) without rowid;
 """
 
-APPEND_ONLY = ("command", "journal", "leg", "day_close", "day_balance")
+APPEND_ONLY = ("entry", "secret", "head", "day_close", "day_balance")
+
+#: The storage itself refuses a journal whose legs do not balance by currency.
+BALANCED = """
+create trigger entry_balanced before insert on entry when new.journal is not null
+begin
+    select raise(abort, 'the legs of the journal do not balance')
+    where exists (
+        select 1 from json_each(new.legs)
+        group by value ->> 1
+        having sum(iif(value ->> 2 = 'D', value ->> 3, -(value ->> 3))) <> 0
+    ) or json_array_length(new.legs) < 2;
+end;
+"""
 
 
 def statements() -> str:
-    """Everything to run on an empty database."""
+    """Everything to run on an empty SQLite database."""
     triggers = "".join(
         f"create trigger {table}_no_{verb} before {verb} on {table} "
         f"begin select raise(abort, '{table} is append-only'); end;\n"
         for table in APPEND_ONLY
         for verb in ("update", "delete")
     )
-    return TABLES + triggers
+    return TABLES + triggers + BALANCED

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ledger.adapters.schema import SCHEMA_VERSION
-from ledger.service.checks import JournalRow
-from ledger.service.ports import StoredAccount
+from ledger.service.ports import Checkpoint, Row, Segment
 from paylake.errors import DiskFull, EnvironmentFault, PermanentFailure, TransientFault
+
+_ENTRY = (
+    "sequence, journal, type, version, outcome, idempotency_key, business_key, actor, evidence, "
+    "booked_at, booking_date, value_date, content, legs, effects, approval, digest"
+)
+_CHUNK = 1000
 
 
 @contextmanager
@@ -54,7 +61,6 @@ class SqliteReader:
                 where=str(path),
             )
         self.path = path
-        self._names: dict[int, str] = {}
         with named_faults(path):
             self.db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}",
@@ -69,7 +75,8 @@ class SqliteReader:
         if found != SCHEMA_VERSION:
             raise PermanentFailure(
                 f"the ledger's database has schema {found}, this program writes {SCHEMA_VERSION}",
-                "use the program version that made it, or migrate it", where=str(self.path),
+                "use the program version that made it, or migrate it with `python -m ledger "
+                "migrate`", where=str(self.path),
             )
 
     def close(self) -> None:
@@ -91,179 +98,224 @@ class SqliteReader:
         row = self.db.execute("select value from meta where name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def accounts(self) -> list[StoredAccount]:
-        """Every account, in the order in which they were opened."""
-        rows = self.db.execute(
-            "select ref, account_id, account_code, party_id, currency_code, opened_date, "
-            "balance_minor from account order by ref"
-        )
-        return [StoredAccount(*row) for row in rows]
+    def _select(self, sql: str, keys: Iterable[Any]) -> Iterator[tuple]:
+        """Rows of `sql` with `{}` replaced by a list of keys, a thousand at a time."""
+        listed = list(dict.fromkeys(keys))
+        for start in range(0, len(listed), _CHUNK):
+            part = listed[start : start + _CHUNK]
+            yield from self.db.execute(sql.format(",".join("?" * len(part))), part)
 
-    def _count_accounts(self) -> int:
-        return self.db.execute("select coalesce(max(ref), 0) from account").fetchone()[0]
+    # the log
 
-    def journals(self, first: int, last: int | None = None) -> Iterator[JournalRow]:
-        """Journals with legs and command, in sequence."""
-        last = 2**62 if last is None else last
-        names = self._names if first == last else {}
-        if not names or len(names) != self._count_accounts():
-            names = dict(self.db.execute("select ref, account_id from account"))
-            self._names = names
-        legs = self.db.execute(
-            "select sequence, leg_number, account, direction, amount_minor, component, "
-            "custodian_reference from leg where sequence between ? and ? "
-            "order by sequence, leg_number", (first, last),
+    def entries(self, first: int, last: int | None = None) -> Iterator[Row]:
+        """Entries in sequence."""
+        return self.db.execute(
+            f"select {_ENTRY} from entry where sequence between ? and ? order by sequence",
+            (first, 2**62 if last is None else last),
         )
-        leg = legs.fetchone()
-        rows = self.db.execute(
-            "select j.sequence, j.journal_type, j.business_key, j.original_sequence, "
-            "j.currency_code, j.booking_date, j.booked_at, j.leg_count, j.chain_digest, "
-            "c.idempotency_key, c.command_type, c.digest, c.content, c.sequence "
-            "from journal j left join command c on c.command_number = j.command_number "
-            "where j.sequence between ? and ? order by j.sequence", (first, last),
-        )
-        for row in rows:
-            found: list[tuple] = []
-            while leg is not None and leg[0] <= row[0]:
-                if leg[0] == row[0]:
-                    found.append(leg)
-                leg = legs.fetchone()
-            yield JournalRow(
-                *row[:9], row[9] or "", row[10] or "", row[11] or b"", _json(row[12]), row[13],
-                [x[1] for x in found], [x[2] for x in found],
-                [(names.get(x[2], "?"), x[3], x[4], x[5], x[6]) for x in found],
+
+    def last_entry(self) -> Row | None:
+        """The end of the log."""
+        return self.db.execute(
+            f"select {_ENTRY} from entry order by sequence desc limit 1"
+        ).fetchone()
+
+    def find_by_key(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Entries by idempotency key."""
+        rows = self._select(f"select {_ENTRY} from entry where idempotency_key in ({{}})", keys)
+        return {row[5]: row for row in rows}
+
+    def find_by_business_key(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Entries by business key."""
+        rows = self._select(f"select {_ENTRY} from entry where business_key in ({{}})", keys)
+        return {row[6]: row for row in rows}
+
+    def find_business_keys(self, keys: Sequence[str]) -> set[str]:
+        """Those of the business keys that an entry carries."""
+        return {
+            row[0] for row in self._select(
+                "select business_key from entry where business_key in ({})", keys
             )
+        }
 
-    def movements(self, day: str) -> dict[int, tuple[int, int]]:
-        """Debit and credit booked on a date, by account ref."""
-        return self._movements("j.booking_date = ?", day)
+    def find_by_journal(self, journal: int) -> Row | None:
+        """The entry of a journal number."""
+        return self.db.execute(
+            f"select {_ENTRY} from entry where journal = ?", (journal,)
+        ).fetchone()
 
-    def later_movements(self, day: str) -> dict[int, tuple[int, int]]:
-        """Debit and credit booked on all later dates, by account ref."""
-        return self._movements("j.booking_date > ?", day)
-
-    def _movements(self, condition: str, day: str) -> dict[int, tuple[int, int]]:
-        rows = self.db.execute(
-            "select l.account, sum(iif(l.direction = 'D', l.amount_minor, 0)), "
-            "sum(iif(l.direction = 'C', l.amount_minor, 0)) "
-            f"from journal j join leg l on l.sequence = j.sequence where {condition} "
-            "group by l.account", (day,),
-        )
-        return {row[0]: (row[1], row[2]) for row in rows}
-
-    def find_sequences(
+    def find_journals(
         self, booking_date: str | None, business_key: str | None, after: int, limit: int
-    ) -> list[int]:
-        """Sequences of journals after one, by date or business key, in order."""
-        conditions, values = ["sequence > ?"], [after]
+    ) -> list[Row]:
+        """Entries with legs after a journal number, by date or business key, in order."""
+        conditions, values = ["journal > ?"], [after]
         if booking_date is not None:
             conditions.append("booking_date = ?")
             values.append(booking_date)
         if business_key is not None:
             conditions.append("business_key = ?")
             values.append(business_key)
-        rows = self.db.execute(
-            f"select sequence from journal where {' and '.join(conditions)} "
-            "order by sequence limit ?", (*values, limit),
+        return self.db.execute(
+            f"select {_ENTRY} from entry where {' and '.join(conditions)} "
+            "order by journal limit ?", (*values, limit),
+        ).fetchall()
+
+    def day_entries(self, day: str) -> Iterator[Row]:
+        """Entries with legs booked on a date, in sequence."""
+        return self.db.execute(
+            f"select {_ENTRY} from entry where booking_date = ? and journal is not null "
+            "order by sequence", (day,),
         )
-        return [row[0] for row in rows]
+
+    def earlier_open_date(self, day: str, after: str | None) -> str | None:
+        """The first date before `day` and after `after` that has journals."""
+        return self.db.execute(
+            "select min(booking_date) from entry where booking_date < ? and booking_date > ? "
+            "and journal is not null", (day, after or ""),
+        ).fetchone()[0]
+
+    def counts(self) -> tuple[int, int]:
+        """Entries and journals."""
+        row = self.db.execute(
+            "select coalesce(max(sequence), 0), coalesce(max(journal), 0) from entry"
+        ).fetchone()
+        return row[0], row[1]
+
+    # what is derived from it
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Where the fold kept in the database reaches."""
+        row = self.db.execute(
+            "select sequence, digest, journal, booked_at from checkpoint"
+        ).fetchone()
+        return Checkpoint(*row) if row else None
+
+    def documents(self, kinds: Sequence[str] | None = None) -> Iterator[tuple[str, str, Any]]:
+        """Documents of the checkpoint by kind and key."""
+        where = "" if kinds is None else f" where kind in ({','.join('?' * len(kinds))})"
+        rows = self.db.execute(
+            f"select kind, key, document from document{where} order by kind, key", kinds or ()
+        )
+        for kind, key, document in rows:
+            yield kind, key, orjson.loads(document)
+
+    def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Counters of originals, as of the checkpoint."""
+        return {
+            row[0]: orjson.loads(row[1]) for row in self._select(
+                "select business_key, document from item where business_key in ({})", keys
+            )
+        }
+
+    def all_items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every original's counters, for `verify`."""
+        for key, document in self.db.execute("select business_key, document from item"):
+            yield key, orjson.loads(document)
+
+    def segments(
+        self, account_id: str, currency_code: str, booked_through: str | None = None,
+    ) -> Iterator[Segment]:
+        """Segments of an account in order of their first sequence."""
+        rows = self.db.execute(
+            "select account_id, currency_code, booking_date, value_date, first_sequence, "
+            "last_sequence, debit_minor, credit_minor, postings from segment "
+            "where account_id = ? and currency_code = ? and booking_date <= ? "
+            "order by first_sequence",
+            (account_id, currency_code, booked_through or "9999"),
+        )
+        return (Segment(*row) for row in rows)
+
+    def segment_sums(self) -> Iterator[tuple[str, str, str, int, int]]:
+        """Account, currency, booking date, debit and credit of all segments together."""
+        return self.db.execute(
+            "select account_id, currency_code, booking_date, sum(debit_minor), "
+            "sum(credit_minor) from segment group by 1, 2, 3"
+        )
+
+    def movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
+        """Debit and credit totals booked on a date, by account and currency; as of the
+        checkpoint."""
+        rows = self.db.execute(
+            "select account_id, currency_code, sum(debit_minor), sum(credit_minor) "
+            "from segment where booking_date = ? group by 1, 2", (day,),
+        )
+        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+    def later_movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
+        """The same for all later dates together."""
+        rows = self.db.execute(
+            "select account_id, currency_code, sum(debit_minor), sum(credit_minor) "
+            "from segment where booking_date > ? group by 1, 2", (day,),
+        )
+        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+    def secret(self, commitment: str) -> bytes | None:
+        """The sealed value behind a commitment."""
+        row = self.db.execute(
+            "select sealed from secret where commitment = ?", (commitment,)
+        ).fetchone()
+        return row[0] if row else None
+
+    # closes and heads
 
     def find_close(self, day: str) -> dict[str, Any] | None:
         """The close of a date: its columns by name, or None while it is open."""
         cursor = self.db.execute("select * from day_close where booking_date = ?", (day,))
-        row = cursor.fetchone()
-        return dict(zip([c[0] for c in cursor.description], row, strict=True)) if row else None
+        return _named(cursor, cursor.fetchone())
 
     def closed_dates(self) -> list[str]:
         """Closed dates in order."""
         return [r[0] for r in self.db.execute("select booking_date from day_close order by 1")]
 
-    def count_journals(self) -> int:
-        """Number of journals."""
-        return self.db.execute("select count(*) from journal").fetchone()[0]
+    def last_head(self) -> dict[str, Any] | None:
+        """The newest signed head."""
+        cursor = self.db.execute("select * from head order by sequence desc, rowid desc limit 1")
+        return _named(cursor, cursor.fetchone())
 
-    def commands(self) -> Iterator[tuple[int, str, bytes, Any, int | None]]:
-        """Recorded commands in order: number, type, digest, content, journal's sequence."""
-        rows = self.db.execute(
-            "select command_number, command_type, digest, content, sequence from command "
-            "order by command_number"
-        )
-        for number, type_, digest, content, sequence in rows:
-            yield number, type_, digest, _json(content), sequence
+    def heads(self) -> Iterator[dict[str, Any]]:
+        """Every signed head in the order of signing."""
+        cursor = self.db.execute("select * from head order by rowid")
+        for row in cursor:
+            found = _named(cursor, row)
+            assert found is not None
+            yield found
 
-    def stray_leg(self) -> tuple[int, int] | None:
-        """The first leg without a journal: sequence and leg number."""
-        return self.db.execute(
-            "select sequence, leg_number from leg where sequence not in "
-            "(select sequence from journal) order by 1, 2 limit 1"
+    def day_totals(self, day: str) -> tuple[int, int]:
+        """Journals and legs booked on a date."""
+        row = self.db.execute(
+            "select count(*), coalesce(sum(json_array_length(legs)), 0) from entry "
+            "where booking_date = ? and journal is not null", (day,),
         ).fetchone()
+        return row[0], row[1]
 
-    def wrong_payment(self) -> tuple[int, int, int, int, int] | None:
-        """The first payment whose counters are not what its refunds and open disputes give:
-        sequence, refunded, from refunds, disputed, from open disputes."""
-        return self.db.execute(
-            """
-            with refunds as (
-                select j.original_sequence as payment, sum(l.amount_minor) as refunded
-                from journal j join leg l on l.sequence = j.sequence
-                join account a on a.ref = l.account
-                where j.journal_type = 'refund' and l.component = 'gross'
-                    and a.account_code = '2201'
-                group by 1
-            ), disputes as (
-                select payment_sequence as payment, sum(amount_minor) as disputed
-                from dispute where released_by is null group by 1
+    def closing_before(self, day: str) -> dict[tuple[str, str], int]:
+        """Closing balances at the last close before `day`, by account and currency."""
+        return {
+            (row[0], row[1]): row[2] for row in self.db.execute(
+                "select account_id, currency_code, closing_minor from day_balance "
+                "where booking_date = "
+                "(select max(booking_date) from day_close where booking_date < ?)", (day,),
             )
-            select p.sequence, p.refunded_minor, coalesce(r.refunded, 0),
-                p.disputed_minor, coalesce(d.disputed, 0)
-            from payment p
-            left join refunds r on r.payment = p.sequence
-            left join disputes d on d.payment = p.sequence
-            where p.refunded_minor <> coalesce(r.refunded, 0)
-                or p.disputed_minor <> coalesce(d.disputed, 0)
-            order by 1 limit 1
-            """
-        ).fetchone()
+        }
 
-    def trial_of(self, day: str) -> list[tuple[str, str, int, int, int, int]]:
-        """Sums of a closed date's balances by account code and currency: opening, debit, credit,
+    def day_balances(self, day: str) -> Iterator[tuple[str, str, int, int, int, int]]:
+        """A closed date's balances by account id: account id, currency, opening, debit, credit,
         closing."""
         return self.db.execute(
-            "select a.account_code, a.currency_code, sum(b.opening_minor), "
-            "sum(b.debit_minor), sum(b.credit_minor), sum(b.closing_minor) "
-            "from day_balance b join account a on a.ref = b.account "
-            "where b.booking_date = ? group by 1, 2 order by 1, 2", (day,),
-        ).fetchall()
-
-    def day_balances(self, day: str) -> Iterator[tuple[StoredAccount, int, int, int, int]]:
-        """A closed date's balances by account id: account, opening, debit, credit, closing."""
-        rows = self.db.execute(
-            "select a.ref, a.account_id, a.account_code, a.party_id, a.currency_code, "
-            "a.opened_date, a.balance_minor, b.opening_minor, b.debit_minor, b.credit_minor, "
-            "b.closing_minor from day_balance b join account a on a.ref = b.account "
-            "where b.booking_date = ? order by a.account_id, a.currency_code", (day,),
-        )
-        for row in rows:
-            yield StoredAccount(*row[:7]), row[7], row[8], row[9], row[10]
-
-    def day_legs(self, day: str) -> Iterator[tuple]:
-        """A date's legs in chain order: sequence, leg number, journal type, business key,
-        account ref, direction, amount, currency, component, booking date, booked at, custodian
-        reference, chain digest."""
-        return self.db.execute(
-            "select j.sequence, l.leg_number, j.journal_type, j.business_key, l.account, "
-            "l.direction, l.amount_minor, j.currency_code, l.component, j.booking_date, "
-            "j.booked_at, l.custodian_reference, j.chain_digest from journal j "
-            "join leg l on l.sequence = j.sequence where j.booking_date = ? order by 1, 2",
-            (day,),
+            "select account_id, currency_code, opening_minor, debit_minor, credit_minor, "
+            "closing_minor from day_balance where booking_date = ? "
+            "order by account_id, currency_code", (day,),
         )
 
 
-def _json(text: Any) -> dict[str, Any]:
-    """A stored command's content; an edited one that is not JSON shows as empty, so that
-    `verify` names the row."""
+def _named(cursor: sqlite3.Cursor, row: tuple | None) -> dict[str, Any] | None:
+    return dict(zip([c[0] for c in cursor.description], row, strict=True)) if row else None
+
+
+def as_json(text: Any) -> Any:
+    """A stored text's document; an edited one that is not JSON shows as None, so that `verify`
+    names the row."""
     try:
-        values = json.loads(text)
+        return json.loads(text)
     except (TypeError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+        return None

@@ -1,16 +1,12 @@
-"""The hash chain: canonical bytes and digests (format `paylake-ledger/1`).
+"""The hash chain: canonical bytes and digests of entries (format `paylake-ledger/2`).
 
-The digest of a journal is SM3 over its canonical bytes, which contain the digest of the journal
+The digest of an entry is SM3 over its canonical bytes, which contain the digest of the entry
 before it. Canonical bytes are text pieces, each written as its length in bytes (decimal), a colon,
 and its UTF-8 bytes, so that no two different sequences of pieces give the same bytes. The pieces
-of a journal, in order:
+of an entry are :data:`PIECES`, in that order; what is absent is the empty piece.
 
-`paylake-ledger/1`, digest before (hex), sequence, journal type, business key, sequence of the
-original journal (empty when there is none), idempotency key, digest of the command (hex),
-currency code, booking date, booked at, number of legs; then for each leg: leg number, account id,
-direction, amount in minor units, component, custodian reference (empty when there is none).
-
-The first journal's "digest before" is `GENESIS`.
+The first entry's "digest before" is `GENESIS`. How the ledgers of the first schema hashed stays
+readable in :mod:`ledger.domain.format1`.
 """
 
 from __future__ import annotations
@@ -18,10 +14,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-CHAIN_FORMAT = "paylake-ledger/1"
+CHAIN_FORMAT = "paylake-ledger/2"
 
-#: (account id, direction D or C, amount in minor units, component, custodian reference or None)
-Leg = tuple[str, str, int, str, str | None]
+#: What an entry's digest covers, in this order.
+PIECES = (
+    "format", "previous_digest", "sequence", "journal", "type", "version", "outcome",
+    "idempotency_key", "business_key", "actor", "evidence", "booked_at", "booking_date",
+    "value_date", "content", "legs", "effects", "approval",
+)
 
 
 def sm3(data: bytes) -> bytes:
@@ -38,42 +38,84 @@ def canonical(pieces: Sequence[str]) -> bytes:
     return b"".join([b"%d:%b" % (len(piece), piece) for piece in encoded])
 
 
-def journal_digest(
-    previous: bytes,
-    sequence: int,
-    journal_type: str,
-    business_key: str,
-    original_sequence: int | None,
-    idempotency_key: str,
-    command_digest: bytes,
-    currency_code: str,
-    booking_date: str,
-    booked_at: str,
-    legs: Sequence[Leg],
-) -> bytes:
-    """Digest of one journal, 32 bytes; legs are numbered from 1 in the order given."""
-    pieces = [
-        CHAIN_FORMAT, previous.hex(), str(sequence), journal_type, business_key,
-        "" if original_sequence is None else str(original_sequence), idempotency_key,
-        command_digest.hex(), currency_code, booking_date, booked_at, str(len(legs)),
-    ]
-    for number, (account_id, direction, amount, component, reference) in enumerate(legs, 1):
-        pieces += (str(number), account_id, direction, str(amount), component, reference or "")
-    return sm3(canonical(pieces))
-
-
 GENESIS = sm3(canonical([CHAIN_FORMAT, "genesis"]))
 
 
-def journal_id(sequence: int) -> str:
-    """The journal's public number, from its place in the chain: `J000000000017`."""
-    return f"J{sequence:012d}"
+class Entry:
+    """One row of the log: a command with what became of it.
+
+    `journal` numbers the entries that have legs, without gaps; `outcome` is `posted`, `pending`
+    (waits for a checker) or `refused`. `content`, `legs`, `effects`, `evidence` and `approval`
+    are JSON texts, kept exactly as hashed.
+    """
+
+    __slots__ = (
+        "actor", "approval", "booked_at", "booking_date", "business_key", "content", "digest",
+        "effects", "evidence", "idempotency_key", "journal", "legs", "outcome", "sequence",
+        "type", "value_date", "version",
+    )
+
+    def __init__(
+        self, sequence: int, journal: int | None, type_: str, version: int, outcome: str,
+        idempotency_key: str | None, business_key: str | None, actor: str, evidence: str,
+        booked_at: str, booking_date: str, value_date: str, content: str, legs: str,
+        effects: str, approval: str, digest: bytes = b"",
+    ) -> None:
+        self.sequence = sequence
+        self.journal = journal
+        self.type = type_
+        self.version = version
+        self.outcome = outcome
+        self.idempotency_key = idempotency_key
+        self.business_key = business_key
+        self.actor = actor
+        self.evidence = evidence
+        self.booked_at = booked_at
+        self.booking_date = booking_date
+        self.value_date = value_date
+        self.content = content
+        self.legs = legs
+        self.effects = effects
+        self.approval = approval
+        self.digest = digest
+
+    def row(self) -> tuple:
+        """Its columns, in the order of the constructor."""
+        return (
+            self.sequence, self.journal, self.type, self.version, self.outcome,
+            self.idempotency_key, self.business_key, self.actor, self.evidence, self.booked_at,
+            self.booking_date, self.value_date, self.content, self.legs, self.effects,
+            self.approval, self.digest,
+        )
 
 
-def sequence_of(journal_id_: str) -> int | None:
-    """The place in the chain of a journal number; None when it is not one."""
+def entry_digest(previous: bytes, row: Sequence) -> bytes:
+    """Digest of an entry.
+
+    :param previous: digest of the entry before it
+    :param row: its columns as :meth:`Entry.row` gives them; the digest, if there, is not read
+    """
+    (
+        sequence, journal, type_, version, outcome, key, business_key, actor, evidence,
+        booked_at, booking_date, value_date, content, legs, effects, approval,
+    ) = row[:16]
+    pieces = (
+        CHAIN_FORMAT, previous.hex(), str(sequence), "" if journal is None else str(journal),
+        type_, str(version), outcome, key or "", business_key or "", actor, evidence, booked_at,
+        booking_date, value_date, content, legs, effects, approval,
+    )
+    return hashlib.new("sm3", canonical(pieces)).digest()
+
+
+def journal_id(journal: int) -> str:
+    """The journal's public number: `J000000000017`."""
+    return f"J{journal:012d}"
+
+
+def journal_of(journal_id_: str) -> int | None:
+    """The number in a journal's public number; None when it is not one."""
     digits = journal_id_[1:]
     if journal_id_[:1] != "J" or not digits.isascii() or not digits.isdigit() or len(digits) > 18:
         return None
-    sequence = int(digits)
-    return sequence if journal_id(sequence) == journal_id_ else None
+    journal = int(digits)
+    return journal if journal_id(journal) == journal_id_ else None

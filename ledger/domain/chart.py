@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CHART_FORMAT = "paylake-chart/1"
-_SIDES = {"asset": "D", "expense": "D", "liability": "C", "income": "C"}
-_PARTIES = ("none", "user", "merchant")
+CHART_FORMAT = "paylake-chart/2"
+SIDES = {"asset": "D", "expense": "D", "liability": "C", "equity": "C", "income": "C"}
+BOOKS = ("reserve", "own", "bank_memo", "self_memo")
+PARTIES = ("none", "user", "merchant", "card")
+MODES = ("institution", "bank", "self")
+_KEYS = frozenset({
+    "code", "name_zh", "name_en", "kind", "books", "party", "floor_minor", "below_floor_by",
+    "settles", "bank", "self", "report",
+})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +26,23 @@ class AccountClass:
     name_en: str
     kind: str
     normal_side: str
+    books: str
     party: str
     floor: int | None
     below_floor_by: frozenset[str]
+    settles: bool
+    report: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The whole chart: classes by code, and the scale of each currency that is kept."""
+    """The whole chart: classes by code, the scale of each currency that is kept, and by
+    settlement mode the code that stands for each code (rules D0.3 to D0.6)."""
 
     version: int
     classes: Mapping[str, AccountClass]
     currencies: Mapping[str, int]
+    modes: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Chart:
@@ -42,30 +53,43 @@ class Chart:
         if document.get("format") != CHART_FORMAT:
             raise ValueError(f"format is {document.get('format')!r}, not {CHART_FORMAT}")
         classes: dict[str, AccountClass] = {}
+        modes: dict[str, dict[str, str]] = {mode: {} for mode in MODES}
         for entry in document["accounts"]:
-            line = AccountClass(
-                code=entry["code"],
-                name_zh=entry["name_zh"],
-                name_en=entry["name_en"],
-                kind=entry["kind"],
-                normal_side=entry["normal_side"],
-                party=entry["party"],
-                floor=entry["floor_minor"],
-                below_floor_by=frozenset(entry["below_floor_by"]),
-            )
+            line = _line(entry)
             if line.code in classes:
                 raise ValueError(f"account {line.code} stands twice")
-            if _SIDES.get(line.kind) != line.normal_side:
-                raise ValueError(f"account {line.code}: {line.kind} is not on {line.normal_side}")
-            if line.party not in _PARTIES:
-                raise ValueError(f"account {line.code}: party {line.party!r} is not known")
-            if line.floor is not None and not isinstance(line.floor, int):
-                raise ValueError(f"account {line.code}: floor_minor is not a whole number")
             classes[line.code] = line
+            for mode in MODES:
+                modes[mode][line.code] = entry.get(mode, line.code)
+        for mode, books in (("bank", "bank_memo"), ("self", "self_memo")):
+            for code, memo in modes[mode].items():
+                if memo != code and (memo not in classes or classes[memo].books != books):
+                    raise ValueError(f"account {code}: {memo} is not an account of {books}")
         currencies = {entry["code"]: int(entry["scale"]) for entry in document["currencies"]}
         if not classes or not currencies:
             raise ValueError("there are no accounts or no currencies")
-        return cls(int(document["version"]), classes, currencies)
+        return cls(int(document["version"]), classes, currencies, modes)
+
+
+def _line(entry: Mapping[str, Any]) -> AccountClass:
+    code, kind, floor = entry["code"], entry["kind"], entry["floor_minor"]
+    unknown = set(entry) - _KEYS
+    if unknown:
+        raise ValueError(f"account {code}: {', '.join(sorted(unknown))} is not known")
+    if kind not in SIDES:
+        raise ValueError(f"account {code}: kind {kind!r} is not known")
+    if entry["books"] not in BOOKS:
+        raise ValueError(f"account {code}: books {entry['books']!r} are not known")
+    if entry["party"] not in PARTIES:
+        raise ValueError(f"account {code}: party {entry['party']!r} is not known")
+    if floor is not None and type(floor) is not int:
+        raise ValueError(f"account {code}: floor_minor is not a whole number")
+    return AccountClass(
+        code=code, name_zh=entry["name_zh"], name_en=entry["name_en"], kind=kind,
+        normal_side=SIDES[kind], books=entry["books"], party=entry["party"], floor=floor,
+        below_floor_by=frozenset(entry["below_floor_by"]),
+        settles=bool(entry.get("settles", False)), report=tuple(entry.get("report", ())),
+    )
 
 
 def account_id(code: str, party_id: str | None) -> str:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 #: Largest amount of one command, in minor units.
 AMOUNT_LIMIT = 10**15
 #: Balances stay inside 18 digits, which every storage and the lake's decimal(18,4) / int64 hold.
 BALANCE_LIMIT = 10**18
+
+
+def half_up(numerator: int, denominator: int) -> int:
+    """A quotient of whole numbers, not negative, rounded half up.
+
+    >>> half_up(5100 * 5, 1000)
+    26
+    """
+    if denominator <= 0 or numerator < 0:
+        raise ValueError(f"no rounding of {numerator} / {denominator}")
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def pro_rata(fee: int, part: int, whole: int) -> int:
@@ -23,7 +36,7 @@ def returned_fee(fee: int, gross: int, refunded: int, returned: int, amount: int
     """The fee that a refund of `amount` returns, so that all refunds together return `fee`.
 
     Rounding is cumulative: after refunding r of `gross` in all, exactly `pro_rata(fee, r, gross)`
-    has been returned; this refund returns what is missing to that.
+    has been returned; this refund returns what is missing to that. (Rule D1.15.)
 
     :param fee: fee charged on the payment
     :param gross: amount of the payment
@@ -32,3 +45,20 @@ def returned_fee(fee: int, gross: int, refunded: int, returned: int, amount: int
     :param amount: of this refund
     """
     return pro_rata(fee, refunded + amount, gross) - returned
+
+
+def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
+    """Split `total` by weights so that the parts add up to it (largest remainder; of equal
+    remainders the earlier part gets the unit).
+
+    >>> largest_remainder(250, [50, 45, 5])
+    [125, 113, 12]
+    """
+    whole = sum(weights)
+    if total < 0 or whole <= 0 or min(weights) < 0:
+        raise ValueError(f"no split of {total} by {list(weights)}")
+    parts = [total * weight // whole for weight in weights]
+    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
+    for index in order[: total - sum(parts)]:
+        parts[index] += 1
+    return parts

@@ -4,42 +4,87 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.domain.commands import COMMON, PATTERNS, TYPES, Field
+from ledger.adapters.data_files import load_operations
+from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, Field
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
 from ledger.service.ledger import BATCH_LIMIT
 
+SECURITY: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "signed": {
+        "type": "apiKey", "in": "header", "name": "x-paylake-signer",
+        "description": "An SM2-signed request: this header and x-paylake-timestamp, "
+        "x-paylake-nonce, x-paylake-signature; see docs/explanation/ledger.md",
+    },
+}
+
 _EXAMPLES: dict[str, Any] = {
-    "idempotency_key": "pay-T0001", "occurred_at": "2026-09-12T10:11:12+08:00",
+    "idempotency_key": "20260912-pay-T0001", "occurred_at": "2026-09-12T10:11:12+08:00",
     "transaction_id": "T0001", "original_transaction_id": "T0000", "merchant_id": "M000001",
-    "user_id": "U000001", "amount_minor": 10000, "currency_code": "CNY", "channel": "unionpay",
-    "issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22, "fee_minor": 50,
+    "user_id": "U000001", "party_id": "M000001", "amount_minor": 10000, "currency_code": "CNY",
+    "channel": "unionpay", "issuer_fee_minor": 35, "network_fee_minor": 3,
+    "acquirer_fee_minor": 22, "fee_minor": 50, "account_id": "2101:U000001",
+    "to_account_id": "1001", "account_code": "2101", "signature": "30450221", "pending": 17,
+    "public_key": "00" * 64,
+}
+_BY_KIND: dict[str, Any] = {
+    "amount": 10000, "fee": 0, "count": 1, "date": "2026-09-12", "text": "as agreed",
+    "flag": True, "metadata": {"order": "A-1"}, "object": {"note": "on file"}, "list": [],
+    "moment": "2026-09-12T10:11:12+08:00", "hex": "00" * 8, "currency": "CNY",
 }
 
 
 def _field_schema(field: Field) -> dict[str, Any]:
-    if field.kind in ("amount", "fee"):
+    if field.kind in ("amount", "fee", "count"):
         schema: dict[str, Any] = {
             "type": "integer", "format": "int64",
             "minimum": int(field.kind == "amount"), "maximum": AMOUNT_LIMIT,
         }
     elif field.kind == "moment":
         schema = {"type": "string", "format": "date-time"}
+    elif field.kind == "date":
+        schema = {"type": "string", "format": "date"}
+    elif field.kind == "text":
+        schema = {"type": "string", "minLength": 1, "maxLength": TEXT_LIMIT}
+    elif field.kind == "choice":
+        schema = {"type": "string", "enum": list(field.of)}
+    elif field.kind == "flag":
+        schema = {"type": "boolean"}
+    elif field.kind == "metadata":
+        schema = {
+            "type": "object", "minProperties": 1, "maxProperties": METADATA_ENTRIES,
+            "additionalProperties": {"type": ["string", "integer"]},
+        }
+    elif field.kind == "object":
+        schema = {"type": "object"}
+    elif field.kind == "list":
+        schema = {"type": "array", "items": {}}
     else:
         schema = {"type": "string", "pattern": f"^({PATTERNS[field.kind]})$"}
     return {**schema, "description": field.about}
 
 
+def _example(type_: str, field: Field) -> Any:
+    if field.name in _EXAMPLES:
+        return _EXAMPLES[field.name]
+    if field.kind == "choice":
+        return field.of[0]
+    return _BY_KIND.get(field.kind, f"{type_}-1"[:32].replace("_", "-"))
+
+
 def command_schemas() -> dict[str, Any]:
     """One schema a command type, and `Command`, which is one of them."""
     schemas: dict[str, Any] = {}
-    for type_, fields in TYPES.items():
-        listed = (*COMMON, *fields)
+    operations = load_operations().by_type
+    for type_, operation_ in operations.items():
+        listed = (*COMMON, *operation_.form.fields)
         schemas[f"{type_}_command"] = {
             "type": "object",
+            "description": f"{operation_.zh} / {operation_.en}. {operation_.about}".strip(),
             "additionalProperties": False,
             "required": ["type"] + [
-                f.name for f in listed if not f.optional and f.kind != "moment"
+                f.name for f in listed if not f.optional and f.name != "occurred_at"
             ],
             "properties": {
                 "type": {"type": "string", "const": type_},
@@ -47,17 +92,16 @@ def command_schemas() -> dict[str, Any]:
             },
             "example": {
                 "type": type_,
-                **{
-                    f.name: _EXAMPLES.get(f.name, f"{type_}-1")
-                    for f in listed if not f.optional
-                },
+                **{f.name: _example(type_, f) for f in listed if not f.optional},
             },
         }
     schemas["Command"] = {
-        "oneOf": [{"$ref": f"#/components/schemas/{type_}_command"} for type_ in TYPES],
+        "oneOf": [{"$ref": f"#/components/schemas/{type_}_command"} for type_ in operations],
         "discriminator": {
             "propertyName": "type",
-            "mapping": {type_: f"#/components/schemas/{type_}_command" for type_ in TYPES},
+            "mapping": {
+                type_: f"#/components/schemas/{type_}_command" for type_ in operations
+            },
         },
     }
     return schemas
@@ -78,9 +122,9 @@ def schemas() -> dict[str, Any]:
             "required": ["idempotency_key", "status", "replayed"],
             "properties": {
                 "idempotency_key": nullable,
-                "status": {"type": "string", "enum": ["posted", "refused"]},
+                "status": {"type": "string", "enum": ["posted", "pending", "refused"]},
                 "replayed": {"type": "boolean"},
-                "journal_id": text, "sequence": whole,
+                "journal_id": nullable, "sequence": whole, "dry_run": {"type": "boolean"},
                 "booking_date": {"type": "string", "format": "date"},
                 "booked_at": {"type": "string", "format": "date-time"},
                 "reason": {
@@ -150,22 +194,62 @@ def schemas() -> dict[str, Any]:
                     "properties": {
                         "account_id": text, "account_code": text, "account_kind": text,
                         "party_id": nullable, "currency_code": text, "balance_minor": whole,
+                        "books": text, "held_minor": whole, "available_minor": whole,
+                        "status": text, "parent_account_id": nullable,
                     },
                 }},
                 "next": nullable,
             },
         },
+        "BalanceAt": {
+            "type": "object",
+            "properties": {
+                "account_id": text, "currency_code": text, "value_date": text, "known_at": text,
+                "balance_minor": whole,
+            },
+        },
+        "Tree": {
+            "type": "object",
+            "properties": {
+                "account_id": text, "balance_minor": whole, "total_minor": whole,
+                "children": {"type": "array", "items": _ref("Tree")},
+            },
+        },
+        "Holds": {
+            "type": "object", "required": ["holds"],
+            "properties": {"holds": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "hold_id": text, "kind": text, "scope": text, "account_id": text,
+                    "currency_code": text, "placed_minor": whole, "captured_minor": whole,
+                    "released_minor": whole, "left_minor": whole, "case_number": text,
+                    "placed_on": text, "expires_on": nullable,
+                },
+            }}},
+        },
+        "Pending": {
+            "type": "object", "required": ["pending"],
+            "properties": {"pending": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "sequence": whole, "type": text, "maker": text, "entered_at": text,
+                    "content": {"type": "object"}, "digest": text,
+                },
+            }}},
+        },
+        "Forbidden": {"anyOf": [_ref("Result"), _ref("Error")]},
         "Journal": {
             "type": "object",
             "properties": {
                 "journal_id": text, "sequence": whole, "journal_type": text,
-                "business_key": text, "idempotency_key": text, "currency_code": text,
-                "original_journal_id": nullable, "booking_date": text, "booked_at": text,
-                "chain_digest": text,
+                "business_key": nullable, "idempotency_key": nullable, "actor": text,
+                "booking_date": text, "value_date": text, "booked_at": text,
+                "content": {"type": "object"}, "chain_digest": text,
                 "legs": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
-                        "leg_number": whole, "account_id": text, "direction": text,
+                        "leg_number": whole, "account_id": text, "currency_code": text,
+                        "direction": text,
                         "amount_minor": whole, "component": text,
                         "custodian_reference": nullable,
                     },
@@ -186,6 +270,7 @@ def schemas() -> dict[str, Any]:
                 "previous_date": nullable, "previous_head": nullable,
                 "chain_sequence": whole, "chain_digest": text, "journals": whole,
                 "legs": whole, "accounts": whole, "chart_version": whole,
+                "previous_anchor": nullable, "open_holds": whole, "waiting_approvals": whole,
                 "trial_balance": {"type": "array", "items": {"type": "object"}},
                 "replayed": {"type": "boolean"},
             },
@@ -233,6 +318,7 @@ _STATUS = {
     409: "refused as things stand; `reason` says why",
     413: "the body is too large",
     422: "refused; `reason` says why",
+    429: "more requests than the caller may send in a minute",
     500: "a fault of the service; nothing was written",
     503: "the storage cannot take it now; send it again",
 }

@@ -12,17 +12,19 @@ from dataclasses import asdict, dataclass
 
 import uvicorn
 
-from ledger.adapters.chart_file import load_chart
+from ledger.adapters.data_files import load_chart, load_hold_kinds, load_operations
 from ledger.adapters.export import export_day, ledger_path
 from ledger.adapters.heads import KEY_ID, HeadFiles, read_heads, trusted_by
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.sqlite_store import SqliteStore
 from ledger.adapters.tokens import Tokens, ensure_demo_token
+from ledger.adapters.vault import SealedVault
 from ledger.service.clock import Clock
 from ledger.service.ledger import Ledger
 from ledger.service.verify import Verified
 from ledger.service.verify import verify as verify_rows
 from paylake import home
+from paylake.crypto import verify_hex
 from paylake.dates import business_date
 from paylake.errors import EnvironmentFault, NotVerified, UsageFault
 from paylake.keys import Keyring
@@ -52,8 +54,8 @@ def state(settings: Settings) -> LedgerState:
             closed = reader.closed_dates()
             return LedgerState(
                 kind=reader.meta("kind") or "",
-                journals=reader.count_journals(),
-                accounts=len(reader.accounts()),
+                journals=reader.counts()[1],
+                accounts=sum(1 for _ in reader.documents(["account"])),
                 closed_dates=len(closed),
                 last_closed=closed[-1] if closed else None,
                 clock=reader.meta("clock"),
@@ -70,7 +72,8 @@ def verify(settings: Settings) -> Verified:
     reader = SqliteReader(ledger_path(settings))
     try:
         found = verify_rows(
-            reader, load_chart(), trusted_by(settings), lambda: read_heads(settings)
+            reader, load_chart(), trusted_by(settings), lambda: read_heads(settings),
+            verify_hex,
         )
     except EnvironmentFault as error:
         raise NotVerified(
@@ -116,14 +119,15 @@ def check_kind(settings: Settings, simulated: bool) -> None:
 
 
 def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
-    """Open (or make) the ledger of a home for writing. Close it by `ledger.store.close()`."""
-    chart = load_chart()
-    store = SqliteStore(
-        ledger_path(settings), simulated=simulated, chart_version=chart.version
-    )
+    """Open (or make) the ledger of a home for writing. Close it by `ledger.close()`."""
+    store = SqliteStore(ledger_path(settings), simulated=simulated)
     try:
         clock = Clock(simulated, lambda moment: business_date(moment, settings))
-        return Ledger(store, chart, clock, HeadFiles(settings))
+        keyring = Keyring(settings)
+        return Ledger(
+            store, load_chart(), load_operations(), load_hold_kinds(), clock,
+            HeadFiles(settings), SealedVault(keyring.seal_key), verify_hex,
+        )
     except BaseException:
         store.close()
         raise

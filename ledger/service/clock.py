@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
-from ledger.domain.commands import utc_text
+from ledger.domain.fields import utc_text
 from ledger.domain.refusals import Refusal
 
 

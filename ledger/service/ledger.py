@@ -5,54 +5,91 @@ Not safe for several threads: the entry points call it from one.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from ledger.domain.books import Account, Books
-from ledger.domain.chart import Chart, account_id
-from ledger.domain.commands import PATTERNS, parse_moment
+import orjson
+
+from ledger.domain.actors import LEDGER, Actor, bootstrapping
+from ledger.domain.chain import GENESIS
+from ledger.domain.chart import Chart
+from ledger.domain.fields import parse_moment
+from ledger.domain.holds import HoldKind
+from ledger.domain.movements import Movements
+from ledger.domain.operations import Operation, Operations
+from ledger.domain.state import State
+from ledger.service import folding
+from ledger.service.authority import Authority, Verifier
 from ledger.service.clock import Clock
 from ledger.service.day_close import DayClose
 from ledger.service.faults import RequestRefused
-from ledger.service.ports import HeadSigner, Store, StoredAccount
-from ledger.service.posting import Batch, Head
+from ledger.service.history import History
+from ledger.service.ports import Checkpoint, HeadSigner, Store, Vault
+from ledger.service.posting import Batch
 
 BATCH_LIMIT = 1000
-_PARTY = re.compile(PATTERNS["party"] + r"\Z")
+#: Entries after which the fold is written down, so that a start replays no more than these.
+CHECKPOINT_ENTRIES = 50_000
+
+
+class Head:
+    """The end of the log, as committed."""
+
+    __slots__ = ("booked_at", "closed", "digest", "journal", "sequence")
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.journal = 0
+        self.digest = GENESIS
+        self.booked_at = ""
+        self.closed: str | None = None
 
 
 class Ledger:
     """One open ledger.
 
     :param store: storage, of which this is the only writer
-    :param chart: the chart of accounts
     :param clock: the one clock; a simulated one is set to its stored time
-    :param signer: signs day heads
+    :param signer: signs heads
+    :param vault: commits to and seals sensitive values
+    :param verify: checks SM2 signatures of people and callers
     """
 
-    def __init__(self, store: Store, chart: Chart, clock: Clock, signer: HeadSigner) -> None:
+    def __init__(
+        self, store: Store, chart: Chart, operations: Operations,
+        hold_kinds: Mapping[str, HoldKind], clock: Clock, signer: HeadSigner, vault: Vault,
+        verify: Verifier,
+    ) -> None:
         self.store = store
         self.chart = chart
+        self.operations = operations
+        self.hold_kinds = hold_kinds
+        self.movements = Movements(hold_kinds)
         self.clock = clock
         self.signer = signer
+        self.vault = vault
+        self.authority = Authority(self, verify)
         self._load()
 
     def _load(self) -> None:
-        state = self.store.load()
-        if state.clock is not None and self.clock.simulated:
-            self.clock.set(state.clock)
-        self.books = Books(self._account(row) for row in state.accounts)
-        self.head = Head(state)
+        """The fold at the last checkpoint, and the entries since then."""
+        self.state, self.history, self.head = State(self.chart), History(), Head()
+        folding.load(self.store, self.state, self.history, self.head)
+        clock = self.store.meta("clock")
+        if clock is not None and self.clock.simulated:
+            self.clock.set(clock)
 
-    def _account(self, row: StoredAccount) -> Account:
-        return Account(
-            row.ref, row.account_id, self.chart.classes[row.code], row.party_id,
-            row.currency_code, row.opened_date, row.balance,
+    def bootstrapping(self, operation: Operation, actor: Actor) -> bool:
+        """Whether this is one of the first people and rights, which none could review yet."""
+        return (
+            operation.module == "authority" and actor.kind == "system"
+            and bootstrapping(self.state)
         )
 
-    def apply(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
+    def apply(
+        self, raws: Sequence[Any], actor: Actor = LEDGER, evidence: str = ""
+    ) -> list[dict[str, Any]]:
         """Post up to `BATCH_LIMIT` commands in one transaction; one result each.
 
         :raises RequestRefused: `batch_too_large`, `batch_empty`
@@ -63,20 +100,54 @@ class Ledger:
             raise RequestRefused(
                 "batch_too_large", f"the batch has {len(raws)} commands, more than {BATCH_LIMIT}"
             )
-        batch = Batch(self.store, self.chart, self.books, self.clock, self.head)
+        batch = Batch(self, actor, evidence)
         try:
             with self.store.transaction():
                 results = batch.run(raws)
         except BaseException:
-            self.books.drop()
+            self.state.back()
             raise
-        self.books.keep()
-        self.head.sequence, self.head.digest = batch.sequence, batch.digest
-        self.head.command_number, self.head.booked_at = batch.command_number, batch.booked_at
+        self.state.keep()
+        head = self.head
+        head.sequence, head.journal = batch.sequence, batch.journal
+        head.digest, head.booked_at = batch.digest, batch.booked_at
+        self.history.add(batch.postings)
+        if len(self.history) >= CHECKPOINT_ENTRIES:
+            self.checkpoint()
         return results
 
-    def open_accounts(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
-        """Open accounts in one transaction; `opened`, `already_open` or `refused` each.
+    def dry_run(self, raws: Sequence[Any], actor: Actor = LEDGER) -> list[dict[str, Any]]:
+        """What `apply` would answer; nothing is written."""
+        if len(raws) > BATCH_LIMIT:
+            raise RequestRefused(
+                "batch_too_large", f"the batch has {len(raws)} commands, more than {BATCH_LIMIT}"
+            )
+        batch = Batch(self, actor)
+        try:
+            with self.store.transaction():
+                results = batch.run(raws)
+                raise _DryRun
+        except _DryRun:
+            return [{**result, "dry_run": True} for result in results]
+        finally:
+            self.state.back()
+
+    def checkpoint(self) -> None:
+        """Write the fold down. The log does not need it: a ledger without one replays all."""
+        at = Checkpoint(
+            self.head.sequence, self.head.digest, self.head.journal, self.head.booked_at
+        )
+        with self.store.transaction():
+            self.store.write_checkpoint(
+                at, folding.changed(self.state, self.history), self.history.segments()
+            )
+        self.history.clear()
+        self.state.items.clear()
+
+    def open_accounts(
+        self, raws: Sequence[Any], actor: Actor = LEDGER
+    ) -> list[dict[str, Any]]:
+        """Open accounts, each an entry of the log; `opened`, `already_open` or `refused` each.
 
         An account of the institution itself opens with `party_id` null.
         """
@@ -87,62 +158,55 @@ class Ledger:
         now = self.clock.now()
         if now is None:
             raise RequestRefused("clock_not_set", "the simulated clock was never set")
-        day = self.clock.booking_date(now)
-        if self.head.closed is not None and day <= self.head.closed:
-            raise RequestRefused("date_closed", f"{day} is closed")
-        next_ref = 1 + max((a.ref for a in self.books.all()), default=0)
-        rows: dict[tuple[str, str], StoredAccount] = {}
-        results = []
+        commands: list[Any] = []
+        results: list[dict[str, Any]] = []
+        where: list[int] = []
+        listed: set[tuple[str, str]] = set()
         for raw in raws:
-            fault = self._account_fault(raw)
-            if fault is not None:
-                results.append({"status": "refused", **fault})
+            name = self._open_name(raw)
+            if name is not None and (self.state.account(*name) is not None or name in listed):
+                results.append({
+                    "status": "already_open", "account_id": name[0], "currency_code": name[1],
+                })
                 continue
-            code, party, currency = raw["account_code"], raw["party_id"], raw["currency_code"]
-            name = account_id(code, party)
-            status = "already_open"
-            if self.books.get(name, currency) is None and (name, currency) not in rows:
-                rows[name, currency] = StoredAccount(
-                    next_ref, name, code, party, currency, day, 0
-                )
-                next_ref += 1
-                status = "opened"
-            results.append({"status": status, "account_id": name, "currency_code": currency})
-        if rows:
-            with self.store.transaction():
-                self.store.insert_accounts(list(rows.values()))
-            for row in rows.values():
-                self.books.add(self._account(row))
+            if name is not None:
+                listed.add(name)
+            where.append(len(results))
+            results.append({})
+            command = dict(raw) if isinstance(raw, dict) else raw
+            if isinstance(command, dict):
+                key = "open-" + ":".join(str(v) for v in (name or (len(results),)))
+                command = {"type": "open_account", "idempotency_key": key, **command}
+                if self.clock.simulated:
+                    command.setdefault("occurred_at", now)
+            commands.append(command)
+        for index, result in zip(where, self.apply(commands, actor) if commands else (),
+                                 strict=True):
+            if result["status"] == "refused":
+                results[index] = {
+                    name: result[name] for name in ("status", "reason", "detail", "field")
+                    if name in result
+                }
+            else:
+                name = self._open_name(raws[index])
+                assert name is not None
+                results[index] = {
+                    "status": "opened", "account_id": name[0], "currency_code": name[1],
+                }
         return results
 
-    def _account_fault(self, raw: Any) -> dict[str, str] | None:
-        def fault(reason: str, detail: str, field: str) -> dict[str, str]:
-            return {"reason": reason, "detail": detail, "field": field}
-
+    @staticmethod
+    def _open_name(raw: Any) -> tuple[str, str] | None:
         if not isinstance(raw, dict):
-            return fault("not_an_object", "an account is a JSON object", "")
-        for name in ("account_code", "party_id", "currency_code"):
-            if name not in raw:
-                return fault("missing_field", f"an account needs {name}", name)
-        for name in raw:
-            if name not in ("account_code", "party_id", "currency_code"):
-                return fault("unknown_field", "an account takes no such field", name[:64])
-        code = raw["account_code"]
-        line = self.chart.classes.get(code) if isinstance(code, str) else None
-        if line is None:
-            return fault("unknown_account_code", "not in the chart of accounts", "account_code")
-        currency = raw["currency_code"]
-        if not isinstance(currency, str) or currency not in self.chart.currencies:
-            return fault("unknown_currency", "not in the chart of accounts", "currency_code")
-        party = raw["party_id"]
-        if line.party == "none":
-            if party is not None:
-                return fault("invalid_field", f"{code} has no party", "party_id")
-        elif not isinstance(party, str) or not _PARTY.match(party):
-            return fault(
-                "invalid_field", f"party_id must match {PATTERNS['party']}", "party_id"
-            )
-        return None
+            return None
+        code, party, currency = (
+            raw.get(name) for name in ("account_code", "party_id", "currency_code")
+        )
+        if not isinstance(code, str) or not isinstance(currency, str) or not (
+            party is None or isinstance(party, str)
+        ):
+            return None
+        return (code if party is None else f"{code}:{party}", currency)
 
     def set_clock(self, now: Any) -> str:
         """Set the clock of a simulated ledger; returns it as UTC text.
@@ -173,3 +237,20 @@ class Ledger:
         """Close a business date; see :class:`DayClose`."""
         document, replayed = DayClose(self).run(day.isoformat())
         return {**document, "replayed": replayed}
+
+    def close(self) -> None:
+        """Write the fold down and give the storage back."""
+        try:
+            if len(self.history):
+                self.checkpoint()
+        finally:
+            self.store.close()
+
+
+class _DryRun(Exception):
+    """Raised to roll a dry run back."""
+
+
+def legs_of(row: tuple) -> list[list]:
+    """The legs of an entry."""
+    return orjson.loads(row[13])

@@ -1,67 +1,46 @@
-"""What the service needs from outside: a store and a signer of heads. Adapters implement these."""
+"""What the service needs from outside: a store, a signer of heads, a vault. Adapters implement
+these."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ledger.domain.templates import Dispute, Payment
+from ledger.domain.chain import Entry
+
+#: An entry as :meth:`ledger.domain.chain.Entry.row` gives it.
+Row = tuple
 
 
 @dataclass(frozen=True, slots=True)
-class StoredCommand:
-    """A recorded command with its outcome: a journal, or a refusal."""
+class Segment:
+    """Postings of one account, booking date and value date in a range of entries.
 
-    type: str
-    digest: bytes
-    values: dict[str, Any]
-    sequence: int | None
-    reason: str | None
-    field: str | None
-    detail: str | None
-    booking_date: str | None
-    booked_at: str | None
+    `postings` holds three 64-bit numbers each, in chain order: sequence, booked at (seconds since
+    1970), amount signed to debit.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class StoredAccount:
-    """An account row. `balance` is signed to the normal side."""
-
-    ref: int
     account_id: str
-    code: str
-    party_id: str | None
     currency_code: str
-    opened_date: str
-    balance: int
-
-
-@dataclass(slots=True)
-class Draft:
-    """Rows of one unit of work, in the column order of the adapter's statements."""
-
-    commands: list[tuple] = field(default_factory=list)
-    journals: list[tuple] = field(default_factory=list)
-    legs: list[tuple] = field(default_factory=list)
-    payments: list[tuple] = field(default_factory=list)
-    disputes: list[tuple] = field(default_factory=list)
-    changed_payments: dict[int, Payment] = field(default_factory=dict)
-    changed_disputes: dict[int, Dispute] = field(default_factory=dict)
+    booking_date: str
+    value_date: str
+    first_sequence: int
+    last_sequence: int
+    debit: int
+    credit: int
+    postings: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What the service keeps in memory, read once at start."""
+class Checkpoint:
+    """The fold of the log up to a sequence: documents by (kind, key)."""
 
-    accounts: list[StoredAccount]
-    last_sequence: int
-    last_digest: bytes
-    last_command_number: int
-    last_booked_at: str
-    last_closed: str | None
-    clock: str | None
+    sequence: int
+    digest: bytes
+    journal: int
+    booked_at: str
 
 
 class Reader(Protocol):
@@ -70,41 +49,61 @@ class Reader(Protocol):
     def snapshot(self) -> AbstractContextManager[None]:
         """Several reads of one state."""
 
-    def accounts(self) -> list[StoredAccount]: ...
-
     def meta(self, name: str) -> str | None: ...
 
-    def journals(self, first: int, last: int | None = None) -> Iterator[Any]:
-        """Journals with legs and command, in sequence, for checking the chain."""
+    def entries(self, first: int, last: int | None = None) -> Iterator[Row]:
+        """Entries in sequence."""
 
-    def find_sequences(
+    def last_entry(self) -> Row | None: ...
+
+    def find_by_key(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Entries by idempotency key."""
+
+    def find_by_business_key(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Entries by business key."""
+
+    def find_business_keys(self, keys: Sequence[str]) -> set[str]:
+        """Those of the business keys that an entry carries."""
+
+    def find_by_journal(self, journal: int) -> Row | None: ...
+
+    def find_journals(
         self, booking_date: str | None, business_key: str | None, after: int, limit: int
-    ) -> list[int]: ...
+    ) -> list[Row]:
+        """Entries with legs, by journal number."""
 
-    def movements(self, day: str) -> dict[int, tuple[int, int]]:
-        """Debit and credit totals booked on a date, by account ref."""
+    def day_entries(self, day: str) -> Iterator[Row]:
+        """Entries with legs booked on a date, in sequence."""
 
-    def later_movements(self, day: str) -> dict[int, tuple[int, int]]:
-        """The same for all later dates together."""
+    def checkpoint(self) -> Checkpoint | None: ...
+
+    def documents(self, kinds: Sequence[str] | None = None) -> Iterator[tuple[str, str, Any]]:
+        """Documents of the checkpoint: kind, key, document; without `kinds`, all but items."""
+
+    def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Counters of originals, as of the checkpoint."""
+
+    def segments(
+        self, account_id: str, currency_code: str, booked_through: str | None = None,
+    ) -> Iterator[Segment]:
+        """Segments of an account in order of their first sequence."""
+
+    def movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
+        """Debit and credit totals booked on a date, by account and currency."""
 
     def find_close(self, day: str) -> dict[str, Any] | None: ...
 
     def closed_dates(self) -> list[str]: ...
 
-    def commands(self) -> Iterator[tuple[int, str, bytes, Any, int | None]]:
-        """Recorded commands in order: number, type, digest, content, journal's sequence."""
+    def heads(self) -> Iterator[dict[str, Any]]:
+        """Every signed head in order: name, sequence, digest, key id, document, signature."""
 
-    def stray_leg(self) -> tuple[int, int] | None:
-        """The first leg without a journal."""
+    def day_balances(self, day: str) -> Iterator[tuple[str, str, int, int, int, int]]:
+        """A closed date's balances by account id: account id, currency, opening, debit, credit,
+        closing."""
 
-    def wrong_payment(self) -> tuple[int, int, int, int, int] | None:
-        """The first payment whose counters its refunds and disputes do not give."""
-
-    def trial_of(self, day: str) -> list[tuple[str, str, int, int, int, int]]:
-        """A closed date's balances summed by account code and currency."""
-
-    def day_balances(self, day: str) -> Iterator[tuple[StoredAccount, int, int, int, int]]:
-        """A closed date's balances: account, opening, debit, credit, closing."""
+    def secret(self, commitment: str) -> bytes | None:
+        """The sealed value behind a commitment."""
 
 
 class Store(Reader, Protocol):
@@ -113,49 +112,44 @@ class Store(Reader, Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what is written inside, or roll all of it back."""
 
-    def load(self) -> State: ...
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add entries to the log."""
 
-    def insert_accounts(self, rows: Sequence[StoredAccount]) -> None: ...
+    def keep_secrets(self, secrets: Iterable[tuple[str, bytes]]) -> None:
+        """Add sealed values by commitment."""
 
-    def find_commands(self, keys: Sequence[str]) -> dict[str, StoredCommand]: ...
-
-    def taken(self, business_keys: Sequence[str]) -> set[str]: ...
-
-    def find_payments(self, transaction_ids: Sequence[str]) -> dict[str, Payment]: ...
-
-    def payments_at(self, sequences: Sequence[int]) -> dict[int, Payment]: ...
-
-    def find_disputes(
-        self, transaction_ids: Sequence[str]
-    ) -> dict[str, tuple[int, int, int, int | None]]:
-        """Disputes as (sequence, sequence of the payment, amount, sequence of the release)."""
-
-    def write(self, draft: Draft, balances: Iterable[tuple[int, int]]) -> None:
-        """Insert the draft's rows and set balances given as (balance, account ref)."""
+    def write_checkpoint(
+        self, at: Checkpoint, documents: Iterable[tuple[str, str, Any]],
+        segments: Iterable[Segment],
+    ) -> None:
+        """Replace documents (null drops one), add segments, move the checkpoint."""
 
     def set_clock(self, now: str) -> None: ...
 
-    # day close
+    def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None: ...
 
-    def earlier_open_date(self, day: str, after: str | None) -> str | None:
-        """The first date before `day`, and after `after`, that has journals."""
-
-    def day_totals(self, day: str) -> tuple[int, int]:
-        """Journals and legs booked on a date."""
-
-    def closing_before(self, day: str) -> dict[int, int]:
-        """Closing balances at the last close before `day`, by account ref."""
+    def insert_head(self, head: dict[str, Any]) -> None: ...
 
     def close(self) -> None: ...
 
-    def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None: ...
-
 
 class HeadSigner(Protocol):
-    """Signs a day's head and keeps it in files outside the database."""
+    """Signs heads and keeps them in files outside the database."""
 
     key_id: str
 
     def sign(self, day: str, document: bytes) -> bytes: ...
 
-    def keep(self, day: str, document: bytes, signature: bytes) -> None: ...
+    def keep(self, name: str, document: bytes, signature: bytes) -> None: ...
+
+
+class Vault(Protocol):
+    """Commitments and sealed values of sensitive (C2) fields."""
+
+    def commit(self, idempotency_key: str, field: str, value: str) -> tuple[str, bytes]:
+        """The salted commitment (hex) that stands in the log, and the sealed value."""
+
+
+__all__ = [
+    "Checkpoint", "Entry", "HeadSigner", "Reader", "Row", "Segment", "Store", "Vault",
+]

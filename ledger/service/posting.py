@@ -1,289 +1,558 @@
 """Posting: a batch of commands as one unit of work.
 
 A batch gives the same results as its commands one by one: each is posted whole or refused whole,
-in order, and sees what those before it did. Only storage faults undo the batch.
+in order, and sees what those before it did; commands linked to one another post together or not
+at all. Only a fault of the storage undoes the batch.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ledger.domain import templates
-from ledger.domain.books import Books
-from ledger.domain.chain import Leg, journal_digest, journal_id
-from ledger.domain.chart import Chart
-from ledger.domain.commands import Command, first_difference, parse
+import orjson
+
+from ledger.domain import guards
+from ledger.domain.actors import Actor, may_act_for, may_enter
+from ledger.domain.chain import entry_digest
+from ledger.domain.movements import reduced
+from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
-from ledger.domain.templates import JOURNAL_TYPE, Dispute, Payment
-from ledger.service.clock import Clock
-from ledger.service.ports import Draft, State, Store, StoredCommand
+from ledger.domain.registers import HANDLERS
+from ledger.service.originals import Originals
+from ledger.service.results import posted, refused, replay
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
 
-
-class Head:
-    """The ends of the chain and of the command log, as committed."""
-
-    __slots__ = ("booked_at", "closed", "command_number", "digest", "sequence")
-
-    def __init__(self, state: State) -> None:
-        self.sequence = state.last_sequence
-        self.digest = state.last_digest
-        self.command_number = state.last_command_number
-        self.booked_at = state.last_booked_at
-        self.closed = state.last_closed
+_EMPTY: Mapping[str, Any] = {}
+#: Fields that name a party of a command, beside its merchant and user.
+_PARTIES = ("payee_id", "card_id", "payer_id")
+_TARIFF = {
+    "bank_ppm": 5000, "third_party_ppm": 10000, "least_minor": 0, "approval_above_minor": None,
+}
 
 
-def posted(key: str, sequence: int, booking_date: str, booked_at: str) -> dict[str, Any]:
-    """The result of a posted command."""
-    return {
-        "idempotency_key": key,
-        "status": "posted",
-        "replayed": False,
-        "journal_id": journal_id(sequence),
-        "sequence": sequence,
-        "booking_date": booking_date,
-        "booked_at": booked_at,
-    }
+def text(value: Any) -> str:
+    """JSON text as it stands in an entry."""
+    return orjson.dumps(value).decode()
 
 
-def refused(key: Any, refusal: Refusal) -> dict[str, Any]:
-    """The result of a refused command. A key that is not a short text is not shown back."""
-    result = {
-        "idempotency_key": key if isinstance(key, str) and len(key) <= 64 else None,
-        "status": "refused",
-        "replayed": False,
-        "reason": refusal.code,
-        "detail": refusal.detail,
-    }
-    if refusal.field is not None:
-        result["field"] = refusal.field
-    return result
+class Command:
+    """A command of valid form: its operation, key, values (key left out), whether linked."""
 
+    __slots__ = ("content", "key", "linked", "operation", "values")
 
-def replay(command: Command, first: StoredCommand) -> dict[str, Any]:
-    """The answer to a key seen before: the first result, or which field differs."""
-    if command.digest != first.digest:
-        name = first_difference(command.type, command.values, first.type, first.values)
-        return refused(
-            command.key,
-            Refusal("idempotency_key_reused", f"the first command had another {name}", name),
-        )
-    if first.sequence is not None:
-        assert first.booking_date is not None and first.booked_at is not None
-        result = posted(command.key, first.sequence, first.booking_date, first.booked_at)
-    else:
-        assert first.reason is not None and first.detail is not None
-        result = refused(command.key, Refusal(first.reason, first.detail, first.field))
-    result["replayed"] = True
-    return result
+    def __init__(self, operation: Operation, values: dict[str, Any]) -> None:
+        self.operation = operation
+        self.key: str = values.pop("idempotency_key")
+        self.linked = bool(values.pop("linked", False))
+        self.values = values
+        self.content = ""
 
 
 class Batch:
-    """One unit of work over a fixed list of commands. Made, run once, thrown away."""
+    """One unit of work over a fixed list of commands. Made, run once, thrown away.
 
-    def __init__(
-        self, store: Store, chart: Chart, books: Books, clock: Clock, head: Head
-    ) -> None:
-        self.store = store
-        self.chart = chart
-        self.books = books
-        self.clock = clock
+    :param actor: who sends it
+    :param evidence: JSON text of the sender's signed request; empty for the house's own systems
+    """
+
+    def __init__(self, ledger: Ledger, actor: Actor, evidence: str = "") -> None:
+        self.ledger = ledger
+        self.state = ledger.state
+        self.store = ledger.store
+        self.clock = ledger.clock
+        self.actor = actor
+        self.evidence = evidence
+        head = ledger.head
         self.sequence = head.sequence
+        self.journal = head.journal
         self.digest = head.digest
-        self.command_number = head.command_number
         self.booked_at = head.booked_at
         self.closed = head.closed
-        self.draft = Draft()
+        self.rows: list[tuple] = []
+        self.postings: list[tuple] = []
+        self.secrets: list[tuple[str, bytes]] = []
+        self.originals = Originals(ledger.store, ledger.operations, self.state)
+        self.taken: set[str] = set()
+        chart = ledger.chart
+        self._institution = chart.modes["institution"]
+        self._currencies = chart.currencies
+        self._by_type = ledger.operations.by_type
+        self._enter: dict[str, Refusal | None] = {}
+
+    # the batch
+
+    def parse(self, raw: Any) -> Command | Refusal:
+        """Check the form of one command."""
+        if not isinstance(raw, dict):
+            return Refusal("not_an_object", "a command is a JSON object")
+        type_ = raw.get("type")
+        operation = self._by_type.get(type_) if isinstance(type_, str) else None
+        if operation is None:
+            return Refusal(
+                "unknown_type", "type must be one of: " + ", ".join(self._by_type), "type"
+            )
+        values = operation.form.parse(raw, self.clock.simulated)
+        return values if type(values) is Refusal else Command(operation, values)
 
     def run(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
         """Results, one a command. Called inside the store's transaction."""
         results: list[Any] = [None] * len(raws)
         commands: list[tuple[int, Command]] = []
         for index, raw in enumerate(raws):
-            parsed = parse(raw, self.clock.simulated)
-            if isinstance(parsed, Command):
+            parsed = self.parse(raw)
+            if type(parsed) is Command:
                 commands.append((index, parsed))
             else:
                 key = raw.get("idempotency_key") if isinstance(raw, dict) else None
                 results[index] = refused(key, parsed)
-        known = self.store.find_commands([command.key for _, command in commands])
+        known = self.store.find_by_key([command.key for _, command in commands])
         self._prefetch([command for _, command in commands if command.key not in known])
-        here: dict[str, tuple[int, StoredCommand]] = {}
+        here: dict[str, tuple[int, tuple]] = {}
+        group: list[tuple[int, Command]] = []
         for index, command in commands:
-            first = known.get(command.key)
-            if first is not None:
-                results[index] = replay(command, first)
-            elif command.key in here:
-                first_index, stored = here[command.key]
-                results[index] = replay(command, stored)
-                results[index]["first_index"] = first_index
+            group.append((index, command))
+            if command.linked and index + 1 < len(raws) and results[index + 1] is None:
+                continue
+            if len(group) == 1 and not command.linked:
+                results[index] = self._one(index, command, known, here)
             else:
-                result, stored_now = self._apply(command)
-                results[index] = result
-                if stored_now is not None:
-                    here[command.key] = (index, stored_now)
-        if self.draft.commands:
-            balances = [(a.pending, a.ref) for a in self.books.touched.values()]
-            self.store.write(self.draft, balances)
+                self._group(group, known, here, results)
+            group = []
+        if group:
+            self._group(group, known, here, results)
+        if self.rows:
+            self.store.append(self.rows)
+        if self.secrets:
+            self.store.keep_secrets(self.secrets)
         return results
 
     def _prefetch(self, commands: list[Command]) -> None:
         """Read at once what the commands will ask for."""
-        self.taken = self.store.taken([command.business_key for command in commands])
-        originals, disputes = [], []
+        keys: list[str] = []
+        originals: list[str] = []
         for command in commands:
-            if command.type in ("refund", "dispute"):
-                originals.append(command.values["original_transaction_id"])
-            elif command.type == "dispute_release":
-                disputes.append(command.values["original_transaction_id"])
-        self.wanted = {*originals, *disputes}
-        self.payments = self.store.find_payments(originals) if originals else {}
-        self.disputes: dict[str, Dispute] = {}
-        if disputes:
-            rows = self.store.find_disputes(disputes)
-            at = {payment.sequence: payment for payment in self.payments.values()}
-            missing = [row[1] for row in rows.values() if row[1] not in at]
-            at.update(self.store.payments_at(missing))
-            for transaction_id, (sequence, payment, amount, released_by) in rows.items():
-                self.disputes[transaction_id] = Dispute(
-                    sequence, at[payment], amount, released_by
-                )
+            operation = command.operation
+            if operation.business_key is not None:
+                keys.append(command.values[operation.business_key])
+            if operation.original_field is not None:
+                originals.append(command.values[operation.original_field])
+        self.taken.update(self.store.find_business_keys(keys))
+        if originals:
+            self.originals.prefetch(originals)
 
-    def _apply(self, command: Command) -> tuple[dict[str, Any], StoredCommand | None]:
-        times = self.clock.time_of(command.occurred_at, self.closed, self.booked_at)
-        if isinstance(times, Refusal):
-            return refused(command.key, times), None
-        booked_at, booking_date = times
-        outcome = self._legs(command, booking_date)
-        values = command.values
-        if not isinstance(outcome, Refusal):
-            legs, payment, dispute = outcome
-            refusal = self.books.post(
-                legs, values["currency_code"], JOURNAL_TYPE[command.type]
+    def _one(
+        self, index: int, command: Command, known: Mapping[str, tuple],
+        here: dict[str, tuple[int, tuple]],
+    ) -> dict[str, Any]:
+        row = known.get(command.key)
+        if row is not None:
+            return replay(self.ledger, command, row)
+        earlier = here.get(command.key)
+        if earlier is not None:
+            result = replay(self.ledger, command, earlier[1])
+            result["first_index"] = earlier[0]
+            return result
+        before = len(self.rows)
+        result = self._apply(command)
+        if len(self.rows) > before:
+            here[command.key] = (index, self.rows[-1])
+        return result
+
+    def _group(
+        self, group: list[tuple[int, Command]], known: Mapping[str, tuple],
+        here: dict[str, tuple[int, tuple]], results: list[Any],
+    ) -> None:
+        """Commands linked to one another: all post, or none does."""
+        mark, rows, postings = self.state.mark(), len(self.rows), len(self.postings)
+        at = (self.sequence, self.journal, self.digest, self.booked_at)
+        taken = set(self.taken)
+        before = dict(here)
+        for index, command in group:
+            results[index] = self._one(index, command, known, here)
+        failed = next((i for i, _ in group if results[i]["status"] == "refused"), None)
+        if failed is None:
+            return
+        if all(results[i].get("replayed") for i, _ in group):
+            return
+        first = results[failed]
+        self.state.back(mark)
+        del self.rows[rows:], self.postings[postings:]
+        self.sequence, self.journal, self.digest, self.booked_at = at
+        self.taken = taken
+        self.originals.forget()
+        here.clear()
+        here.update(before)
+        for index, command in group:
+            if results[index].get("replayed"):
+                continue
+            refusal = (
+                Refusal(first["reason"], first["detail"], first.get("field")) if index == failed
+                else Refusal("linked_failed", f"command {failed} of the batch was refused")
             )
-            if refusal is None:
-                return self._record(command, booked_at, booking_date, legs, payment, dispute)
-            outcome = refusal
-        assert BY_CODE[outcome.code].recorded
-        self.command_number += 1
-        self.draft.commands.append((
-            self.command_number, command.key, command.type, command.digest, _encode(values),
-            None, outcome.code, outcome.field, outcome.detail,
-        ))
-        return refused(command.key, outcome), StoredCommand(
-            command.type, command.digest, values, None, outcome.code, outcome.field,
-            outcome.detail, None, None,
+            times = self.clock.time_of(
+                command.values.get("occurred_at"), self.closed, self.booked_at
+            )
+            if BY_CODE[refusal.code].recorded and not isinstance(times, Refusal):
+                self._refuse(command, refusal, *times)
+                here[command.key] = (index, self.rows[-1])
+            results[index] = refused(command.key, refusal)
+
+    # one command
+
+    def _apply(self, command: Command) -> dict[str, Any]:
+        values = command.values
+        times = self.clock.time_of(values.get("occurred_at"), self.closed, self.booked_at)
+        if type(times) is Refusal:
+            return refused(command.key, times)
+        booked_at, day = times
+        self._commit_sensitive(command)
+        if command.operation.type in ("approve", "reject"):
+            return self._review(command, booked_at, day)
+        outcome = self._decide(command.operation, values, self.actor, day)
+        if type(outcome) is Refusal:
+            if not BY_CODE[outcome.code].recorded:
+                return refused(command.key, outcome)
+            self._refuse(command, outcome, booked_at, day)
+            return refused(command.key, outcome)
+        plan, context, waits = outcome
+        if waits:
+            return self._wait(command, booked_at, day)
+        return self._record(
+            command.operation, command.key, values, command.content or text(values), plan,
+            context, booked_at, day, "", (),
         )
 
-    def _legs(
-        self, command: Command, booking_date: str
-    ) -> tuple[list[Leg], Payment | None, Dispute | None] | Refusal:
-        """Legs and what they refer to, or the first reason that holds."""
-        values = command.values
-        if values["currency_code"] not in self.chart.currencies:
+    def _commit_sensitive(self, command: Command) -> None:
+        """Sensitive values leave the command here; only their commitments go on."""
+        for name in command.operation.form.sensitive:
+            value = command.values.get(name)
+            if value is not None:
+                commitment, sealed = self.ledger.vault.commit(command.key, name, value)
+                command.values[name] = commitment
+                self.secrets.append((commitment, sealed))
+
+    def _decide(
+        self, operation: Operation, values: Mapping[str, Any], actor: Actor, day: str,
+        approved: bool = False,
+    ) -> tuple[Plan, Context, bool] | Refusal:
+        """The plan of a command and whether it waits for a checker; or the first reason, in the
+        order of `refusals.py`, why it cannot be."""
+        state = self.state
+        value_date = values.get("value_date")
+        if value_date is not None and value_date != day:
+            refusal = self._value_date(value_date, day)
+            if refusal is not None:
+                return refusal
+        if actor.kind != "system" or operation.module == "system":
+            refusal = may_enter(state, actor, operation)
+            if refusal is not None:
+                return refusal
+        currency = values.get("currency_code")
+        if currency is not None and currency not in self._currencies:
             return Refusal(
                 "unknown_currency", "the chart of accounts does not keep this currency",
                 "currency_code",
             )
-        type_ = command.type
-        payment: Payment | None = None
-        dispute: Dispute | None = None
-        legs: list[Leg] | Refusal
-        if type_ == "payment":
-            legs = templates.payment_legs(command, booking_date)
-            if isinstance(legs, Refusal):
-                return legs
-        if command.business_key in self.taken:
+        if operation.business_key is not None:
+            business_key = values[operation.business_key]
+            if business_key in self.taken or (
+                not approved and state.get("reserved", business_key) is not None
+            ):
+                return Refusal(
+                    "business_key_taken", "another entry carries this business key",
+                    operation.business_key,
+                )
+        context = Context(day, "institution", self._institution, _EMPTY, self._tariff(),
+                          actor.name)
+        refusal = self._references(operation, values, context)
+        if refusal is not None:
+            return refusal
+        merchant, user = operation.merchant(values, context), operation.user(values, context)
+        if actor.kind == "caller":
+            refusal = may_act_for(state, actor, merchant, user)
+            if refusal is not None:
+                return refusal
+        refusal = (
+            guards.party(state, operation, merchant, "merchant_id")
+            or guards.party(state, operation, user, "user_id")
+        )
+        if refusal is None:
+            for name in _PARTIES:
+                if name in values:
+                    refusal = refusal or guards.party(state, operation, values[name], name)
+            if "terminal_id" in values:
+                refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
+        if refusal is not None:
+            return refusal
+        if state.tables.get("stop"):
+            refusal = guards.stopped(
+                state, operation, merchant, user, operation.rail(values, context)
+            )
+            if refusal is not None:
+                return refusal
+        if merchant is not None:
+            contract = state.contract(merchant, day)
+            if contract is not None:
+                context.contract = contract
+                mode = contract["settlement_mode"]
+                if mode != "institution":
+                    context.mode = mode
+                    context.codes = self.ledger.chart.modes[mode]
+        refusal = operation.check(values, context)
+        if refusal is not None:
+            return refusal
+        plan = self._plan(operation, values, context)
+        if type(plan) is Refusal:
+            return plan
+        refusal = self._guard(operation, values, context, plan, currency, day)
+        if refusal is not None:
+            return refusal
+        waits = (
+            not approved and operation.approval is not None
+            and operation.approval(values, context)
+            and not (self.ledger.bootstrapping(operation, actor))
+        )
+        if waits and actor.kind != "operator":
+            return Refusal("no_right", "what needs a checker is entered by a person", "type")
+        return plan, context, waits
+
+    def _value_date(self, value_date: str, day: str) -> Refusal | None:
+        through = self.state.get("period", "closed")
+        if value_date > day:
+            return Refusal("value_date_closed", f"it lies after {day}", "value_date")
+        if through is not None and value_date <= through:
             return Refusal(
-                "business_key_taken", "another journal carries this business key",
+                "value_date_closed", f"the period through {through} is closed", "value_date"
             )
-        if type_ in ("refund", "dispute"):
-            payment = self.payments.get(values["original_transaction_id"])
-            if payment is None:
+        return None
+
+    def _tariff(self) -> Mapping[str, Any]:
+        return self.state.get("tariff", "withdrawal") or _TARIFF
+
+    def _references(
+        self, operation: Operation, values: Mapping[str, Any], context: Context
+    ) -> Refusal | None:
+        """Look up the original and the hold that a command refers to."""
+        field = operation.original_field
+        if field is not None:
+            original = self.originals.get(values[field])
+            if original is None or original["type"] not in operation.original_types:
+                return Refusal("original_unknown", operation.original_missing, field)
+            context.original = original
+            parent = original.get("original_transaction_id")
+            if parent is not None:
+                context.parent = self.originals.get(parent)
+        elif operation.type == "reversal":
+            context.original = self.originals.journal(values["journal_id"])
+            if context.original is None:
+                return Refusal("original_unknown", "there is no such journal", "journal_id")
+        if operation.hold_field is not None:
+            context.hold = self.state.holds.get(values[operation.hold_field])
+            if context.hold is None:
                 return Refusal(
-                    "original_unknown", "no such payment", "original_transaction_id"
+                    "hold_unknown", "there is no such hold, or it is used up", "hold_id"
                 )
-            legs = (
-                templates.refund_legs(command, booking_date, payment)
-                if type_ == "refund" else templates.dispute_legs(command, payment)
+        return None
+
+    def _plan(
+        self, operation: Operation, values: Mapping[str, Any], context: Context
+    ) -> Plan | Refusal:
+        if operation.plan is not None:
+            return operation.plan(values, context)
+        assert operation.handler is not None
+        handler = HANDLERS.get(operation.handler) or getattr(
+            self.ledger.movements, operation.handler
+        )
+        return handler(self.state, values, context)
+
+    def _guard(
+        self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,
+        currency: str | None, day: str,
+    ) -> Refusal | None:
+        state = self.state
+        if plan.authorisation is not None:
+            refusal = guards.authorisation(state, plan.authorisation, currency or "", day)
+            if refusal is None:
+                refusal = guards.destination(
+                    state, plan.authorisation[1], values.get("destination_id")
+                )
+            if refusal is not None:
+                return refusal
+            if plan.authorisation[4] == "authorisation":
+                plan.effects = [
+                    *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
+                ]
+        releases: dict[str, int] = {}
+        if plan.holds is not None:
+            refusal = self._hold_effects(plan, context, currency or "", releases)
+            if refusal is not None:
+                return refusal
+        elif context.hold is not None and plan.effects:
+            hold = context.hold
+            releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
+        if plan.legs:
+            if state.tables.get("stop"):
+                refusal = guards.stopped_account(
+                    state, operation, [leg[0] for leg in plan.legs]
+                )
+                if refusal is not None:
+                    return refusal
+            refusal = guards.accounts(state, operation, plan.legs, releases)
+            if refusal is not None:
+                return refusal
+        if plan.uses:
+            return guards.limits(state, plan.uses, currency or "", day)
+        return None
+
+    def _hold_effects(
+        self, plan: Plan, context: Context, currency: str, releases: dict[str, int]
+    ) -> Refusal | None:
+        """Turn the template's holds into effects."""
+        effects = plan.effects = list(plan.effects or ())
+        assert plan.holds is not None
+        for action, kind, hold_id, account_id, amount, case in plan.holds:
+            if action == "place":
+                document = self.ledger.movements.place(
+                    self.state, kind, hold_id, account_id, currency, amount, case, context
+                )
+                if type(document) is Refusal:
+                    return document
+                effects.append(["hold", hold_id, document])
+                continue
+            hold = self.state.holds.get(hold_id)
+            if hold is None:
+                return Refusal("hold_unknown", f"hold {hold_id} is used up")
+            name = "captured" if action == "capture" else "released"
+            effects.append(["hold", hold_id, reduced(hold, name, amount)])
+            releases[hold["account_id"]] = releases.get(hold["account_id"], 0) + amount
+        return None
+
+    # what becomes of it
+
+    def _append(self, row: tuple) -> None:
+        self.digest = entry_digest(self.digest, row)
+        self.rows.append((*row, self.digest))
+        if self.evidence:
+            self._refer(row[0])
+
+    def _refer(self, sequence: int) -> None:
+        """The first entry of a request carries its evidence, the others name that entry."""
+        if '"request"' not in self.evidence[:12]:
+            self.evidence = text({"request": sequence})
+
+    def _refuse(self, command: Command, refusal: Refusal, booked_at: str, day: str) -> None:
+        self.sequence += 1
+        self.booked_at = max(self.booked_at, booked_at)
+        effects = text({
+            "reason": refusal.code, "detail": refusal.detail, "field": refusal.field
+        })
+        self._append((
+            self.sequence, None, command.operation.type, command.operation.version, "refused",
+            command.key, None, self.actor.name, self.evidence, booked_at, day, day,
+            text(command.values), "[]", effects, "",
+        ))
+
+    def _wait(self, command: Command, booked_at: str, day: str) -> dict[str, Any]:
+        """The command waits for a checker; its business key is kept for it."""
+        self.sequence += 1
+        self.booked_at = max(self.booked_at, booked_at)
+        operation, values = command.operation, command.values
+        content = text(values)
+        effects: list[list] = [["put", "pending", str(self.sequence), {
+            "type": operation.type, "content": content, "actor": self.actor.name,
+            "booked_at": booked_at,
+        }]]
+        if operation.business_key is not None:
+            effects.append(
+                ["put", "reserved", values[operation.business_key], self.sequence]
             )
-        elif type_ == "dispute_release":
-            dispute = self.disputes.get(values["original_transaction_id"])
-            if dispute is None:
-                return Refusal(
-                    "original_unknown", "no such dispute", "original_transaction_id"
-                )
-            payment = dispute.payment
-            legs = templates.release_legs(command, dispute)
-        elif type_ != "payment":
-            legs = templates.simple_legs(command)
-        return legs if isinstance(legs, Refusal) else (legs, payment, dispute)
+        self.state.change(effects, day)
+        self.postings.append((self.sequence, booked_at, day, day, [], effects))
+        self._append((
+            self.sequence, None, operation.type, operation.version, "pending", command.key, None,
+            self.actor.name, self.evidence, booked_at, day, day, content, "[]", text(effects),
+            "",
+        ))
+        return {**posted(command.key, self.rows[-1]), "status": "pending"}
 
     def _record(
-        self, command: Command, booked_at: str, booking_date: str, legs: list[Leg],
-        payment: Payment | None, dispute: Dispute | None,
-    ) -> tuple[dict[str, Any], StoredCommand]:
-        values, key, type_ = command.values, command.key, command.type
-        currency = values["currency_code"]
-        sequence = self.sequence = self.sequence + 1
-        self.command_number += 1
-        self.booked_at = max(self.booked_at, booked_at)
-        self.taken.add(command.business_key)
-        original = dispute.sequence if dispute else payment.sequence if payment else None
-        journal_type = JOURNAL_TYPE[type_]
-        self.digest = journal_digest(
-            self.digest, sequence, journal_type, command.business_key, original, key,
-            command.digest, currency, booking_date, booked_at, legs,
-        )
-        draft = self.draft
-        draft.commands.append((
-            self.command_number, key, type_, command.digest, _encode(values), sequence,
-            None, None, None,
-        ))
-        draft.journals.append((
-            sequence, self.command_number, journal_type, command.business_key, original,
-            currency, booking_date, booked_at, len(legs), self.digest,
-        ))
-        get = self.books.get
-        for number, (account_id, direction, amount, component, reference) in enumerate(legs, 1):
-            draft.legs.append((
-                sequence, number, get(account_id, currency).ref, direction, amount, component,
-                reference,
-            ))
-        if type_ == "payment":
-            self._payment_made(command, sequence)
-        elif type_ == "refund":
-            payment.refunded += values["amount_minor"]
-            payment.returned_issuer_fee += values["issuer_fee_minor"]
-            payment.returned_network_fee += values["network_fee_minor"]
-            payment.returned_acquirer_fee += values["acquirer_fee_minor"]
-            draft.changed_payments[payment.sequence] = payment
-        elif type_ == "dispute":
-            amount = values["amount_minor"]
-            payment.disputed += amount
-            draft.changed_payments[payment.sequence] = payment
-            draft.disputes.append((sequence, payment.sequence, amount))
-            if command.business_key in self.wanted:
-                self.disputes[command.business_key] = Dispute(sequence, payment, amount)
-        elif type_ == "dispute_release":
-            payment.disputed -= dispute.amount
-            dispute.released_by = sequence
-            draft.changed_payments[payment.sequence] = payment
-            draft.changed_disputes[dispute.sequence] = dispute
-        return posted(key, sequence, booking_date, booked_at), StoredCommand(
-            type_, command.digest, values, sequence, None, None, None, booking_date, booked_at
-        )
-
-    def _payment_made(self, command: Command, sequence: int) -> None:
-        values = command.values
+        self, operation: Operation, key: str, values: Mapping[str, Any], content: str,
+        plan: Plan, context: Context, booked_at: str, day: str, approval: str,
+        more: Sequence[list],
+    ) -> dict[str, Any]:
+        state = self.state
+        effects: list[list] = list(plan.effects or ())
+        currency = values.get("currency_code")
+        if plan.counters is not None or plan.parent_counters is not None:
+            effects += self.originals.changed(values, operation, plan)
+        if plan.uses:
+            effects += [["use", scene, account, currency, amount]
+                        for scene, account, amount in plan.uses]
+        effects += more
+        self.sequence = sequence = self.sequence + 1
+        legs = plan.legs
+        journal = None
+        if legs:
+            self.journal = journal = self.journal + 1
+            state.post(legs, day)
+        if effects:
+            state.change(effects, day)
+        if booked_at > self.booked_at:
+            self.booked_at = booked_at
+        business_key = None
+        if operation.business_key is not None:
+            business_key = values[operation.business_key]
+            self.taken.add(business_key)
+        value_date = values.get("value_date", day)
         row = (
-            sequence, values["merchant_id"], values.get("user_id"), values["channel"],
-            values["currency_code"], values["amount_minor"], values["issuer_fee_minor"],
-            values["network_fee_minor"], values["acquirer_fee_minor"],
+            sequence, journal, operation.type, operation.version, "posted", key, business_key,
+            self.actor.name, self.evidence, booked_at, day, value_date, content, text(legs),
+            text(effects) if effects else "[]", approval,
         )
-        self.draft.payments.append(row)
-        if command.business_key in self.wanted:
-            self.payments[command.business_key] = Payment(*row)
+        self.digest = digest = entry_digest(self.digest, row)
+        self.rows.append((*row, digest))
+        if self.evidence:
+            self._refer(sequence)
+        self.postings.append((sequence, booked_at, day, value_date, legs, effects))
+        if business_key is not None:
+            self.originals.posted(business_key, self.rows[-1])
+        return posted(key, self.rows[-1])
+
+    # approvals
+
+    def _review(self, command: Command, booked_at: str, day: str) -> dict[str, Any]:
+        """A checker approves or rejects what waits (rules D4a.9, D4a.12, D4a.15)."""
+        values = command.values
+        approves = command.operation.type == "approve"
+        waiting = self.state.get("pending", str(values["pending"]))
+        refusal = self.ledger.authority.may_review(
+            self.actor, waiting, values, approves=approves
+        )
+        if refusal is None:
+            assert waiting is not None
+            operation = self._by_type[waiting["type"]]
+            content = orjson.loads(waiting["content"])
+            key = None if operation.business_key is None else content[operation.business_key]
+            done: list[list] = [["put", "pending", str(values["pending"]), None]]
+            if key is not None:
+                done.append(["put", "reserved", key, None])
+            if not approves:
+                return self._record(
+                    command.operation, command.key, values, text(values),
+                    Plan([], effects=done), None, booked_at, day, "", (),  # type: ignore[arg-type]
+                )
+            kind, _, name = waiting["actor"].partition(":")
+            outcome = self._decide(operation, content, Actor(kind, name), day, approved=True)
+            if type(outcome) is not Refusal:
+                plan, context, _ = outcome
+                return self._record(
+                    operation, command.key, content, waiting["content"], plan, context,
+                    booked_at, day, text({**values, "maker": waiting["actor"]}), done,
+                )
+            refusal = outcome
+        if BY_CODE[refusal.code].recorded:
+            self._refuse(command, refusal, booked_at, day)
+        return refused(command.key, refusal)

@@ -6,11 +6,16 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain.chain import journal_id, sequence_of
+import orjson
+
+from ledger.domain.chain import journal_id, journal_of
+from ledger.domain.fields import parse_day, parse_moment
+from ledger.domain.holds import left
 from ledger.service.faults import RequestRefused
+from ledger.service.history import shown
 
 if TYPE_CHECKING:
-    from ledger.service.checks import JournalRow
+    from ledger.domain.state import Account
     from ledger.service.ledger import Ledger
 
 
@@ -26,6 +31,17 @@ def health(ledger: Ledger) -> dict[str, Any]:
     }
 
 
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "account_id": account.account_id, "account_code": account.code,
+        "account_kind": account.line.kind, "books": account.line.books,
+        "party_id": account.party_id, "currency_code": account.currency_code,
+        "balance_minor": account.balance, "held_minor": account.held,
+        "available_minor": account.available, "status": account.status,
+        "parent_account_id": account.parent,
+    }
+
+
 def balances(
     ledger: Ledger, account_code: str | None, party_id: str | None, currency_code: str | None,
     after: str | None, limit: int,
@@ -36,7 +52,7 @@ def balances(
         name, _, currency = after.rpartition("/")
         start = (name, currency)
     found = [
-        account for account in ledger.books.all()
+        account for account in ledger.state.all_accounts()
         if (account_code is None or account.code == account_code)
         and (party_id is None or account.party_id == party_id)
         and (currency_code is None or account.currency_code == currency_code)
@@ -44,50 +60,99 @@ def balances(
     ]
     page = found[:limit]
     return {
-        "balances": [
-            {
-                "account_id": a.account_id, "account_code": a.code, "account_kind": a.kind,
-                "party_id": a.party_id, "currency_code": a.currency_code,
-                "balance_minor": a.balance,
-            }
-            for a in page
-        ],
+        "balances": [_account(account) for account in page],
         "next": (
             f"{page[-1].account_id}/{page[-1].currency_code}" if len(found) > limit else None
         ),
     }
 
 
-def _show(row: JournalRow) -> dict[str, Any]:
+def balance_at(
+    ledger: Ledger, account_id: str, currency_code: str, value_date: str | None,
+    known_at: str | None,
+) -> dict[str, Any]:
+    """One account's balance as of a value date and as known at a time.
+
+    :raises RequestRefused: `account_not_open`, `invalid_field`
+    """
+    account = ledger.state.account(account_id, currency_code)
+    if account is None:
+        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    now = ledger.clock.now()
+    moment = now if known_at is None else parse_moment(known_at)
+    if moment is None:
+        raise RequestRefused("invalid_field", "known_at is an ISO 8601 time with zone")
+    day = ledger.clock.booking_date(moment) if value_date is None else parse_day(value_date)
+    if day is None:
+        raise RequestRefused("invalid_field", "value_date is a date like 2026-09-12")
+    sum_ = ledger.history.balance(ledger.store, account_id, currency_code, day, moment)
     return {
-        "journal_id": journal_id(row.sequence),
-        "sequence": row.sequence,
-        "journal_type": row.journal_type,
-        "business_key": row.business_key,
-        "idempotency_key": row.idempotency_key,
-        "currency_code": row.currency_code,
-        "original_journal_id": (
-            None if row.original_sequence is None else journal_id(row.original_sequence)
-        ),
-        "booking_date": row.booking_date,
-        "booked_at": row.booked_at,
-        "chain_digest": row.chain_digest.hex(),
+        "account_id": account_id, "currency_code": currency_code, "value_date": day,
+        "known_at": moment, "balance_minor": shown(sum_, account.line.normal_side),
+    }
+
+
+def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
+    """An account, all below it, and their total (parent = own balance and the sum of children).
+
+    :raises RequestRefused: `account_not_open`
+    """
+    account = ledger.state.account(account_id, currency_code)
+    if account is None:
+        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    below: dict[str | None, list[Account]] = {}
+    for other in ledger.state.accounts[currency_code].values():
+        below.setdefault(other.parent, []).append(other)
+
+    def grown(top: Account) -> dict[str, Any]:
+        children = [
+            grown(child)
+            for child in sorted(below.get(top.account_id, ()), key=lambda a: a.account_id)
+        ]
+        own = top.balance * top.debit_sign
+        total = own + sum(child["total_debit_minor"] for child in children)
+        return {
+            **_account(top), "children": children, "total_debit_minor": total,
+            "total_minor": shown(total, top.line.normal_side),
+        }
+
+    return grown(account)
+
+
+def show(row: tuple) -> dict[str, Any]:
+    """A journal as the interfaces give it."""
+    legs = orjson.loads(row[13])
+    content = orjson.loads(row[12])
+    return {
+        "journal_id": journal_id(row[1]),
+        "sequence": row[0],
+        "journal_type": row[2],
+        "business_key": row[6],
+        "idempotency_key": row[5],
+        "actor": row[7],
+        "booking_date": row[10],
+        "value_date": row[11],
+        "booked_at": row[9],
+        "content": content,
+        "chain_digest": row[16].hex(),
         "legs": [
             {
-                "leg_number": number, "account_id": leg[0], "direction": leg[1],
-                "amount_minor": leg[2], "component": leg[3], "custodian_reference": leg[4],
+                "leg_number": number, "account_id": leg[0], "currency_code": leg[1],
+                "direction": leg[2], "amount_minor": leg[3], "component": leg[4],
+                "custodian_reference": leg[5],
             }
-            for number, leg in zip(row.leg_numbers, row.legs, strict=True)
+            for number, leg in enumerate(legs, 1)
         ],
     }
 
 
 def journal(ledger: Ledger, name: str) -> dict[str, Any]:
     """One journal by its number."""
-    sequence = sequence_of(name)
-    for row in ledger.store.journals(sequence, sequence) if sequence else ():
-        return _show(row)
-    raise RequestRefused("journal_unknown", "there is no such journal", 404)
+    number = journal_of(name)
+    row = ledger.store.find_by_journal(number) if number else None
+    if row is None:
+        raise RequestRefused("journal_unknown", "there is no such journal", 404)
+    return show(row)
 
 
 def journals(
@@ -97,16 +162,46 @@ def journals(
     """A page of journals in chain order; `next` continues it."""
     start = 0
     if after is not None:
-        found = sequence_of(after)
+        found = journal_of(after)
         if found is None:
             raise RequestRefused("invalid_field", "after is a journal number")
         start = found
-    sequences = ledger.store.find_sequences(booking_date, business_key, start, limit + 1)
-    page = [_show(row) for s in sequences[:limit] for row in ledger.store.journals(s, s)]
+    rows = ledger.store.find_journals(booking_date, business_key, start, limit + 1)
+    page = [show(row) for row in rows[:limit]]
     return {
         "journals": page,
-        "next": page[-1]["journal_id"] if len(sequences) > limit else None,
+        "next": page[-1]["journal_id"] if len(rows) > limit else None,
     }
+
+
+def waiting(ledger: Ledger) -> dict[str, Any]:
+    """What waits for a checker, with the digest that the checker signs."""
+    return {"pending": [
+        {
+            "sequence": int(sequence), "type": document["type"], "maker": document["actor"],
+            "entered_at": document["booked_at"], "content": orjson.loads(document["content"]),
+            "digest": ledger.authority.digest(int(sequence)).hex(),
+        }
+        for sequence, document in sorted(
+            ledger.state.table("pending").items(), key=lambda item: int(item[0])
+        )
+    ]}
+
+
+def holds(ledger: Ledger, account_id: str | None) -> dict[str, Any]:
+    """Open holds, of one account or of all."""
+    return {"holds": [
+        {
+            "hold_id": name, "kind": hold["kind"], "scope": hold["scope"],
+            "account_id": hold["account_id"], "currency_code": hold["currency_code"],
+            "placed_minor": hold["placed"], "captured_minor": hold["captured"],
+            "released_minor": hold["released"], "left_minor": left(hold),
+            "case_number": hold["case"], "placed_on": hold["placed_on"],
+            "expires_on": hold["expires_on"],
+        }
+        for name, hold in sorted(ledger.state.holds.items())
+        if account_id is None or hold["account_id"] == account_id
+    ]}
 
 
 def head(ledger: Ledger, day: date) -> dict[str, Any]:

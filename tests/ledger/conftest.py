@@ -6,12 +6,15 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from ledger.adapters.tokens import ensure_demo_token
+from ledger.domain.actors import Actor
 from ledger.entrypoints.operations import open_ledger
 from ledger.service.ledger import Ledger
 from paylake import settings as settings_module
+from paylake.crypto import PrivateKey
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
@@ -24,6 +27,11 @@ def at(day: date, clock: str) -> str:
     return f"{day.isoformat()}T{clock}+08:00"
 
 
+PERSONS = ("ann", "ben")
+ANN, BEN = (Actor("operator", name) for name in PERSONS)
+SYSTEM = Actor("system", "switch")
+
+
 class World:
     """A ledger with helpers that say what happened in few words."""
 
@@ -31,19 +39,109 @@ class World:
         self.settings = settings
         self.ledger: Ledger = open_ledger(settings, simulated=True)
         self.number = 0
+        self.keys = {name: PrivateKey.generate() for name in PERSONS}
 
     def start(self, merchants: int = 2, users: int = 2) -> None:
-        self.ledger.set_clock(at(DAY, "00:00:00"))
-        wanted: list[tuple[str, str | None]] = [("1001", None), ("2301", None), ("2401", None)]
-        for n in range(1, merchants + 1):
-            wanted += [("2201", f"M{n}"), ("2202", f"M{n}")]
-        wanted += [("2101", f"U{n}") for n in range(1, users + 1)]
-        results = self.ledger.open_accounts([
-            {"account_code": code, "party_id": party, "currency_code": "CNY"}
-            for code, party in wanted
-        ])
-        assert {r["status"] for r in results} <= {"opened", "already_open"}
+        """Two people with every right, registered parties, open accounts."""
         self.ledger.set_clock(at(DAY, "22:59:59"))
+        self.people()
+        for n in range(1, merchants + 1):
+            self.merchant(f"M{n}")
+        for n in range(1, users + 1):
+            self.register("party", party_id=f"U{n}", party_kind="user", identity_check="ID1")
+        wanted: list[tuple[str, str | None]] = [
+            (code, None) for code in (
+                "1001", "2301", "2401", "1101", "1102", "2701", "3001", "6001", "6002", "6003",
+                "6401", "6402",
+            )
+        ]
+        for n in range(1, merchants + 1):
+            wanted += [
+                (code, f"M{n}") for code in
+                ("2201", "2202", "2211", "1201", "1202", "1203", "1205", "2601", "2602")
+            ]
+        wanted += [(code, f"U{n}") for code in ("2101", "2702") for n in range(1, users + 1)]
+        self.open(wanted)
+
+    def open(self, wanted: list[tuple[str, str | None]]) -> None:
+        for start in range(0, len(wanted), 1000):
+            results = self.ledger.open_accounts([
+                {"account_code": code, "party_id": party, "currency_code": "CNY"}
+                for code, party in wanted[start:start + 1000]
+            ], SYSTEM)
+            assert {r["status"] for r in results} <= {"opened", "already_open"}, results
+
+    def people(self) -> None:
+        """Ann and Ben, who may enter and review everything; Ben's right to review comes last."""
+        for name in PERSONS:
+            self.register(
+                "operator", operator_id=name, operator_name=name,
+                public_key=self.keys[name].public.point, enabled=True,
+            )
+            self.register("membership", operator_id=name, group_id="staff", member=True)
+        modules = sorted({
+            operation.module for operation in self.ledger.operations.by_type.values()
+        } - {"system", "approvals", "authority"})
+        for module in (*modules, "authority"):
+            for duty in ("enter", "review"):
+                self.register(
+                    "right", group_id="staff", module=module, duty=duty, allowed=True
+                )
+
+    def merchant(self, name: str, **contract: Any) -> None:
+        """An active merchant with a contract."""
+        self.approved("party", party_id=name, party_kind="merchant")
+        self.approved("contract", **{
+            "contract_id": f"C-{name}", "merchant_id": name, "settlement_mode": "institution",
+            "settlement_cycle": "D+1", "minimum_minor": 0, "fee_choice": "bill",
+            "valid_from": DAY.isoformat(), **contract,
+        })
+        self.register("party_state", party_id=name, state="active")
+
+    def register(self, type_: str, actor: Actor = SYSTEM, **values: Any) -> dict[str, Any]:
+        """Post a register command that must succeed."""
+        result = self.send(type_, actor, **values)
+        assert result["status"] == "posted", result
+        return result
+
+    def send(self, type_: str, actor: Actor = SYSTEM, **values: Any) -> dict[str, Any]:
+        """Post a command with its key and time filled in, and nothing else."""
+        self.number += 1
+        command = {
+            "type": type_, "idempotency_key": f"k{self.number}",
+            "occurred_at": at(DAY, "10:00:00"), **values,
+        }
+        return self.ledger.apply(
+            [{name: value for name, value in command.items() if value is not None}], actor
+        )[0]
+
+    def signature(self, sequence: int, person: str = "ben") -> str:
+        return self.keys[person].sign(self.ledger.authority.digest(sequence)).hex()
+
+    def approve(self, sequence: int, person: str = "ben", **values: Any) -> dict[str, Any]:
+        """Ben (or another) approves what waits."""
+        return self.send("approve", Actor("operator", person), **{
+            "pending": sequence, "operator_id": person,
+            "signature": self.signature(sequence, person), **values,
+        })
+
+    def approved(self, type_: str, **values: Any) -> dict[str, Any]:
+        """Entered by Ann, approved by Ben."""
+        waits = self.send(type_, ANN, **values)
+        assert waits["status"] == "pending", waits
+        result = self.approve(waits["sequence"])
+        assert result["status"] == "posted", result
+        return result
+
+    def authorise(self, payer: str, payee: str, amount: int) -> str:
+        """An open authorisation."""
+        self.number += 1
+        name = f"A{self.number}"
+        self.register(
+            "authorise", authorisation_id=name, payer_id=payer, payee=payee,
+            amount_minor=amount, currency_code="CNY", method="password",
+        )
+        return name
 
     def command(self, type_: str, **values: Any) -> dict[str, Any]:
         """A command with the common fields filled in; None leaves a field out."""
@@ -65,7 +163,12 @@ class World:
             "settlement": {"payout_id": f"S{self.number}", "merchant_id": "M1"},
             "top_up": {"top_up_id": f"I{self.number}", "user_id": "U1"},
             "withdrawal": {
-                "withdrawal_id": f"W{self.number}", "user_id": "U1", "fee_minor": 0,
+                "withdrawal_id": f"W{self.number}", "user_id": "U1", "fee_minor": 50,
+                "destination_id": "D1",
+            },
+            "withdrawal_result": {
+                "result_id": f"R{self.number}", "result": "succeeded", "amount_minor": None,
+                "currency_code": None,
             },
             "dispute": {"transaction_id": f"T{self.number}"},
             "dispute_release": {"transaction_id": f"T{self.number}"},
@@ -74,29 +177,41 @@ class World:
         return {name: value for name, value in merged.items() if value is not None}
 
     def do(self, type_: str, **values: Any) -> dict[str, Any]:
-        """Post one command and give its result."""
-        return self.ledger.apply([self.command(type_, **values)])[0]
+        """Post one command and give its result; what a user pays is authorised before."""
+        command = self.command(type_, **values)
+        if "authorisation" not in values and (
+            type_ == "withdrawal" or command.get("channel") == "internal"
+        ):
+            payee = command["merchant_id"] if type_ == "payment" else command["destination_id"]
+            if isinstance(command["amount_minor"], int) and "user_id" in command:
+                command["authorisation"] = self.authorise(
+                    command["user_id"], payee, command["amount_minor"]
+                )
+        return self.ledger.apply([command], SYSTEM)[0]
+
+    def row(self, result: dict[str, Any]) -> tuple:
+        """The entry of a result."""
+        (row,) = self.ledger.store.entries(result["sequence"], result["sequence"])
+        return row
 
     def legs(self, result: dict[str, Any]) -> list[tuple]:
-        """Legs of a posted result."""
-        sequence = result["sequence"]
-        (row,) = self.ledger.store.journals(sequence, sequence)
-        return row.legs
+        """Legs of a posted result: account, direction, amount, component, reference."""
+        return [(leg[0], *leg[2:]) for leg in orjson.loads(self.row(result)[13])]
 
     def balance(self, account_id: str) -> int:
-        account = self.ledger.books.get(account_id, "CNY")
+        account = self.ledger.state.account(account_id, "CNY")
         assert account is not None
         return account.balance
 
     def balances(self) -> dict[str, int]:
-        return {a.account_id: a.balance for a in self.ledger.books.all()}
+        return {a.account_id: a.balance for a in self.ledger.state.all_accounts()}
 
     def close(self, day: date = DAY) -> dict[str, Any]:
         self.ledger.set_clock(at(day, "23:30:00"))
         return self.ledger.close_day(day)
 
     def reopen(self) -> None:
-        self.ledger.store.close()
+        self.ledger.close()
         self.ledger = open_ledger(self.settings, simulated=True)
 
 
@@ -113,7 +228,7 @@ def world(settings: Settings):
     made = World(settings)
     made.start()
     yield made
-    made.ledger.store.close()
+    made.ledger.close()
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Reading the ledger's data files: chart of accounts, fields, operations, kinds of holds."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ledger.domain.chart import Chart
+from ledger.domain.holds import HoldKind, hold_kinds
+from ledger.domain.operations import Operations
+from paylake.errors import PermanentFailure
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _document(path: Path) -> Any:
+    return yaml.load(path.read_text("utf-8"), Loader=_LOADER)
+
+
+def _named(path: Path, error: Exception) -> PermanentFailure:
+    return PermanentFailure(
+        f"the ledger's data cannot be used: {error}", "correct the file", where=str(path)
+    )
+
+
+_FAULTS = (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@cache
+def load_chart(path: Path = DATA / "chart_of_accounts.yml") -> Chart:
+    """:raises PermanentFailure: when the file is not a chart; the message says which line."""
+    try:
+        return Chart.from_document(_document(path))
+    except _FAULTS as error:
+        raise _named(path, error) from error
+
+
+@cache
+def load_operations(folder: Path = DATA) -> Operations:
+    """All operation templates, checked and compiled.
+
+    :raises PermanentFailure: naming file, operation and what is wrong
+    """
+    try:
+        return Operations.from_documents(
+            _document(folder / "fields.yml"),
+            {path.name: _document(path) for path in sorted((folder / "operations").glob("*.yml"))},
+        )
+    except _FAULTS as error:
+        raise _named(folder, error) from error
+
+
+@cache
+def load_hold_kinds(path: Path = DATA / "hold_kinds.yml") -> dict[str, HoldKind]:
+    """:raises PermanentFailure: when the file is not what it should be"""
+    try:
+        return hold_kinds(_document(path))
+    except _FAULTS as error:
+        raise _named(path, error) from error

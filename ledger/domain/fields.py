@@ -1,0 +1,257 @@
+"""Fields of commands: their kinds, checking their form, normalising their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+from ledger.domain.money import AMOUNT_LIMIT
+from ledger.domain.refusals import Refusal
+
+PATTERNS: dict[str, str] = {
+    "key": r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}",
+    "id": r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}",
+    "party": r"[A-Za-z0-9][A-Za-z0-9_\-]{0,31}",
+    "account": r"[A-Za-z0-9][A-Za-z0-9_:#\-]{0,63}",
+    "currency": r"[A-Z]{3}",
+    "hex": r"[0-9a-f]{2,8192}",
+}
+#: Kinds that are not a pattern.
+OTHER_KINDS = ("amount", "fee", "count", "moment", "date", "text", "choice", "flag", "metadata",
+               "object", "list")
+METADATA_ENTRIES = 16
+TEXT_LIMIT = 200
+DOCUMENT_DEPTH = 6
+_MATCH = {kind: re.compile(f"(?:{pattern})\\Z").match for kind, pattern in PATTERNS.items()}
+_MATCH_ID = _MATCH["id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `kind` is a pattern's name or one of :data:`OTHER_KINDS`; `amount` counts minor
+    units from 1, `fee` and `count` from 0. `of` lists the values of a `choice`. A `sensitive`
+    field (C2) is stored as a commitment, never in clear."""
+
+    name: str
+    kind: str
+    about: str
+    optional: bool = False
+    of: tuple[str, ...] = ()
+    sensitive: bool = False
+
+
+#: What every command may carry.
+COMMON: tuple[Field, ...] = (
+    Field("idempotency_key", "key", "the caller's key of this command; time-ordered keys keep "
+          "the ledger fast"),
+    Field("occurred_at", "moment", "ISO 8601 with zone, whole seconds; taken, and then needed, "
+          "only by a simulated service"),
+    Field("value_date", "date", "date from which the amount counts; default: the booking date",
+          True),
+    Field("linked", "flag", "true: this command and the next of the batch post together or not "
+          "at all", True),
+    Field("metadata", "metadata", f"up to {METADATA_ENTRIES} names with short texts or whole "
+          "numbers; part of the chain", True),
+)
+
+Check = Callable[[str, Any], Any]  # returns the normalised value or a Refusal
+
+
+def utc_text(moment: datetime) -> str:
+    """An aware time as the ledger writes it: UTC, whole seconds, `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_moment(text: Any) -> str | None:
+    """Normalise an ISO 8601 time with zone and whole seconds; None when it is not one."""
+    if not isinstance(text, str) or len(text) > 40:
+        return None
+    return _moment_of(text)
+
+
+@lru_cache(4096)  # commands come in the order of their time: thousands share a second
+def _moment_of(text: str) -> str | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None or moment.microsecond or moment.year < 2000:
+            return None
+        return moment.astimezone(UTC).isoformat()[:19] + "Z"
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_day(text: Any) -> str | None:
+    """Normalise `2026-09-12`; None when it is not such a date."""
+    if not isinstance(text, str) or len(text) != 10:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return text if found.isoformat() == text and found.year >= 2000 else None
+
+
+def _printable(text: Any, limit: int = TEXT_LIMIT) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= limit and text.isprintable()
+
+
+def _pattern(kind: str) -> Check:
+    match = _MATCH[kind]
+
+    def check(name: str, value: Any) -> Any:
+        if type(value) is str and match(value):
+            return value
+        return Refusal("invalid_field", f"{name} must match {PATTERNS[kind]}", name)
+
+    return check
+
+
+def _whole(least: int) -> Check:
+    def check(name: str, value: Any) -> Any:
+        if type(value) is int and least <= value <= AMOUNT_LIMIT:
+            return value
+        return Refusal(
+            "amount_out_of_range", f"{name} must be a whole number from {least} to {AMOUNT_LIMIT}",
+            name,
+        )
+
+    return check
+
+
+def _moment(name: str, value: Any) -> Any:
+    found = parse_moment(value)
+    return found or Refusal(
+        "invalid_field", f"{name} must be an ISO 8601 time with zone and whole seconds", name
+    )
+
+
+def _date(name: str, value: Any) -> Any:
+    found = parse_day(value)
+    return found or Refusal("invalid_field", f"{name} must be a date like 2026-09-12", name)
+
+
+def _text(name: str, value: Any) -> Any:
+    return value if _printable(value) else Refusal(
+        "invalid_field", f"{name} must be a printable text of 1 to {TEXT_LIMIT} characters", name
+    )
+
+
+def _flag(name: str, value: Any) -> Any:
+    return value if type(value) is bool else Refusal(
+        "invalid_field", f"{name} must be true or false", name
+    )
+
+
+def _choice(of: tuple[str, ...]) -> Check:
+    def check(name: str, value: Any) -> Any:
+        if type(value) is str and value in of:
+            return value
+        return Refusal("invalid_field", f"{name} must be one of: {', '.join(of)}", name)
+
+    return check
+
+
+def _metadata(name: str, value: Any) -> Any:
+    if isinstance(value, dict) and 0 < len(value) <= METADATA_ENTRIES and all(
+        _MATCH_ID(key) and (_printable(entry) or (type(entry) is int and abs(entry) < 2**53))
+        for key, entry in value.items()
+    ):
+        return dict(sorted(value.items()))
+    return Refusal(
+        "invalid_field",
+        f"{name} takes 1 to {METADATA_ENTRIES} names with texts of up to {TEXT_LIMIT} "
+        "characters or whole numbers", name,
+    )
+
+
+def _document(value: Any, depth: int = 0) -> bool:
+    """Whether a value is made of objects, lists, texts, whole numbers, flags and null."""
+    if depth > DOCUMENT_DEPTH:
+        return False
+    if isinstance(value, dict):
+        return len(value) <= 100 and all(
+            isinstance(k, str) and len(k) <= 64 and k.isprintable() and _document(v, depth + 1)
+            for k, v in value.items()
+        )
+    if isinstance(value, list):
+        return len(value) <= 1000 and all(_document(v, depth + 1) for v in value)
+    if isinstance(value, str):
+        return len(value) <= 1000 and (not value or value.isprintable())
+    return value is None or type(value) is bool or (
+        type(value) is int and abs(value) <= AMOUNT_LIMIT
+    )
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _sorted(value[k]) for k in sorted(value)}
+    return [_sorted(v) for v in value] if isinstance(value, list) else value
+
+
+def _object(type_: type) -> Check:
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, type_) and _document(value):
+            return _sorted(value)
+        return Refusal(
+            "invalid_field", f"{name} must be a JSON {'object' if type_ is dict else 'list'} of "
+            "texts, whole numbers, flags and the like", name,
+        )
+
+    return check
+
+
+def checker(field: Field) -> Check:
+    """The function that checks and normalises a field's value."""
+    if field.kind in PATTERNS:
+        return _pattern(field.kind)
+    return {
+        "amount": _whole(1), "fee": _whole(0), "count": _whole(0), "moment": _moment,
+        "date": _date, "text": _text, "flag": _flag, "choice": _choice(field.of),
+        "metadata": _metadata, "object": _object(dict), "list": _object(list),
+    }[field.kind]
+
+
+class Form:
+    """The form of one command type, ready to check commands fast."""
+
+    def __init__(self, type_: str, fields: tuple[Field, ...]) -> None:
+        self.type = type_
+        self.fields = fields
+        listed = COMMON + fields
+        self.names = frozenset(f.name for f in listed) | {"type"}
+        self._checks = [(f.name, checker(f)) for f in listed]
+        self._required = [f.name for f in listed if not f.optional and f.name != "occurred_at"]
+        self.order = tuple(f.name for f in listed if f.name != "idempotency_key")
+        self.sensitive = tuple(f.name for f in listed if f.sensitive)
+
+    def parse(self, raw: Mapping[str, Any], simulated: bool) -> dict[str, Any] | Refusal:
+        """Values given, normalised, in the order of the form; or the first fault of form."""
+        for name in raw:
+            if name not in self.names:
+                return Refusal("unknown_field", f"a {self.type} takes no such field", name[:64])
+        get = raw.get
+        if simulated:
+            if get("occurred_at") is None:
+                return Refusal("missing_field", f"a {self.type} needs occurred_at", "occurred_at")
+        elif "occurred_at" in raw:
+            return Refusal("unknown_field", "only a simulated ledger takes a time", "occurred_at")
+        for name in self._required:
+            if get(name) is None:
+                return Refusal("missing_field", f"a {self.type} needs {name}", name)
+        values: dict[str, Any] = {}
+        bad_amount: Refusal | None = None
+        for name, check in self._checks:
+            value = get(name)
+            if value is None:
+                continue
+            value = check(name, value)
+            if type(value) is Refusal:
+                if value.code != "amount_out_of_range":
+                    return value
+                bad_amount = bad_amount or value
+            values[name] = value
+        return bad_amount or values

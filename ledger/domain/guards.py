@@ -1,0 +1,251 @@
+"""What must hold before a command may post: parties, contract, terminal, stops, the payer's
+authorisation, accounts and their status, books, limits, floors. Each returns the first reason
+that does not hold, or None; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ledger.domain.money import BALANCE_LIMIT
+from ledger.domain.operations import Operation
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import Account, State
+
+#: What a party in each state may still do: start new business, or only finish the old.
+STARTS = frozenset({"active"})
+FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
+
+
+def party(
+    state: State, operation: Operation, party_id: str | None, field: str
+) -> Refusal | None:
+    """A party must be registered and in a state that allows it (rules D0.34, D0.40, D4a.8,
+    D4a.10): a suspended, leaving or cancelled one starts nothing new, while refunds,
+    chargebacks, authority orders, final payout and fees still post."""
+    if party_id is None:
+        return None
+    document = state.get("party", party_id)
+    if document is None:
+        return Refusal("party_unknown", f"{party_id} is not registered", field)
+    allowed = STARTS if operation.starts else FINISHES
+    if document["state"] not in allowed:
+        return Refusal("party_not_active", f"{party_id} is {document['state']}", field)
+    return None
+
+
+def terminal(state: State, terminal_id: str | None, merchant_id: str | None) -> Refusal | None:
+    """Only reviewed terminals of the merchant do business (rules D4a.11 to D4a.13)."""
+    if terminal_id is None:
+        return None
+    document = state.get("party", terminal_id)
+    if document is None or document["kind"] != "terminal":
+        return Refusal("terminal_not_active", f"{terminal_id} is no terminal", "terminal_id")
+    if document["owner_id"] != merchant_id:
+        return Refusal(
+            "terminal_not_active", f"{terminal_id} is another merchant's", "terminal_id"
+        )
+    if document["state"] != "active":
+        return Refusal(
+            "terminal_not_active", f"{terminal_id} is {document['state']}", "terminal_id"
+        )
+    return None
+
+
+def stopped(
+    state: State, operation: Operation, merchant_id: str | None, user_id: str | None,
+    rail: str | None,
+) -> Refusal | None:
+    """Emergency stops of everything, a merchant or a rail (rule D2.10)."""
+    for stop in state.table("stop").values():
+        if stop["mode"] == "new_business" and not operation.starts:
+            continue
+        scope, target = stop["scope"], stop["target"]
+        if scope == "all" or (
+            scope == "merchant" and target in (merchant_id, user_id)
+        ) or (scope == "rail" and target == rail):
+            return Refusal("stopped", f"stop {stop['id']} covers {target or 'everything'}")
+    return None
+
+
+def stopped_account(
+    state: State, operation: Operation, account_ids: Iterable[str]
+) -> Refusal | None:
+    """Emergency stops of single accounts."""
+    listed = set(account_ids)
+    for stop in state.table("stop").values():
+        if stop["scope"] == "account" and stop["target"] in listed and (
+            stop["mode"] == "everything" or operation.starts
+        ):
+            return Refusal("stopped", f"stop {stop['id']} covers {stop['target']}")
+    return None
+
+
+def authorisation(
+    state: State, asked: tuple, currency: str, booking_date: str
+) -> Refusal | None:
+    """Each debit of a customer carries a reference that fixes payer, payee and amount, good once;
+    a mandate is good again and again, up to its amount and its last date (rule D0.35)."""
+    reference, payer, payee, amount, kind = asked
+    if reference is None:
+        return Refusal(
+            "authorisation_missing", f"a debit of {payer} needs an {kind}", "authorisation"
+        )
+    found = state.get(kind, reference)
+    if found is None:
+        return Refusal(
+            "authorisation_unknown", f"there is no open {kind} {reference}", "authorisation"
+        )
+    for name, wanted in (("payer_id", payer), ("payee", payee), ("currency_code", currency)):
+        if found[name] != wanted:
+            return Refusal(
+                "authorisation_differs", f"{reference} fixes another {name}", name
+            )
+    if kind == "mandate":
+        if not found["valid_from"] <= booking_date <= found["valid_to"]:
+            return Refusal(
+                "authorisation_unknown", f"mandate {reference} is not valid on {booking_date}",
+                "authorisation",
+            )
+        if amount > found["amount_minor"]:
+            return Refusal(
+                "authorisation_differs", f"{reference} allows {found['amount_minor']}",
+                "amount_minor",
+            )
+    elif amount != found["amount_minor"]:
+        return Refusal(
+            "authorisation_differs", f"{reference} fixes {found['amount_minor']}", "amount_minor"
+        )
+    return None
+
+
+def destination(state: State, payer: str | None, destination_id: str | None) -> Refusal | None:
+    """Money leaves to bound accounts of the payer alone (rules D0.42, D1.10)."""
+    if destination_id is None:
+        return None
+    found = state.get("destination", destination_id)
+    if found is None or found["party_id"] != payer:
+        return Refusal(
+            "destination_unknown", f"{destination_id} is not bound to {payer}", "destination_id"
+        )
+    return None
+
+
+def accounts(
+    state: State, operation: Operation, legs: Iterable[list], releases: Mapping[str, int],
+) -> Refusal | None:
+    """Accounts open, status and purpose, books balanced, ranges and floors.
+
+    :param releases: what the command's own holds give back or take, by account id, minor units
+    """
+    known = state.accounts
+    sums: dict[str, int] = {}
+    moves: dict[int, list[Any]] = {}
+    order: list[list[Any]] = []
+    for account_id, currency, direction, amount, _, _ in legs:
+        account = known[currency].get(account_id) if currency in known else None
+        if account is None:
+            return Refusal(
+                "account_not_open", f"account {account_id} in {currency} is not open"
+            )
+        signed = amount if direction == "D" else -amount
+        sums[account.sum_key] = sums.get(account.sum_key, 0) + signed
+        change = signed * account.debit_sign
+        found = moves.get(id(account))
+        if found is None:
+            moves[id(account)] = found = [account, 0, False, False]
+            order.append(found)
+        found[1] += change
+        if change < 0:
+            found[2] = True
+        else:
+            found[3] = True
+    for account, _, lowers, raises in order:
+        if account.status != "normal" or account.frozen or account.purpose is not None:
+            refusal = _status(account, operation, lowers, raises)
+            if refusal is not None:
+                return refusal
+    for key, total in sums.items():
+        if total:
+            return Refusal(
+                "books_crossed", f"debit less credit is {total} minor units in {key}"
+            )
+    for account, change, _, _ in order:
+        after = account.balance + change
+        if not -BALANCE_LIMIT < after < BALANCE_LIMIT:
+            return Refusal(
+                "balance_out_of_range", f"account {account.account_id} would leave 18 digits"
+            )
+    for account, change, _, _ in order:
+        line = account.line
+        if line.floor is None or change >= 0 or operation.journal_type in line.below_floor_by:
+            continue
+        available = account.balance + change - account.held + releases.get(
+            account.account_id, 0
+        )
+        if available < line.floor:
+            return Refusal(
+                "below_floor",
+                f"account {account.account_id} may not go below {line.floor} minor units",
+            )
+    return None
+
+
+def _status(
+    account: Account, operation: Operation, lowers: bool, raises: bool
+) -> Refusal | None:
+    if account.status == "closed" or (
+        lowers and account.status in ("no_debit", "frozen")
+    ) or (raises and account.status == "no_credit"):
+        return Refusal("account_status", f"account {account.account_id} is {account.status}")
+    if lowers and account.frozen and operation.module != "holds":
+        return Refusal("account_status", f"account {account.account_id} is under a hold")
+    if lowers and account.purpose is not None and operation.type not in account.purpose:
+        return Refusal(
+            "purpose_differs",
+            f"account {account.account_id} is not for a {operation.type}",
+        )
+    return None
+
+
+def limits(
+    state: State, uses: Iterable[tuple], currency: str, booking_date: str,
+) -> Refusal | None:
+    """No limit may be crossed; exactly the limit passes (rules D0.45, D2.9)."""
+    if not state.tables.get("limit"):
+        return None
+    for scene, account_id, amount in uses:
+        account = state.account(account_id, currency)
+        if account is None:
+            continue
+        owner = state.get("party", account.party_id or "") or {}
+        for row in state.limits(scene, account.code, owner.get("grade", "standard")):
+            if row["currency_code"] != currency or booking_date < row["valid_from"] or (
+                row.get("valid_to") is not None and booking_date > row["valid_to"]
+            ):
+                continue
+            crossed = _crossed(state, row, scene, account_id, currency, amount, booking_date)
+            if crossed is not None:
+                return Refusal(
+                    "limit_exceeded", f"limit {row['id']}: {crossed} of {account_id}",
+                    "amount_minor",
+                )
+    return None
+
+
+def _crossed(
+    state: State, row: Mapping[str, Any], scene: str, account_id: str, currency: str,
+    amount: int, booking_date: str,
+) -> str | None:
+    single = row.get("single_minor")
+    if single is not None and amount > single:
+        return f"{single} minor units a time"
+    for name, period in (("day", booking_date), ("month", booking_date[:7])):
+        used, count = state.usage.get((scene, account_id, currency, period), (0, 0))
+        most = row.get(f"{name}_minor")
+        if most is not None and used + amount > most:
+            return f"{most} minor units a {name}"
+        often = row.get(f"{name}_count")
+        if often is not None and count + 1 > often:
+            return f"{often} times a {name}"
+    return None

@@ -1,0 +1,244 @@
+"""Handlers of the operations whose legs a template cannot say: holds, splits, corrections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.domain.holds import HoldKind, ends_on, left
+from ledger.domain.money import AMOUNT_LIMIT, largest_remainder
+from ledger.domain.operations import Context, Leg, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
+
+Values = Mapping[str, Any]
+_COMPONENT = re.compile(r"[a-z_]{1,32}\Z")
+
+
+class Movements:
+    """The handlers, over the kinds of holds."""
+
+    def __init__(self, kinds: Mapping[str, HoldKind]) -> None:
+        self.kinds = kinds
+
+    def place(
+        self, state: State, kind_name: str, hold_id: str, account_id: str, currency: str,
+        amount: int | None, case: str, c: Context, expires_on: str | None = None,
+    ) -> dict[str, Any] | Refusal:
+        """The document of a new hold, or why it cannot be placed."""
+        kind = self.kinds[kind_name]
+        account = state.account(account_id, currency)
+        if account is None:
+            return Refusal(
+                "account_not_open", f"account {account_id} in {currency} is not open",
+                "account_id",
+            )
+        if kind.codes and account.code not in kind.codes:
+            return Refusal(
+                "hold_not_allowed", f"a {kind_name} hold is not for {account.code}", "account_id"
+            )
+        scope = "account" if amount is None else "amount"
+        if kind.scope not in ("either", scope):
+            return Refusal(
+                "hold_not_allowed", f"a {kind_name} hold is on an {kind.scope}", "amount_minor"
+            )
+        if expires_on is not None and kind.no_expiry:
+            return Refusal(
+                "hold_not_allowed", f"a {kind_name} hold takes no date of its own", "expires_on"
+            )
+        if amount is not None and not kind.exceeds and account.line.floor is not None and (
+            account.available - amount < account.line.floor
+        ):
+            return Refusal(
+                "below_floor",
+                f"account {account_id} may not go below {account.line.floor} minor units",
+            )
+        return {
+            "kind": kind_name, "scope": scope, "account_id": account_id,
+            "currency_code": currency, "placed": amount or 0, "captured": 0, "released": 0,
+            "case": case, "placed_on": c.booking_date,
+            "expires_on": ends_on(kind, c.booking_date, expires_on), "ended": False,
+        }
+
+    def hold(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """A hold on an amount, or on the whole account (rules D0.10, D0.15, D0.16)."""
+        kind = self.kinds[v["hold_kind"]]
+        if kind.released_by == "operation":
+            return Refusal(
+                "hold_not_allowed", f"a {kind.name} hold is placed by its operation", "hold_kind"
+            )
+        document = self.place(
+            state, v["hold_kind"], v["hold_id"], v["account_id"], v["currency_code"],
+            v.get("amount_minor"), v["case_number"], c, v.get("expires_on"),
+        )
+        if isinstance(document, Refusal):
+            return document
+        return Plan([], effects=[["hold", v["hold_id"], document]])
+
+    def denied_payment(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """Exactly the amount of the payment, or what is left of it, on pending settlement; if
+        less is there the rest is filled by later settlements, for the hold may exceed the balance
+        and nothing is paid out while it does (rule D0.13)."""
+        original = c.original
+        assert original is not None
+        amount = (
+            original["amount_minor"] - original["refunded"] - original["charged_back"]
+            - original["disputed"]
+        )
+        if amount <= 0:
+            return Refusal("exceeds_original", "nothing is left of the payment")
+        document = self.place(
+            state, "denied", v["hold_id"], f"{c.codes['2201']}:{original['merchant_id']}",
+            original["currency_code"], amount, v["case_number"], c,
+        )
+        if isinstance(document, Refusal):
+            return document
+        return Plan([], effects=[
+            ["hold", v["hold_id"], {**document, "original": v["original_transaction_id"]}]
+        ])
+
+    def _part(self, v: Values, hold: Mapping[str, Any]) -> int | Refusal:
+        amount = v.get("amount_minor")
+        if hold["scope"] == "account":
+            return 0 if amount is None else Refusal(
+                "hold_not_allowed", "the hold is on the whole account", "amount_minor"
+            )
+        if amount is None:
+            return left(hold)
+        if amount > left(hold):
+            return Refusal(
+                "exceeds_hold", f"{left(hold)} minor units are left of the hold", "amount_minor"
+            )
+        return amount
+
+    def hold_release(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """Whole or in part, by who may release this kind (rules D0.15, D0.16)."""
+        hold = c.hold
+        assert hold is not None
+        kind = self.kinds[hold["kind"]]
+        if kind.released_by == "operation":
+            return Refusal("hold_not_allowed", "its operation's result releases it", "hold_id")
+        if kind.released_by == "authority" and v["case_number"] != hold["case"]:
+            return Refusal(
+                "hold_not_allowed", "only the authority's own release frees it", "case_number"
+            )
+        amount = self._part(v, hold)
+        if isinstance(amount, Refusal):
+            return amount
+        return Plan([], effects=[["hold", v["hold_id"], reduced(hold, "released", amount)]])
+
+    def hold_capture(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """Held money goes to another account of the same books (rule D0.14)."""
+        hold = c.hold
+        assert hold is not None
+        if hold["scope"] == "account" or self.kinds[hold["kind"]].released_by == "operation":
+            return Refusal("hold_not_allowed", f"a {hold['kind']} hold is not captured here")
+        amount = self._part(v, hold)
+        if isinstance(amount, Refusal):
+            return amount
+        currency = hold["currency_code"]
+        reference = v["result_id"] if v["to_account_id"] == c.codes["1001"] else None
+        return Plan(
+            [
+                [hold["account_id"], currency, "D", amount, "capture", None],
+                [v["to_account_id"], currency, "C", amount, "capture", reference],
+            ],
+            effects=[["hold", v["hold_id"], reduced(hold, "captured", amount)]],
+        )
+
+    def hold_takeover(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """An authority's order takes the hold over; its own end applies (rule D0.15)."""
+        hold = c.hold
+        assert hold is not None
+        return Plan([], effects=[["hold", v["hold_id"], {
+            **hold, "kind": "authority", "case": v["case_number"],
+            "expires_on": v.get("expires_on"),
+        }]])
+
+    def hold_expiry(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """Released by the system on its last date, without interest (rule D0.15)."""
+        hold = c.hold
+        assert hold is not None
+        if hold["expires_on"] is None or hold["expires_on"] > c.booking_date:
+            return Refusal("hold_not_allowed", "it has not come to its end", "hold_id")
+        return Plan([], effects=[["hold", v["hold_id"], reduced(hold, "released", left(hold))]])
+
+    def split(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """One sum to several merchants; the parts add up to it (largest remainder)."""
+        parts, total, currency = v["parts"], v["amount_minor"], v["currency_code"]
+        fault = Refusal(
+            "parts_differ", "parts is a list of objects with merchant_id and amount_minor, or "
+            "merchant_id and weight, the same in all, each a whole number from 1", "parts",
+        )
+        if not parts or not all(isinstance(p, dict) for p in parts):
+            return fault
+        name = "amount_minor" if "amount_minor" in parts[0] else "weight"
+        for part in parts:
+            if set(part) != {"merchant_id", name} or type(part[name]) is not int or (
+                part[name] < 1
+            ) or not isinstance(part["merchant_id"], str):
+                return fault
+        values = [part[name] for part in parts]
+        amounts = values if name == "amount_minor" else largest_remainder(total, values)
+        if sum(amounts) != total:
+            return Refusal(
+                "parts_differ", f"the parts add up to {sum(amounts)} minor units", "parts"
+            )
+        pending = c.codes["2201"]
+        legs: list[Leg] = [[f"{pending}:{v['merchant_id']}", currency, "D", total, "split", None]]
+        for part, amount in zip(parts, amounts, strict=True):
+            owner = state.get("party", part["merchant_id"])
+            if owner is None or owner["state"] != "active":
+                return Refusal(
+                    "party_not_active", f"{part['merchant_id']} is not active", "parts"
+                )
+            if amount:
+                legs.append(
+                    [f"{pending}:{part['merchant_id']}", currency, "C", amount, "split", None]
+                )
+        return Plan(legs)
+
+    def adjustment(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """Legs as given, by maker and checker, with the incident's number (rule D0.73)."""
+        legs: list[Leg] = []
+        names = {"account_id", "currency_code", "direction", "amount_minor", "component"}
+        for leg in v["legs"]:
+            if not isinstance(leg, dict) or set(leg) != names or (
+                leg["direction"] not in ("D", "C")
+            ) or type(leg["amount_minor"]) is not int or not (
+                1 <= leg["amount_minor"] <= AMOUNT_LIMIT
+            ) or not all(
+                isinstance(leg[n], str) for n in ("account_id", "currency_code", "component")
+            ) or not _COMPONENT.match(leg["component"]):
+                return Refusal(
+                    "legs_unbalanced", f"a leg is an object with {', '.join(sorted(names))}",
+                    "legs",
+                )
+            reference = v["adjustment_id"] if leg["account_id"] == "1001" else None
+            legs.append([
+                leg["account_id"], leg["currency_code"], leg["direction"], leg["amount_minor"],
+                leg["component"], reference,
+            ])
+        if not legs:
+            return Refusal("legs_unbalanced", "there are no legs", "legs")
+        return Plan(legs)
+
+    def reversal(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """The legs of a journal with sides changed; once (rules D2.8, D0.73)."""
+        original = c.original
+        assert original is not None
+        if original.get("reversed"):
+            return Refusal("already_reversed", f"{v['journal_id']} was reversed before")
+        legs = [
+            [account, currency, "C" if direction == "D" else "D", amount, component, reference]
+            for account, currency, direction, amount, component, reference in original["legs"]
+        ]
+        return Plan(legs, {"reversed": 1})
+
+
+def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:
+    """A hold with so much captured or released; it ends when nothing is left of it."""
+    document = {**hold, name: hold[name] + amount}
+    document["ended"] = hold["scope"] == "account" or left(document) == 0
+    return document

@@ -1,0 +1,419 @@
+"""Operations: what a command of each type takes and books, as data.
+
+The files of `ledger/data/operations/` hold one template an operation; docs/explanation/ledger.md
+explains their keys. A template is checked whole when it is loaded and compiled once into two
+functions: `check(v, c)`, which knows the command alone, and `plan(v, c)`, which also knows the
+original and gives a :class:`Plan`. `v` is the command's values, `c` the :class:`Context`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.domain import expressions
+from ledger.domain.expressions import FUNCTIONS, ExpressionError
+from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
+from ledger.domain.refusals import BY_CODE, Refusal
+
+OPERATIONS_FORMAT = "paylake-operations/1"
+#: Interface classes of rule D2.24.
+CLASSES = ("user", "merchant", "transaction", "data", "risk")
+_KEYS = frozenset({
+    "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
+    "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
+    "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds", "uses", "handler",
+})
+_WORD = re.compile(r"[A-Za-z_]+")
+_RECORDS = ("original", "parent", "contract", "hold", "tariff")
+_CONTEXT = ("booking_date", "mode", "actor")
+
+#: (account id, currency, direction D or C, amount, component, custodian reference or None)
+Leg = list
+
+
+class Context:
+    """What a plan may know beside the command. `codes` maps an account code to that of the books
+    of the merchant's settlement mode."""
+
+    __slots__ = (
+        "actor", "booking_date", "codes", "contract", "hold", "mode", "original", "parent",
+        "tariff",
+    )
+
+    def __init__(
+        self, booking_date: str, mode: str, codes: Mapping[str, str],
+        contract: Mapping[str, Any], tariff: Mapping[str, Any], actor: str,
+        original: Mapping[str, Any] | None = None, parent: Mapping[str, Any] | None = None,
+        hold: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.booking_date = booking_date
+        self.mode = mode
+        self.codes = codes
+        self.contract = contract
+        self.tariff = tariff
+        self.actor = actor
+        self.original = original
+        self.parent = parent
+        self.hold = hold
+
+
+class Plan:
+    """What a command will do: legs, and what changes beside balances.
+
+    `counters` are the new values of the original's counters; `holds` are (action, kind, hold id,
+    account id, amount, case) tuples; `uses` are (scene, account id, amount) for the limits;
+    `effects` are those of a register (see :mod:`ledger.domain.state`).
+    """
+
+    __slots__ = (
+        "authorisation", "counters", "effects", "holds", "legs", "parent_counters", "uses",
+    )
+
+    def __init__(
+        self, legs: list[Leg], counters: dict[str, Any] | None = None,
+        parent_counters: dict[str, Any] | None = None, holds: list[tuple] | None = None, uses: list[tuple] | None = None,
+        authorisation: tuple | None = None, effects: list[list] | None = None,
+    ) -> None:
+        self.effects = effects
+        self.legs = legs
+        self.counters = counters
+        self.parent_counters = parent_counters
+        self.holds = holds
+        self.uses = uses
+        self.authorisation = authorisation
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One template, compiled. `handler` names the code of an operation that has no legs of its
+    own (registers, approvals); then `plan` is None."""
+
+    type: str
+    version: int
+    zh: str
+    en: str
+    about: str
+    rules: tuple[str, ...]
+    module: str
+    interface_class: str
+    form: Form
+    business_key: str | None
+    journal_type: str
+    starts: bool
+    original_field: str | None
+    original_types: frozenset[str]
+    original_missing: str
+    hold_field: str | None
+    counters: Mapping[str, int]
+    approval: Callable[[Mapping[str, Any], Context], bool] | None
+    merchant: Callable[[Mapping[str, Any], Context], str | None]
+    books: Callable[[Mapping[str, Any], Context], str | None]
+    user: Callable[[Mapping[str, Any], Context], str | None]
+    rail: Callable[[Mapping[str, Any], Context], str | None]
+    check: Callable[[Mapping[str, Any], Context], Refusal | None]
+    plan: Callable[[Mapping[str, Any], Context], Plan | Refusal] | None
+    handler: str | None
+    text: str  # the compiled source, for reading and debugging
+
+
+class Operations:
+    """All templates by type.
+
+    :param library: the fields that templates name
+    """
+
+    def __init__(self, by_type: Mapping[str, Operation], versions: Mapping[str, int]) -> None:
+        self.by_type = by_type
+        self.versions = versions
+
+    @classmethod
+    def from_documents(
+        cls, library: Mapping[str, Any], documents: Mapping[str, Mapping[str, Any]]
+    ) -> Operations:
+        """:raises ValueError: naming file, operation and key that is wrong."""
+        by_type: dict[str, Operation] = {}
+        fields = _library(library)
+        for name, document in documents.items():
+            if document.get("format") != OPERATIONS_FORMAT:
+                raise ValueError(f"{name}: format is not {OPERATIONS_FORMAT}")
+            for type_, spec in document["operations"].items():
+                if type_ in by_type:
+                    raise ValueError(f"{name}: {type_} stands twice")
+                try:
+                    by_type[type_] = _Compiler(type_, spec, fields).operation()
+                except (ExpressionError, KeyError, TypeError, SyntaxError) as error:
+                    raise ValueError(f"{name}, {type_}: {error!r}") from error
+        for operation in by_type.values():
+            unknown = operation.original_types - set(by_type)
+            if unknown:
+                raise ValueError(f"{operation.type}: originals {sorted(unknown)} are unknown")
+        return cls(by_type, {t: o.version for t, o in by_type.items()})
+
+
+def _library(document: Mapping[str, Any]) -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    for name, entry in document["fields"].items():
+        kind = entry["kind"]
+        if kind not in PATTERNS and kind not in OTHER_KINDS:
+            raise ValueError(f"field {name}: kind {kind!r} is not known")
+        found[name] = Field(
+            name, kind, entry["about"], False, tuple(entry.get("of", ())),
+            bool(entry.get("sensitive", False)),
+        )
+    return found
+
+
+class _Compiler:
+    def __init__(self, type_: str, spec: Mapping[str, Any], library: Mapping[str, Field]):
+        unknown = set(spec) - _KEYS
+        if unknown:
+            raise KeyError(f"keys {sorted(unknown)} are not known")
+        self.type, self.spec = type_, spec
+        self.fields = tuple(_field(entry, library) for entry in spec["fields"])
+        self.names = [f.name for f in self.fields]
+        self.lets: dict[str, Any] = dict(spec.get("let", {}))
+        self.known = [*self.names, *_CONTEXT]
+        self.late = {"original", "parent", "hold"}
+        for name, text in self.lets.items():
+            if self._uses_late(text):
+                self.late.add(name)
+
+    def _uses_late(self, text: Any) -> bool:
+        return not isinstance(text, int) and bool(
+            expressions.names_of(str(text)) & self.late
+        )
+
+    def _source(self, text: Any) -> str:
+        return expressions.source(text, [*self.known, *self.lets], _RECORDS)
+
+    def _text(self, text: str) -> str:
+        return expressions.text_source(text, [*self.known, *self.lets], _RECORDS)
+
+    def _needs(self, record: str) -> bool:
+        return f"{record}." in json.dumps(self.spec)
+
+    # the parts of the functions
+
+    def _head(self, late: bool) -> list[str]:
+        lines = ["get = v.get"]
+        for field in self.fields:
+            lines.append(f"{field.name} = get({field.name!r})")
+        lines += ["booking_date = c.booking_date", "mode = c.mode", "actor = c.actor",
+                  "contract = c.contract", "tariff = c.tariff"]
+        if late:
+            if self._needs("original"):
+                lines.append("original = c.original")
+            if self._needs("parent"):
+                lines.append("parent = c.parent")
+            if self._needs("hold"):
+                lines.append("hold = c.hold")
+        for name, text in self.lets.items():
+            if late or name not in self.late:
+                lines.append(f"{name} = {self._source(text)}")
+        return lines
+
+    def _checks(self, late: bool) -> list[str]:
+        lines = []
+        for check in self.spec.get("checks", ()):
+            when, detail, field = check["when"], check["detail"], check.get("field")
+            uses = self._uses_late(when) or bool(expressions.text_names(detail) & self.late)
+            if uses != late:
+                continue
+            if check["refuse"] not in BY_CODE:
+                raise KeyError(f"{check['refuse']} is not a reason")
+            if field is None:
+                shown = "None"
+            elif field in self.names:
+                shown = repr(field)
+            else:
+                shown = self._source(field)
+            lines += [f"if {self._source(when)}:",
+                      f"    return Refusal({check['refuse']!r}, {self._text(detail)}, {shown})"]
+        return lines
+
+    def _account(self, text: str) -> str:
+        code, colon, rest = text.partition(":")
+        shown = self._text(rest) if colon else None
+        if "books" in self.spec:
+            if shown is None:
+                return f"codes[{code!r}]"
+            return "f\"{codes['" + code + "']}:" + shown.removeprefix('f"')
+        if shown is None:
+            return repr(code)
+        return self._text(text)
+
+    def _legs(self) -> list[str]:
+        lines = []
+        for leg in self.spec.get("legs", ()):
+            if "for" in leg:
+                raise KeyError("legs take no loop")
+            sides = [s for s in ("debit", "credit") if s in leg]
+            if len(sides) != 1:
+                raise KeyError("a leg has a debit or a credit account")
+            side = sides[0]
+            reference = leg.get("reference")
+            lines.append(f"amount_ = {self._source(leg['amount'])}")
+            condition = "amount_"
+            if "when" in leg:
+                condition += f" and ({self._source(leg['when'])})"
+            shown = "None" if reference is None else self._text(reference)
+            currency = self._source(leg.get("currency", "currency_code"))
+            lines += [
+                f"if {condition}:",
+                f"    legs.append([{self._account(leg[side])}, {currency}, "
+                f"{side[0].upper()!r}, amount_, {leg['component']!r}, {shown}])",
+            ]
+        return lines
+
+    def _result(self) -> list[str]:
+        spec = self.spec
+        parts = ["legs"]
+        for key in ("set", "set_parent"):
+            counters = spec.get(key)
+            parts.append("None" if not counters else "{" + ", ".join(
+                f"{name!r}: {self._source(text)}" for name, text in counters.items()
+            ) + "}")
+        lines: list[str] = []
+        if spec.get("holds"):
+            lines.append("holds = []")
+            for hold in spec["holds"]:
+                action = hold["action"]
+                if action not in ("place", "capture", "release"):
+                    raise KeyError(f"hold action {action!r} is not known")
+                account = self._account(hold["account"]) if "account" in hold else "None"
+                kind = self._text(hold["kind"]) if "kind" in hold else "None"
+                case = self._source(hold["case"]) if "case" in hold else "None"
+                append = (
+                    f"holds.append(({action!r}, {kind}, {self._text(hold['id'])}, {account}, "
+                    f"{self._source(hold['amount'])}, {case}))"
+                )
+                if "when" in hold:
+                    lines += [f"if {self._source(hold['when'])}:", f"    {append}"]
+                else:
+                    lines.append(append)
+            parts.append("holds")
+        else:
+            parts.append("None")
+        uses = spec.get("uses")
+        if uses:
+            lines.append("uses = []")
+            for use in uses:
+                append = (
+                    f"uses.append(({use['scene']!r}, {self._account(use['account'])}, "
+                    f"{self._source(use['amount'])}))"
+                )
+                if "when" in use:
+                    lines += [f"if {self._source(use['when'])}:", f"    {append}"]
+                else:
+                    lines.append(append)
+            parts.append("uses")
+        else:
+            parts.append("None")
+        auth = spec.get("authorisation")
+        if auth:
+            shown = (
+                f"(authorisation, {self._source(auth['payer'])}, "
+                f"{self._source(auth['payee'])}, {self._source(auth['amount'])}, "
+                f"{auth.get('kind', 'authorisation')!r})"
+            )
+            when = self._source(auth["when"]) if "when" in auth else "True"
+            parts.append(f"({shown} if {when} else None)")
+        else:
+            parts.append("None")
+        while parts[-1] == "None":
+            parts.pop()
+        return [*lines, f"return Plan({', '.join(parts)})"]
+
+    def _value(self, key: str) -> str:
+        """Body of a function for a single expression of the template, or one giving None."""
+        text = self.spec.get(key)
+        return "None" if text is None else self._source(text)
+
+    def operation(self) -> Operation:
+        spec = self.spec
+        handler = spec.get("handler")
+        functions = {"check": [*self._head(False), *self._checks(False), "return None"]}
+        if handler is None:
+            body = [*self._head(True), *self._checks(True)]
+            if "books" in spec:
+                body.append("codes = c.codes")
+            functions["plan"] = [*body, "legs = []", *self._legs(), *self._result()]
+        for key in ("merchant", "user", "rail", "books"):
+            functions[key] = self._small(key)
+        approval = spec.get("approval")
+        if approval is not None:
+            functions["approval"] = [
+                *self._head(False),
+                f"return bool({'True' if approval is True else self._source(approval)})",
+            ]
+        text = "\n\n".join(
+            f"def {name}(v, c):\n" + "\n".join(f"    {line}" for line in _needed(lines))
+            for name, lines in functions.items()
+        )
+        space: dict[str, Any] = {"Refusal": Refusal, "Plan": Plan, **FUNCTIONS}
+        exec(compile(text, f"<operation {self.type}>", "exec"), space)
+        original = spec.get("original", {})
+        if spec["class"] not in CLASSES:
+            raise KeyError(f"class {spec['class']!r} is not one of {CLASSES}")
+        key = spec.get("business_key", self.names[0] if self.names else None)
+        if key is not None and key not in self.names:
+            raise KeyError(f"business key {key!r} is not a field")
+        return Operation(
+            type=self.type, version=int(spec["version"]), zh=spec["zh"], en=spec["en"],
+            about=spec.get("about", ""), rules=tuple(spec["rules"]), module=spec["module"],
+            interface_class=spec["class"], form=Form(self.type, self.fields), business_key=key,
+            journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
+            original_field=original.get("field"),
+            original_types=frozenset(original.get("of", ())),
+            original_missing=original.get("missing", "there is no such original"),
+            hold_field=spec.get("hold"),
+            counters={name: 0 for name in spec.get("counters", ())},
+            approval=space.get("approval"), merchant=space["merchant"], books=space["books"], user=space["user"],
+            rail=space["rail"], check=space["check"], plan=space.get("plan"),
+            handler=handler, text=text,
+        )
+
+    def _small(self, key: str) -> list[str]:
+        text = self.spec.get(key)
+        if text is None:
+            return ["return None"]
+        lines = []
+        for name in expressions.names_of(str(text)):
+            if name in self.names:
+                lines.append(f"{name} = v.get({name!r})")
+            elif name == "original":
+                lines.append("original = c.original or {}")
+        return [*lines, f"return {self._source(text)}"]
+
+
+def _needed(lines: list[str]) -> list[str]:
+    """The lines without assignments that nothing after them reads."""
+    kept: list[str] = []
+    read: set[str] = set()
+    for line in reversed(lines):
+        name, _, value = line.partition(" = ")
+        if name.isidentifier() and not line.startswith(" "):
+            if name not in read and name not in ("legs", "holds", "uses", "amount_"):
+                continue
+            words = value
+        else:
+            words = line
+        read |= set(_WORD.findall(words))
+        kept.append(line)
+    return kept[::-1]
+
+
+def _field(entry: Any, library: Mapping[str, Field]) -> Field:
+    """A field of the library by name; `name?` is optional; a mapping overrides its text."""
+    about = None
+    if isinstance(entry, Mapping):
+        (entry, about), = entry.items()
+    name = entry.rstrip("?")
+    base = library[name]
+    return Field(
+        name, base.kind, about or base.about, entry.endswith("?"), base.of, base.sensitive
+    )

@@ -1,0 +1,247 @@
+"""Everything that the ledger knows, in memory: what the entries of the log have made of it.
+
+The log is the truth; this is its fold. Live posting and replay at start change it by the same two
+functions, :meth:`State.post` (legs) and :meth:`State.change` (effects), and each change can be
+taken back until :meth:`State.keep` is called, so that a linked group or a batch whose storage
+failed leaves no trace.
+
+Effects are lists, as they stand in an entry:
+
+- `["put", table, key, document]`: a register's document; null drops it
+- `["open", account id, currency, document]`, `["account", account id, currency, changes]`
+- `["hold", hold id, document]`
+- `["item", business key, counters]`: what later commands did to an original, all counters
+- `["use", scene, account id, currency, amount]`: counts against limits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ledger.domain.chart import AccountClass, Chart
+
+_MISSING: Any = object()
+#: Component of the legs that pay pending settlement out.
+PAYOUT = "payout"
+
+
+class Account:
+    """One account. `balance` and `held` are signed to the normal side, in minor units; `frozen`
+    counts the holds on the whole account. `buckets` of a pending-settlement account: what each
+    business date still has to be paid out; `taken`: what was paid out of a date."""
+
+    __slots__ = (
+        "account_id", "balance", "buckets", "code", "currency_code", "debit_sign", "frozen",
+        "held", "line", "opened_date", "parent", "party_id", "purpose", "status", "sum_key",
+        "taken", "tenant",
+    )
+
+    def __init__(
+        self, account_id: str, line: AccountClass, party_id: str | None, currency_code: str,
+        opened_date: str, balance: int = 0,
+    ) -> None:
+        self.account_id = account_id
+        self.line = line
+        self.code = line.code
+        self.debit_sign = 1 if line.normal_side == "D" else -1
+        self.party_id = party_id
+        self.currency_code = currency_code
+        self.opened_date = opened_date
+        self.balance = balance
+        self.held = 0
+        self.frozen = 0
+        self.status = "normal"
+        self.parent: str | None = None
+        self.tenant: str | None = None
+        self.purpose: frozenset[str] | None = None
+        self.sum_key = f"{currency_code}/{line.books}"
+        self.buckets: dict[str, int] = {}
+        self.taken: dict[str, int] = {}
+
+    @property
+    def available(self) -> int:
+        """Balance less open holds."""
+        return self.balance - self.held
+
+
+class State:
+    """Accounts, registers, holds, originals' counters, usage of limits."""
+
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self.accounts: dict[str, dict[str, Account]] = {}
+        self.tables: dict[str, dict[str, Any]] = {}
+        self.holds: dict[str, dict[str, Any]] = {}
+        self.items: dict[str, dict[str, Any]] = {}
+        self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+        self._undo: list[tuple] = []
+        self._limits: dict[tuple[str, str, str], list[dict[str, Any]]] | None = None
+
+    # reading
+
+    def account(self, account_id: str, currency_code: str) -> Account | None:
+        """The account, or None when it is not open."""
+        accounts = self.accounts.get(currency_code)
+        return None if accounts is None else accounts.get(account_id)
+
+    def all_accounts(self) -> list[Account]:
+        """Every account in a fixed order: by account id, then currency."""
+        found = [a for accounts in self.accounts.values() for a in accounts.values()]
+        return sorted(found, key=lambda a: (a.account_id, a.currency_code))
+
+    def table(self, name: str) -> dict[str, Any]:
+        """One register: documents by key."""
+        return self.tables.setdefault(name, {})
+
+    def get(self, table: str, key: str) -> Any:
+        """A document of a register, or None."""
+        return self.tables.get(table, {}).get(key)
+
+    def contract(self, merchant_id: str, day: str) -> Mapping[str, Any] | None:
+        """The contract version in force on a date."""
+        found = None
+        for version in self.get("contract", merchant_id) or ():
+            if version["valid_from"] <= day:
+                found = version
+        return found
+
+    def limits(self, scene: str, code: str, grade: str) -> list[dict[str, Any]]:
+        """The limits of a scene, account code and grade (a limit without grade is for all)."""
+        if self._limits is None:
+            self._limits = {}
+            for row in self.table("limit").values():
+                key = (row["scene"], row["account_code"], row.get("grade", ""))
+                self._limits.setdefault(key, []).append(row)
+        if not self._limits:
+            return []
+        return [
+            *self._limits.get((scene, code, grade), ()),
+            *self._limits.get((scene, code, ""), ()),
+        ]
+
+    # changing
+
+    def _set(self, where: dict, key: Any, value: Any) -> None:
+        self._undo.append((where, key, where.get(key, _MISSING)))
+        if value is None:
+            where.pop(key, None)
+        else:
+            where[key] = value
+
+    def _attribute(self, account: Account, name: str, value: Any) -> None:
+        self._undo.append((account, name, getattr(account, name)))
+        setattr(account, name, value)
+
+    def post(self, legs: Iterable[list], booking_date: str) -> None:
+        """Apply the legs of a journal to balances and settlement buckets."""
+        accounts, undo = self.accounts, self._undo
+        for account_id, currency, direction, amount, component, _ in legs:
+            account = accounts[currency][account_id]
+            undo.append((account, "balance", account.balance))
+            signed = amount if (direction == "D") == (account.debit_sign > 0) else -amount
+            account.balance += signed
+            if account.line.settles:
+                if component == PAYOUT and signed < 0:
+                    self._pay_out(account, amount, booking_date)
+                else:
+                    buckets = account.buckets
+                    old = buckets.get(booking_date, _MISSING)
+                    undo.append((buckets, booking_date, old))
+                    buckets[booking_date] = signed if old is _MISSING else old + signed
+
+    def _pay_out(self, account: Account, amount: int, booking_date: str) -> None:
+        """Take a payout from the oldest dates first; what no date has is owed by the newest.
+        `taken` keeps what was paid out of the booking date itself: it ends the time for voids."""
+        for day in sorted(account.buckets):
+            have = account.buckets[day]
+            if amount and have > 0:
+                part = min(have, amount)
+                amount -= part
+                self._set(account.buckets, day, have - part or None)
+                if day == booking_date:
+                    before = account.taken.get(day, 0)
+                    self._attribute(account, "taken", {day: before + part})
+        if amount:
+            day = max(account.buckets, default=booking_date)
+            self._set(account.buckets, day, account.buckets.get(day, 0) - amount)
+
+    def change(self, effects: Iterable[list], booking_date: str) -> None:
+        """Apply the effects of an entry."""
+        for effect in effects:
+            kind = effect[0]
+            if kind == "use":
+                self._use(*effect[1:], booking_date)
+            elif kind == "item":
+                self._set(self.items, effect[1], effect[2])
+            elif kind == "put":
+                _, table, key, document = effect
+                self._set(self.table(table), key, document)
+                if table == "limit":
+                    self._limits = None
+            elif kind == "hold":
+                self._hold(effect[1], effect[2])
+            elif kind == "open":
+                self._open(*effect[1:])
+            elif kind == "account":
+                account = self.accounts[effect[2]][effect[1]]
+                for name, value in effect[3].items():
+                    if name == "purpose" and value is not None:
+                        value = frozenset(value)
+                    self._attribute(account, name, value)
+
+    def _use(
+        self, scene: str, account_id: str, currency: str, amount: int, booking_date: str
+    ) -> None:
+        for period in (booking_date, booking_date[:7]):
+            key = (scene, account_id, currency, period)
+            used, count = self.usage.get(key, (0, 0))
+            self._set(self.usage, key, (used + amount, count + 1))
+
+    def _hold(self, hold_id: str, document: dict[str, Any]) -> None:
+        old = self.holds.get(hold_id)
+        account = self.accounts[document["currency_code"]][document["account_id"]]
+        if document["scope"] == "account":
+            if (old is None) != bool(document["ended"]):
+                step = -1 if document["ended"] else 1
+                self._attribute(account, "frozen", account.frozen + step)
+        else:
+            before = old["placed"] - old["captured"] - old["released"] if old else 0
+            after = document["placed"] - document["captured"] - document["released"]
+            self._attribute(account, "held", account.held + after - before)
+        self._set(self.holds, hold_id, None if document["ended"] else document)
+
+    def _open(self, account_id: str, currency: str, document: dict[str, Any]) -> None:
+        account = Account(
+            account_id, self.chart.classes[document["code"]], document["party_id"], currency,
+            document["opened_date"],
+        )
+        account.parent = document.get("parent")
+        account.tenant = document.get("tenant")
+        purpose = document.get("purpose")
+        account.purpose = frozenset(purpose) if purpose else None
+        self._set(self.accounts.setdefault(currency, {}), account_id, account)
+
+    # keeping or dropping what was changed
+
+    def mark(self) -> int:
+        """A point to which :meth:`back` can return."""
+        return len(self._undo)
+
+    def back(self, mark: int = 0) -> None:
+        """Take back every change since the mark."""
+        undo = self._undo
+        while len(undo) > mark:
+            where, name, old = undo.pop()
+            if isinstance(where, dict):
+                if old is _MISSING:
+                    where.pop(name, None)
+                else:
+                    where[name] = old
+            else:
+                setattr(where, name, old)
+        self._limits = None
+
+    def keep(self) -> None:
+        """What was changed stays."""
+        self._undo.clear()

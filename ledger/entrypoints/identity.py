@@ -1,0 +1,154 @@
+"""Who sends a request: a bearer token of the house's own systems, or an SM2 signature of a person
+or a caller.
+
+A signed request carries five headers: `x-paylake-signer` (`operator:<id>` or `caller:<id>`),
+`x-paylake-timestamp` (UTC, whole seconds), `x-paylake-nonce` (16 to 64 hexadecimal digits, once
+within the window), `x-paylake-digest` (SM3 of the body, hexadecimal) and `x-paylake-signature`
+(DER, hexadecimal) over the canonical bytes that :func:`ledger.service.verify.signed_bytes` gives.
+Rules D0.36, D0.37, D2.12, D2.25.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from fastapi import Request
+
+from ledger.adapters.tokens import Tokens
+from ledger.domain.actors import Actor
+from ledger.domain.chain import sm3
+from ledger.domain.fields import parse_moment
+from ledger.service.faults import RequestRefused
+from ledger.service.ledger import Ledger
+from ledger.domain.requests import signed_bytes
+
+WINDOW_SECONDS = 300
+_NONCES = 1_000_000
+_NONCE = re.compile(r"[0-9a-f]{16,64}\Z")
+_HEX = re.compile(r"(?:[0-9a-f]{2}){8,160}\Z")
+#: What a signed person or caller may ask over HTTP; tokens carry their own rights.
+_SIGNED_RIGHTS = {"operator": frozenset({"read", "post"}), "caller": frozenset({"post"})}
+
+
+class Identity:
+    """Authentication of one service.
+
+    :param now: wall clock, seconds since 1970: freshness of requests is a matter of transport,
+        also in a simulated ledger
+    """
+
+    def __init__(
+        self, ledger: Ledger, tokens: Tokens, now: Callable[[], float] = time.time
+    ) -> None:
+        self.ledger = ledger
+        self.tokens = tokens
+        self.now = now
+        self._nonces: OrderedDict[str, float] = OrderedDict()
+        self._rates: dict[tuple[str, str, int], int] = {}
+
+    def sender(self, request: Request, right: str, body: bytes = b"") -> tuple[Actor, str]:
+        """The sender and the evidence to keep (JSON text; empty for a token).
+
+        :raises RequestRefused: 401 `unauthorised`, `signature_wrong`, `request_stale`,
+            `request_replayed`; 403 `forbidden`
+        """
+        headers = request.headers
+        if "x-paylake-signer" in headers:
+            return self._signed(request, right, body)
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        caller = self.tokens.caller(token.strip()) if scheme.lower() == "bearer" else None
+        if caller is None:
+            raise RequestRefused(
+                "unauthorised", "a known bearer token or a signed request is needed", 401
+            )
+        if right not in caller.rights:
+            raise RequestRefused("forbidden", f"this token has not the right to {right}", 403)
+        return Actor("system", caller.name), ""
+
+    def _signed(self, request: Request, right: str, body: bytes) -> tuple[Actor, str]:
+        headers = request.headers
+        signer = headers["x-paylake-signer"]
+        kind, _, name = signer.partition(":")
+        known = self._known(kind, name)
+        if known is None:
+            raise RequestRefused("unauthorised", "the signer is not known here", 401)
+        nonce, stamp = headers.get("x-paylake-nonce", ""), headers.get("x-paylake-timestamp", "")
+        signature = headers.get("x-paylake-signature", "")
+        if not _NONCE.match(nonce) or not _HEX.match(signature):
+            raise RequestRefused(
+                "signature_wrong", "nonce and signature are hexadecimal digits", 401
+            )
+        moment = parse_moment(stamp)
+        if moment is None or abs(
+            datetime.fromisoformat(moment[:19]).replace(tzinfo=UTC).timestamp() - self.now()
+        ) > WINDOW_SECONDS:
+            raise RequestRefused(
+                "request_stale",
+                f"the timestamp is not within {WINDOW_SECONDS} seconds of this service's time",
+                401,
+            )
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        evidence = {
+            "signer": signer, "public_key": known["public_key"], "method": request.method,
+            "path": path, "timestamp": stamp, "nonce": nonce, "digest": sm3(body).hex(),
+            "signature": signature,
+        }
+        if headers.get("x-paylake-digest", evidence["digest"]) != evidence["digest"]:
+            raise RequestRefused("signature_wrong", "the digest is not that of the body", 401)
+        if not self.ledger.authority.verify(
+            known["public_key"], signed_bytes(evidence), bytes.fromhex(signature)
+        ):
+            raise RequestRefused("signature_wrong", "the signature does not verify", 401)
+        self._once(f"{signer}/{nonce}")
+        if right not in _SIGNED_RIGHTS[kind]:
+            raise RequestRefused("forbidden", f"a {kind} has not the right to {right}", 403)
+        return Actor(kind, name), orjson.dumps(evidence).decode()
+
+    def _known(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        if kind not in _SIGNED_RIGHTS:
+            return None
+        document = self.ledger.state.get(kind, name)
+        return document if document is not None and document["enabled"] else None
+
+    def _once(self, key: str) -> None:
+        """A nonce serves once within the window; a repeated command is safe by its key too."""
+        now = self.now()
+        nonces = self._nonces
+        while nonces:
+            oldest = next(iter(nonces))
+            if nonces[oldest] > now - 2 * WINDOW_SECONDS and len(nonces) < _NONCES:
+                break
+            nonces.popitem(last=False)
+        if key in nonces:
+            raise RequestRefused("request_replayed", "the nonce was used before", 401)
+        nonces[key] = now
+
+    def count(self, actor: Actor, interface_class: str, number: int = 1) -> None:
+        """Hold a caller to its rate in an interface class (rules D0.38, D2.24, D2.25).
+
+        :raises RequestRefused: 403 `forbidden` for a class it may not use, 429 `rate_exceeded`
+        """
+        if actor.kind != "caller":
+            return
+        rates = self.ledger.state.get("caller", actor.id)["rates"]
+        most = rates.get(interface_class)
+        if most is None:
+            raise RequestRefused(
+                "forbidden", f"{actor.id} may not use interfaces of class {interface_class}", 403
+            )
+        minute = int(self.now() // 60)
+        key = (actor.id, interface_class, minute)
+        if len(self._rates) > 10_000:
+            self._rates = {k: v for k, v in self._rates.items() if k[2] >= minute}
+        used = self._rates.get(key, 0) + number
+        if used > most:
+            raise RequestRefused(
+                "rate_exceeded", f"{actor.id} may send {most} a minute in {interface_class}", 429
+            )
+        self._rates[key] = used

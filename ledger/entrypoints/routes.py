@@ -1,0 +1,237 @@
+"""The paths of the HTTP service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from ledger.adapters.export import export_day
+from ledger.domain.actors import Actor
+from ledger.domain.fields import parse_moment
+from ledger.domain.refusals import BY_CODE
+from ledger.entrypoints.bodies import answer, day_of, limit_of, list_in, parsed, raw_body
+from ledger.entrypoints.identity import Identity
+from ledger.entrypoints.openapi import operation
+from ledger.service import queries
+from ledger.service.faults import RequestRefused
+from ledger.service.ledger import Ledger
+from paylake.settings import Settings
+
+log = logging.getLogger("ledger")
+OnLedger = Callable[..., Awaitable[Any]]
+
+
+def add_routes(
+    app: FastAPI, settings: Settings, ledger: Ledger, identity: Identity, on_ledger: OnLedger
+) -> None:
+    """Add every path to the application."""
+    _health(app, ledger, on_ledger)
+    _commands(app, ledger, identity, on_ledger)
+    _days(app, settings, ledger, identity, on_ledger)
+    _reads(app, ledger, identity, on_ledger)
+
+
+def _count(identity: Identity, ledger: Ledger, actor: Actor, commands: list[Any]) -> None:
+    """Hold a caller to its rates, by the interface class of each command."""
+    if actor.kind != "caller":
+        return
+    classes: dict[str, int] = {}
+    for command in commands:
+        type_ = command.get("type") if isinstance(command, dict) else None
+        known = ledger.operations.by_type.get(type_) if isinstance(type_, str) else None
+        name = known.interface_class if known is not None else "transaction"
+        classes[name] = classes.get(name, 0) + 1
+    for name, number in classes.items():
+        identity.count(actor, name, number)
+
+
+def _health(app: FastAPI, ledger: Ledger, on_ledger: OnLedger) -> None:
+    @app.get("/healthz", summary="Alive and ready", **operation("Health"))
+    async def healthz() -> Response:
+        return answer(await on_ledger(queries.health, ledger))
+
+
+def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+    @app.post(
+        "/v1/commands", summary="Post one command",
+        **operation(
+            "Result", 400, 413, 429, body="Command",
+            also={201: "Result", 403: "Forbidden", 409: "Result", 422: "Result"},
+        ),
+    )
+    async def one_command(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        command = parsed(raw)
+        _count(identity, ledger, actor, [command])
+        result = (await on_ledger(ledger.apply, [command], actor, evidence))[0]
+        if result["status"] != "refused":
+            return answer(result, 200 if result["replayed"] else 201)
+        return answer(result, BY_CODE[result["reason"]].http_status)
+
+    @app.post(
+        "/v1/batches", summary="Post up to 1,000 commands in one transaction",
+        **operation("Results", 400, 413, 422, 429, body="Commands"),
+    )
+    async def batch(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        commands = list_in(parsed(raw, "commands"), "commands")
+        _count(identity, ledger, actor, commands)
+        return answer({"results": await on_ledger(ledger.apply, commands, actor, evidence)})
+
+    @app.post(
+        "/v1/dry-runs", summary="What a batch would give; nothing is written",
+        **operation("Results", 400, 413, 422, 429, body="Commands"),
+    )
+    async def dry_run(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, _ = identity.sender(request, "post", raw)
+        commands = list_in(parsed(raw, "commands"), "commands")
+        _count(identity, ledger, actor, commands)
+        return answer({"results": await on_ledger(ledger.dry_run, commands, actor)})
+
+    @app.post(
+        "/v1/accounts", summary="Open accounts",
+        **operation("AccountResults", 400, 409, 413, 422, body="Accounts"),
+    )
+    async def open_accounts(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, _ = identity.sender(request, "post", raw)
+        if actor.kind == "caller":
+            raise RequestRefused("forbidden", "a caller does not open accounts", 403)
+        accounts = list_in(parsed(raw, "accounts"), "accounts")
+        return answer({"results": await on_ledger(ledger.open_accounts, accounts, actor)})
+
+
+def _days(
+    app: FastAPI, settings: Settings, ledger: Ledger, identity: Identity, on_ledger: OnLedger
+) -> None:
+    @app.get("/v1/clock", summary="The ledger's clock", **operation("ClockSetting"))
+    async def get_clock(request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer({"now": await on_ledger(ledger.clock.now)})
+
+    @app.put(
+        "/v1/clock", summary="Set the clock (simulated service only)",
+        **operation("ClockSetting", 400, 409, 413, 422, body="ClockSetting"),
+    )
+    async def put_clock(request: Request) -> Response:
+        raw = await raw_body(request)
+        identity.sender(request, "operate", raw)
+        document = parsed(raw, "now")
+        return answer({"now": await on_ledger(ledger.set_clock, document["now"])})
+
+    @app.post(
+        "/v1/days/{day}/close", summary="Close a business date",
+        **operation("Head", 404, 409),
+    )
+    async def close_day(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        wanted = day_of(day)
+        head = await on_ledger(ledger.close_day, wanted)
+        if not head["replayed"]:
+            log.info("closed %s at sequence %d", wanted, head["chain_sequence"])
+        return answer(head)
+
+    @app.get("/v1/days/{day}", summary="The head of a closed date", **operation("Head", 404))
+    async def get_day(day: str, request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.head, ledger, day_of(day)))
+
+    @app.post(
+        "/v1/days/{day}/export", summary="Write the date's feeds into the inbox",
+        **operation("Exported", 400, 404, 409, 413, 422, body="ExportOrder"),
+    )
+    async def export(day: str, request: Request) -> Response:
+        raw = await raw_body(request)
+        identity.sender(request, "operate", raw)
+        wanted = day_of(day)
+        document = parsed(raw, "sent_at", optional=("sequence",))
+        sequence = document.get("sequence", 1)
+        if type(sequence) is not int or not 1 <= sequence <= 999:
+            raise RequestRefused("invalid_field", "sequence is a whole number from 1 to 999")
+        if parse_moment(document["sent_at"]) is None:
+            raise RequestRefused(
+                "invalid_field", "sent_at is an ISO 8601 time with zone and whole seconds"
+            )
+        sent_at = datetime.fromisoformat(document["sent_at"])
+        done = await asyncio.to_thread(export_day, settings, wanted, sequence, sent_at=sent_at)
+        log.info("exported %s: %d legs", wanted, done.journal_rows)
+        return answer({
+            name: str(value) if not isinstance(value, int) else value
+            for name, value in asdict(done).items()
+        })
+
+
+def _reads(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+    @app.get("/v1/balances", summary="Balances now", **operation("Balances", 422))
+    async def balances(
+        request: Request, account_code: str | None = None, party_id: str | None = None,
+        currency_code: str | None = None, after: str | None = None, limit: str = "1000",
+    ) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(
+            queries.balances, ledger, account_code, party_id, currency_code, after,
+            limit_of(limit),
+        ))
+
+    @app.get(
+        "/v1/accounts/{account_id}/balance",
+        summary="A balance as of a value date and as known at a time",
+        **operation("BalanceAt", 404, 422),
+    )
+    async def balance_at(
+        account_id: str, request: Request, currency_code: str = "CNY",
+        value_date: str | None = None, known_at: str | None = None,
+    ) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(
+            queries.balance_at, ledger, account_id, currency_code, value_date, known_at
+        ))
+
+    @app.get(
+        "/v1/accounts/{account_id}/tree", summary="An account with all accounts below it",
+        **operation("Tree", 404),
+    )
+    async def tree(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.tree, ledger, account_id, currency_code))
+
+    @app.get("/v1/holds", summary="Open holds", **operation("Holds"))
+    async def holds(request: Request, account_id: str | None = None) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.holds, ledger, account_id))
+
+    @app.get(
+        "/v1/pending", summary="What waits for a checker, with the digests to sign",
+        **operation("Pending"),
+    )
+    async def pending(request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.waiting, ledger))
+
+    @app.get("/v1/journals/{journal_id}", summary="One journal", **operation("Journal", 404))
+    async def journal(journal_id: str, request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.journal, ledger, journal_id))
+
+    @app.get(
+        "/v1/journals", summary="Journals in chain order, by date or business key",
+        **operation("Journals", 422),
+    )
+    async def journals(
+        request: Request, booking_date: str | None = None, business_key: str | None = None,
+        after: str | None = None, limit: str = "100",
+    ) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(
+            queries.journals, ledger, booking_date, business_key, after, limit_of(limit)
+        ))

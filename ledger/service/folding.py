@@ -1,0 +1,138 @@
+"""The fold of the log: writing it down at a checkpoint, reading it back, replaying the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ledger.domain.state import Account, State
+from ledger.service.history import History
+from ledger.service.ports import Reader
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Head
+
+_ATTRIBUTES = ("balance", "held", "frozen", "status", "parent", "tenant", "buckets", "taken")
+
+
+def load(reader: Reader, state: State, history: History, head: Head) -> None:
+    """Fill an empty state from the last checkpoint and the entries since."""
+    at = reader.checkpoint()
+    if at is not None:
+        head.sequence, head.digest = at.sequence, at.digest
+        head.journal, head.booked_at = at.journal, at.booked_at
+        for kind, key, document in reader.documents():
+            _read(state, kind, key, document)
+    closed = reader.closed_dates()
+    head.closed = closed[-1] if closed else None
+    for row in reader.entries(head.sequence + 1):
+        posting = replay(state, row)
+        if posting is not None:
+            history.add([posting])
+        head.sequence, head.digest = row[0], row[16]
+        head.journal = row[1] or head.journal
+        head.booked_at = max(head.booked_at, row[9])
+    state.keep()
+
+
+def replay(state: State, row: tuple) -> tuple | None:
+    """Apply one entry to the state; what the history keeps of it, or None for a refusal."""
+    if row[4] == "refused":
+        return None
+    legs, effects = orjson.loads(row[13]), orjson.loads(row[14])
+    if legs:
+        state.post(legs, row[10])
+    if effects:
+        state.change(effects, row[10])
+    return row[0], row[9], row[10], row[11], legs, effects
+
+
+def changed(state: State, history: History) -> Iterator[tuple[str, str, Any]]:
+    """Documents to write at a checkpoint: all that the entries since the last one touched."""
+    accounts: set[tuple[str, str]] = set()
+    named: set[tuple[str, str]] = set()
+    uses: set[tuple[str, str, str, str]] = set()
+    for _, _, day, _, legs, effects in history.since():
+        accounts.update((leg[0], leg[1]) for leg in legs)
+        for effect in effects:
+            kind = effect[0]
+            if kind == "use":
+                uses.add((effect[1], effect[2], effect[3], day))
+            elif kind == "put":
+                named.add((f"table.{effect[1]}", effect[2]))
+            elif kind == "item":
+                named.add(("item", effect[1]))
+            elif kind == "hold":
+                named.add(("hold", effect[1]))
+                accounts.add((effect[2]["account_id"], effect[2]["currency_code"]))
+            else:
+                accounts.add((effect[1], effect[2]))
+    for account_id, currency in sorted(accounts):
+        account = state.account(account_id, currency)
+        assert account is not None
+        yield "account", f"{account_id}/{currency}", _account(account)
+    for kind, key in sorted(named):
+        yield kind, key, _named(state, kind, key)
+    for scene, account_id, currency, day in sorted(uses):
+        for period in (day, day[:7]):
+            used = state.usage[scene, account_id, currency, period]
+            yield "use", f"{period}|{scene}|{account_id}|{currency}", list(used)
+
+
+def every(state: State) -> Iterator[tuple[str, str, Any]]:
+    """Every document of a state, as a checkpoint would have it; for `verify`."""
+    for account in state.all_accounts():
+        yield "account", f"{account.account_id}/{account.currency_code}", _account(account)
+    for table, documents in state.tables.items():
+        for key, document in documents.items():
+            yield f"table.{table}", key, document
+    for key, document in state.holds.items():
+        yield "hold", key, document
+    for key, document in state.items.items():
+        yield "item", key, document
+    for (scene, account_id, currency, period), used in state.usage.items():
+        yield "use", f"{period}|{scene}|{account_id}|{currency}", list(used)
+
+
+def _account(account: Account) -> dict[str, Any]:
+    document: dict[str, Any] = {name: getattr(account, name) for name in _ATTRIBUTES}
+    document.update(
+        code=account.code, party_id=account.party_id, opened_date=account.opened_date,
+        purpose=sorted(account.purpose) if account.purpose else None,
+        buckets=dict(sorted(account.buckets.items())),
+        taken=dict(sorted(account.taken.items())),
+    )
+    return document
+
+
+def _named(state: State, kind: str, key: str) -> Any:
+    if kind == "item":
+        return state.items.get(key)
+    if kind == "hold":
+        return state.holds.get(key)
+    return state.get(kind.removeprefix("table."), key)
+
+
+def _read(state: State, kind: str, key: str, document: Any) -> None:
+    if kind == "account":
+        account_id, _, currency = key.rpartition("/")
+        account = Account(
+            account_id, state.chart.classes[document["code"]], document["party_id"], currency,
+            document["opened_date"],
+        )
+        for name in _ATTRIBUTES:
+            setattr(account, name, document[name])
+        purpose = document["purpose"]
+        account.purpose = frozenset(purpose) if purpose else None
+        state.accounts.setdefault(currency, {})[account_id] = account
+    elif kind == "hold":
+        state.holds[key] = document
+    elif kind == "use":
+        period, scene, account_id, currency = key.split("|")
+        state.usage[scene, account_id, currency, period] = (document[0], document[1])
+    else:
+        state.table(kind.removeprefix("table."))[key] = document
+
+

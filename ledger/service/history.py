@@ -1,0 +1,143 @@
+"""Balances at any date, as known at any moment.
+
+Postings are kept by account, booking date and value date: those since the last checkpoint in
+memory, older ones in the store's segments, which carry their totals, so that only the segments at
+an edge are looked into. A balance as of a value date and as known at a time is the sum of the
+postings with that value date or an earlier one, booked at that time or earlier.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from ledger.service.ports import Reader, Segment
+
+_EPOCH: dict[str, int] = {}
+
+
+def seconds(moment: str) -> int:
+    """A UTC text of the ledger as seconds since 1970. Looked up by the minute: thousands of
+    postings share one."""
+    minute = moment[:16]
+    start = _EPOCH.get(minute)
+    if start is None:
+        if len(_EPOCH) > 10_000:
+            _EPOCH.clear()
+        start = _EPOCH[minute] = int(
+            datetime.fromisoformat(minute + ":00").replace(tzinfo=UTC).timestamp()
+        )
+    return start + int(moment[17:19])
+
+
+class History:
+    """Postings since the last checkpoint, and the way to those before it."""
+
+    def __init__(self) -> None:
+        self._since: list[tuple] = []
+        self._indexed = 0
+        self._open: dict[tuple[str, str], dict[tuple[str, str], array]] = {}
+
+    def __len__(self) -> int:
+        """Entries since the last checkpoint."""
+        return len(self._since)
+
+    def since(self) -> list[tuple]:
+        """The entries since the last checkpoint, as :meth:`add` was given them."""
+        return self._since
+
+    def add(self, postings: list[tuple]) -> None:
+        """Remember committed entries: (sequence, booked at, booking date, value date, legs,
+        effects)."""
+        self._since += postings
+
+    def _index(self) -> dict[tuple[str, str], dict[tuple[str, str], array]]:
+        """The tail by account and dates."""
+        index = self._open
+        for sequence, booked_at, day, value_date, legs, _ in self._since[self._indexed:]:
+            moment = seconds(booked_at)
+            for account_id, currency, direction, amount, _, _ in legs:
+                dates = index.get((account_id, currency))
+                if dates is None:
+                    dates = index[account_id, currency] = {}
+                found = dates.get((day, value_date))
+                if found is None:
+                    found = dates[day, value_date] = array("q")
+                found.extend((sequence, moment, amount if direction == "D" else -amount))
+        self._indexed = len(self._since)
+        return index
+
+    def segments(self) -> list[Segment]:
+        """The tail as segments, for the checkpoint."""
+        return [
+            segment for (account_id, currency) in self._index()
+            for segment in self._of(account_id, currency)
+        ]
+
+    def _of(self, account_id: str, currency: str) -> Iterator[Segment]:
+        for (day, value_date), found in self._index().get((account_id, currency), {}).items():
+            amounts = found[2::3]
+            debit = sum(amount for amount in amounts if amount > 0)
+            yield Segment(
+                account_id, currency, day, value_date, found[0], found[-3], debit,
+                debit - sum(amounts), found.tobytes(),
+            )
+
+    def clear(self) -> None:
+        """The checkpoint has them now."""
+        self._since = []
+        self._indexed = 0
+        self._open = {}
+
+    def _all(self, reader: Reader, account_id: str, currency: str) -> Iterable[Segment]:
+        yield from reader.segments(account_id, currency)
+        yield from self._of(account_id, currency)
+
+    def balance(
+        self, reader: Reader, account_id: str, currency: str, value_date: str, known_at: str,
+    ) -> int:
+        """Debit less credit of an account as of a value date and as known at a time (UTC text),
+        minor units."""
+        until = seconds(known_at)
+        total = 0
+        for segment in self._all(reader, account_id, currency):
+            if segment.value_date > value_date:
+                continue
+            postings = array("q")
+            day_start = segment.booking_date
+            if day_start < known_at[:10] and _booked_before(segment, known_at):
+                total += segment.debit - segment.credit
+                continue
+            postings.frombytes(segment.postings)
+            total += sum(
+                amount for moment, amount in zip(postings[1::3], postings[2::3], strict=True)
+                if moment <= until
+            )
+        return total
+
+    def sequences(
+        self, reader: Reader, account_id: str, currency: str, first: str, last: str
+    ) -> list[int]:
+        """Sequences of the entries that moved an account, booked on dates from first to last."""
+        found: list[int] = []
+        for segment in self._all(reader, account_id, currency):
+            if first <= segment.booking_date <= last:
+                postings = array("q")
+                postings.frombytes(segment.postings)
+                found += postings[0::3]
+        return sorted(set(found))
+
+
+def _booked_before(segment: Segment, known_at: str) -> bool:
+    """Whether every posting of a segment was booked by then: its booking date ended at least a
+    day before (a business date ends at most a day after its calendar date begins)."""
+    known = datetime.fromisoformat(known_at[:10])
+    return (known - datetime.fromisoformat(segment.booking_date)).days >= 2
+
+
+def shown(value: int, normal_side: str) -> int:
+    """A debit-less-credit sum signed to the normal side."""
+    return value if normal_side == "D" else -value
+
+

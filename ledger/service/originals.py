@@ -1,0 +1,111 @@
+"""What later commands need to know of earlier ones: the original's content, what was done to it
+since, and whether its merchant was paid out of its date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ledger.domain.chain import journal_of
+from ledger.domain.operations import Operation, Operations, Plan
+from ledger.domain.state import State
+from ledger.service.ports import Store
+
+_ABSENT: tuple = ()
+
+
+class Originals:
+    """Look-ups of one batch. Rows posted in the batch itself are seen at once."""
+
+    def __init__(self, store: Store, operations: Operations, state: State) -> None:
+        self.store = store
+        self.operations = operations
+        self.state = state
+        self._rows: dict[str, tuple] = {}
+        self._items: dict[str, dict[str, Any]] = {}
+        self._fresh: dict[str, tuple] = {}
+
+    def prefetch(self, keys: Sequence[str]) -> None:
+        """Read rows and counters of many originals at once."""
+        self._rows.update(dict.fromkeys(keys, _ABSENT))
+        self._rows.update(self.store.find_by_business_key(keys))
+        self._items.update(self.store.items(keys))
+
+    def posted(self, business_key: str, row: tuple) -> None:
+        """Remember a row of this batch."""
+        self._fresh[business_key] = row
+
+    def forget(self) -> None:
+        """A group was taken back: rows of it are not there."""
+        self._fresh.clear()
+        self._rows.clear()
+
+    def get(self, business_key: str) -> dict[str, Any] | None:
+        """The original's record, or None when no entry carries the key."""
+        row = self._fresh.get(business_key)
+        if row is None:
+            row = self._rows.get(business_key)
+            if row is None:
+                self.prefetch([business_key])
+                row = self._rows[business_key]
+        if not row or row[4] != "posted":
+            return None
+        return self._record(business_key, row)
+
+    def _record(self, key: str, row: tuple) -> dict[str, Any]:
+        operation = self.operations.by_type.get(row[2])
+        record: dict[str, Any] = dict(operation.counters) if operation else {}
+        record.update(orjson.loads(row[12]))
+        record.update(self._items.get(key, ()))
+        record.update(self.state.items.get(key, ()))
+        record.update(
+            type=row[2], sequence=row[0], journal=row[1], booking_date=row[10], key=key,
+            settled=self._settled(record, row),
+        )
+        return record
+
+    def _settled(self, record: Mapping[str, Any], row: tuple) -> bool:
+        merchant = record.get("merchant_id")
+        if merchant is None:
+            return False
+        for leg in orjson.loads(row[13]):
+            account = self.state.account(leg[0], leg[1])
+            if account is not None and account.line.settles and account.taken.get(row[10]):
+                return True
+        return False
+
+    def journal(self, name: str) -> dict[str, Any] | None:
+        """A journal by its public number, as the original of a reversal."""
+        number = journal_of(name)
+        row = None if number is None else self.store.find_by_journal(number)
+        if row is None:
+            return None
+        key = f"journal:{number}"
+        record = {"reversed": 0, **self.store.items([key]).get(key, {})}
+        record.update(self.state.items.get(key, ()))
+        record.update(type="journal", key=key, legs=orjson.loads(row[13]), sequence=row[0])
+        return record
+
+    def changed(
+        self, values: Mapping[str, Any], operation: Operation, plan: Plan
+    ) -> list[list]:
+        """Effects that set the counters of the original and of the original's own original."""
+        effects: list[list] = []
+        if operation.type == "reversal":
+            number = journal_of(values["journal_id"])
+            return [["item", f"journal:{number}", plan.counters]]
+        assert operation.original_field is not None
+        key = values[operation.original_field]
+        if plan.counters is not None:
+            effects.append(["item", key, self._merged(key, plan.counters)])
+        if plan.parent_counters is not None:
+            original = self.get(key)
+            assert original is not None
+            parent = original["original_transaction_id"]
+            effects.append(["item", parent, self._merged(parent, plan.parent_counters)])
+        return effects
+
+    def _merged(self, key: str, counters: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._items.get(key, {}), **self.state.items.get(key, {}), **counters}
