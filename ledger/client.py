@@ -116,6 +116,8 @@ class LedgerClient:
     ) -> None:
         self._retries = retries
         self._pause = pause
+        self._made: dict[str, Any] = {"timeout": timeout, "retries": retries, "transport": transport,
+                      "pause": pause}
         self._http = httpx.Client(
             base_url=base_url,
             timeout=timeout,
@@ -126,6 +128,10 @@ class LedgerClient:
         self._signer = token if isinstance(token, Signer) else None
         if self._signer is None:
             self._http.headers["authorization"] = f"Bearer {token}"
+
+    def as_signer(self, signer: Signer) -> LedgerClient:
+        """Another client to the same service, which signs its requests."""
+        return LedgerClient(str(self._http.base_url), signer, **self._made)
 
     def __enter__(self) -> LedgerClient:
         return self

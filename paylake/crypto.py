@@ -2,11 +2,12 @@
 
 SM3 and SM4 come from OpenSSL (`hashlib`, `cryptography`), and so does SM2 where the interpreter's
 libcrypto has it (`paylake.sm2_openssl`): thousands of signatures a second. Elsewhere SM2 comes from
-gmssl, some milliseconds a signature, wrapped, because gmssl takes its nonces from a Mersenne
-Twister, mangles public keys whose X begins with 04, does not check the range of r and s nor that a
-key is on the curve, and fails at the point at infinity. Both accept the same signatures. Signatures follow GM/T 0009: user id ``1234567812345678``, DER
-``SEQUENCE{r, s}``, so that ``openssl pkeyutl`` verifies them (`VERIFY.md` of a package has the
-command). Keys are PEM: PKCS#8 and SubjectPublicKeyInfo.
+gmssl, at milliseconds a signature, wrapped, because gmssl takes its nonces from a Mersenne Twister,
+mangles public keys whose X begins with 04, checks neither the range of r and s nor that a key is on
+the curve, and fails at the point at infinity. Both ways accept the same signatures: those of
+GM/T 0009, with user id ``1234567812345678``, as DER ``SEQUENCE{r, s}``, so that ``openssl pkeyutl``
+verifies them (`VERIFY.md` of a package has the command). Keys are PEM: PKCS#8 and
+SubjectPublicKeyInfo.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _spki(public_hex: str) -> bytes:
 
 
 @lru_cache(maxsize=_KEYS_KEPT)
-def _loaded(public_hex: str) -> sm2_openssl.VerifyingKey | None:
+def _loaded_public(public_hex: str) -> sm2_openssl.VerifyingKey | None:
     return sm2_openssl.load_public(_spki(public_hex))
 
 
@@ -167,7 +168,7 @@ def verify_hex(public_hex: str, data: bytes, signature: bytes) -> bool:
     numbers = _numbers(signature)
     if numbers is None or not _POINT.fullmatch(public_hex):
         return False
-    key = _loaded(public_hex.lower()) if sm2_openssl.available() else None
+    key = _loaded_public(public_hex.lower()) if sm2_openssl.available() else None
     answer = key.verify(data, signature) if key else None
     return _verify_in_python(public_hex, data, *numbers) if answer is None else answer
 
@@ -253,7 +254,7 @@ class PrivateKey:
         """PKCS#8, with the public half."""
         return (
             _PKCS8
-            + bytes.fromhex(self.secret)
+            + int(self.secret, 16).to_bytes(32, "big")
             + _PKCS8_PUBLIC
             + b"\x04"
             + bytes.fromhex(self.public.point)

@@ -26,6 +26,8 @@ DEMO_SENDERS: dict[str, tuple[str, ...]] = {
     "paylake-1": ("*",),
 }
 INSTITUTION = "institution"
+#: Two invented people of a simulated home's ledger: who enters and who reviews.
+DEMO_OPERATORS = ("operator-maker-demo", "operator-checker-demo")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Keyring:
         """Generate what a simulated home needs and does not have yet."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
-        for name in (*DEMO_SENDERS, INSTITUTION):
+        for name in (*DEMO_SENDERS, *DEMO_OPERATORS, INSTITUTION):
             self._ensure_pair(name)
         self.ensure_secrets()
         trust = self.folder / "trust.json"

@@ -88,6 +88,7 @@ class _Library:
     """
 
     def __init__(self, name: str | None) -> None:
+        self.name = name
         # PyDLL keeps the interpreter's lock: the short calls would wait for it, up to 5 ms each,
         # beside a thread that computes. CDLL lets it go while the curve is computed on.
         self._declare(ctypes.PyDLL(name), _FUNCTIONS)

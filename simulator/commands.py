@@ -42,7 +42,8 @@ def utc_texts(day: date, second: np.ndarray) -> list[str]:
 def commands(people: Population, day: Day) -> list[dict[str, Any]]:
     """Commands of a date in the order in which things happened.
 
-    The business key is the idempotency key too: sending a date twice posts it once.
+    The business key is the idempotency key too: sending a date twice posts it once. What a user
+    pays or withdraws is authorised just before, and a withdrawal's result follows at once.
     """
     operations = day.operations
     merchant_ids = [m.merchant_id for m in people.merchants]
@@ -76,8 +77,41 @@ def commands(people: Population, day: Day) -> list[dict[str, Any]]:
             command["user_id"] = user_ids[party]
             if kind == WITHDRAWAL:
                 command["fee_minor"] = acquirer
+                command["destination_id"] = f"B-{command['user_id']}"
+        payee = command.get("destination_id") or command.get("merchant_id")
+        if "user_id" in command and payee is not None:
+            command["authorisation"] = f"A-{key}"
+            found.append(_authorised(command, payee))
         found.append(command)
+        if kind == WITHDRAWAL:
+            found.append({
+                "type": "withdrawal_result", "idempotency_key": f"R-{key}", "occurred_at": at,
+                "result_id": f"R-{key}", "withdrawal_id": key, "result": "succeeded",
+            })
     return found
+
+
+def _authorised(command: dict[str, Any], payee: str) -> dict[str, Any]:
+    """The payer's authorisation of a command."""
+    name = command["authorisation"]
+    return {
+        "type": "authorise", "idempotency_key": name, "occurred_at": command["occurred_at"],
+        "authorisation_id": name, "payer_id": command["user_id"], "payee": payee,
+        "amount_minor": command["amount_minor"], "currency_code": command["currency_code"],
+        "method": "password",
+    }
+
+
+def parties(people: Population, operations: Operations) -> tuple[list[str], list[str]]:
+    """Merchants and users of a date's operations, by id."""
+    by_merchant = np.isin(operations.kind, (PAYMENT, REFUND, FEE, SETTLEMENT, DISPUTE))
+    by_user = np.isin(operations.kind, (TOP_UP, WITHDRAWAL))
+    users = np.unique(np.concatenate([
+        operations.party[by_user], operations.user[operations.user >= 0]
+    ]))
+    merchants = [people.merchants[i].merchant_id for i in
+                 np.unique(operations.party[by_merchant]).tolist()]
+    return merchants, people.user_ids(users).tolist() if len(users) else []
 
 
 def accounts(people: Population, operations: Operations) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from ledger.client import BATCH_LIMIT, LedgerClient
@@ -24,10 +25,11 @@ from paylake.errors import PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings
 from simulator import answers
-from simulator.commands import accounts, commands
+from simulator.commands import accounts, commands, parties, utc_texts
 from simulator.outbox import LEDGER_TIME, ZONE, Outbox, Sending, at, outbox
 from simulator.params import Params
 from simulator.records import Day, State
+from simulator.registration import Registrar
 from simulator.world import World
 
 #: Changes when the same parameters give another world.
@@ -110,6 +112,7 @@ class _Run:
         self.digest = world_digest(self.params)
         self._world: World | None = None
         self._boxes: dict[date, Outbox] = {}
+        self._registrar: Registrar | None = None
         self._check_home()
 
     def _check_home(self) -> None:
@@ -185,6 +188,7 @@ class _Run:
     def _post(self, world: World, made: Day) -> int:
         day = made.day
         self.client.set_clock(datetime.combine(day, time(22, 59, 59), ZONE))
+        self._register(world, made)
         opened = self.client.open_accounts(accounts(world.people, made.operations))
         _all_well(day, opened, {"opened", "already_open"})
         batch = commands(world.people, made)
@@ -193,6 +197,13 @@ class _Run:
             _all_well(day, results, {"posted"})
         self.client.set_clock(datetime.combine(day, time(23, 5), ZONE))
         return len(batch)
+
+    def _register(self, world: World, made: Day) -> None:
+        if self._registrar is None:
+            self._registrar = Registrar(self.settings, self.client, world.people)
+        merchants, users = parties(world.people, made.operations)
+        begin = utc_texts(made.day, np.zeros(1, dtype=np.int64))[0]
+        self._registrar.register(merchants, users, made.day, begin)
 
     def _send(self, sending: Sending) -> int:
         """Write one delivery unless it is there. Returns how many were written."""

@@ -1,0 +1,64 @@
+"""The institution's people, merchants and users, as the ledger wants to know them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ledger.client import LedgerClient
+from ledger.registration import Person, Registration
+from paylake.keys import Keyring
+from paylake.settings import Settings
+from simulator.population import Population
+
+#: Two invented people with demo keys: who enters, and who reviews.
+MAKER, CHECKER = "maker-demo", "checker-demo"
+_NAMES = {MAKER: "录入岗（演示）", CHECKER: "复核岗（演示）"}
+
+
+class Registrar:
+    """Registers what a date's operations need, once.
+
+    :param system: the client with the house's token
+    """
+
+    def __init__(self, settings: Settings, system: LedgerClient, people: Population) -> None:
+        keyring = Keyring(settings)
+        self.persons = [
+            Person(name, _NAMES[name], keyring.private(f"operator-{name}"))
+            for name in (MAKER, CHECKER)
+        ]
+        self.system = system
+        self.population = people
+        self._people = False
+        self._merchants: set[str] = set()
+        self._users: set[str] = set()
+
+    def register(self, merchants: list[str], users: list[str], day: date, at: str) -> None:
+        """Register people at the first call, and merchants and users that are not yet.
+
+        :param at: time of the commands, UTC text
+        """
+        maker, checker = self.persons
+        with (
+            self.system.as_signer(maker.signer()) as entering,
+            self.system.as_signer(checker.signer()) as reviewing,
+        ):
+            registration = Registration(self.system, entering, reviewing, checker, at)
+            if not self._people:
+                registration.people(self.persons)
+                self._people = True
+            known = {m.merchant_id: m for m in self.population.merchants}
+            registration.merchants([
+                # The acquired card money of every merchant is the institution's to settle; the
+                # registry's mode is about the books of a platform's own users.
+                {
+                    "merchant_id": name, "settlement_mode": "institution",
+                    "settlement_cycle": known[name].settlement_cycle,
+                    "minimum_minor": known[name].minimum_payout, "fee_choice": "bill",
+                    "valid_from": day.isoformat(),
+                }
+                for name in merchants if name not in self._merchants
+            ])
+            registration.users([name for name in users if name not in self._users])
+        self._merchants.update(merchants)
+        self._users.update(users)
