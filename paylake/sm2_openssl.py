@@ -89,8 +89,8 @@ class _Library:
 
     def __init__(self, name: str | None) -> None:
         self.name = name
-        # PyDLL keeps the interpreter's lock: the short calls would wait for it, up to 5 ms each,
-        # beside a thread that computes. CDLL lets it go while the curve is computed on.
+        # PyDLL keeps the interpreter's lock: short calls that let it go would wait to get it back,
+        # 5 ms each beside a busy thread. CDLL lets it go, for the calls that compute on the curve.
         self._declare(ctypes.PyDLL(name), _FUNCTIONS)
         self._declare(ctypes.CDLL(name), _LONG_FUNCTIONS)
         self.version: int = self.OpenSSL_version_num()
@@ -105,7 +105,10 @@ class _Library:
             setattr(self, name, function)
 
     def parse(self, parser: Callable[..., int | None], der: bytes) -> int | None:
-        """The EVP_PKEY in `der`, for the caller to free; None when it is not an SM2 key."""
+        """The EVP_PKEY in `der`, for the caller to free; None when OpenSSL finds no key in it.
+
+        3.x reads keys on other curves too; `paylake.crypto` gives it none.
+        """
         start = c_char_p(der)
         key = parser(None, byref(start), len(der))
         # 1.1.1 reads every key on a curve as one for ECDSA until it is told otherwise.
@@ -118,12 +121,10 @@ class _Library:
     def set_user_id(self, operation: int) -> bool:
         if self.is_3:
             return self.EVP_PKEY_CTX_set1_id(operation, _USER_ID, len(_USER_ID)) > 0
-        return (
-            self.EVP_PKEY_CTX_ctrl(
-                operation, -1, -1, _EVP_PKEY_CTRL_SET1_ID, len(_USER_ID), _USER_ID
-            )
-            > 0
+        done = self.EVP_PKEY_CTX_ctrl(
+            operation, -1, -1, _EVP_PKEY_CTRL_SET1_ID, len(_USER_ID), _USER_ID
         )
+        return done > 0
 
 
 class _Key:

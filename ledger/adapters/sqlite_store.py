@@ -28,7 +28,7 @@ class SqliteStore(SqliteReader):
 
     def __init__(self, path: Path, *, simulated: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(path.with_suffix(".lock"))
+        self._lock = take_lock(path.with_suffix(".lock"))
         # Made here so that database, WAL and shared memory are the owner's alone.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
@@ -149,7 +149,11 @@ class SqliteStore(SqliteReader):
         self.db.executemany("insert into day_balance values (?,?,?,?,?,?,?)", balances)
 
 
-def _take_lock(path: Path) -> int:
+def take_lock(path: Path) -> int:
+    """The lock of the one writer, as an open file.
+
+    :raises LeaseHeld: when another process has it
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

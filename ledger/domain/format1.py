@@ -1,4 +1,5 @@
-"""The hash chain: canonical bytes and digests (format `paylake-ledger/1`).
+"""The hash chain of the first schema (format `paylake-ledger/1`), frozen: ledgers that were made
+with it are migrated, and their journals and heads stay verifiable.
 
 The digest of a journal is SM3 over its canonical bytes, which contain the digest of the journal
 before it. Canonical bytes are text pieces, each written as its length in bytes (decimal), a colon,
@@ -15,27 +16,17 @@ The first journal's "digest before" is `GENESIS`.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ledger.domain.chain import canonical, sm3
 
 CHAIN_FORMAT = "paylake-ledger/1"
+HEAD_FORMAT = "paylake-ledger-head/1"
 
 #: (account id, direction D or C, amount in minor units, component, custodian reference or None)
 Leg = tuple[str, str, int, str, str | None]
-
-
-def sm3(data: bytes) -> bytes:
-    """SM3 digest, 32 bytes."""
-    return hashlib.new("sm3", data).digest()
-
-
-def canonical(pieces: Sequence[str]) -> bytes:
-    """Length-prefixed bytes of text pieces."""
-    text = "".join([f"{len(piece)}:{piece}" for piece in pieces])
-    if text.isascii():  # characters are bytes: the usual case, and the fast one
-        return text.encode("ascii")
-    encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
-    return b"".join([b"%d:%b" % (len(piece), piece) for piece in encoded])
 
 
 def journal_digest(
@@ -64,16 +55,59 @@ def journal_digest(
 
 GENESIS = sm3(canonical([CHAIN_FORMAT, "genesis"]))
 
+COMMAND_FORMAT = "paylake-command/1"
+_PAYMENT = (
+    "transaction_id", "merchant_id", "amount_minor", "currency_code", "channel", "user_id",
+    "issuer_fee_minor", "network_fee_minor", "acquirer_fee_minor",
+)
+_DISPUTE = ("transaction_id", "original_transaction_id", "amount_minor", "currency_code")
+#: Fields of each command type of that format, in the order in which they were hashed; the first
+#: is the business key.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "payment": _PAYMENT,
+    "refund": (*_DISPUTE, "issuer_fee_minor", "network_fee_minor", "acquirer_fee_minor"),
+    "fee": ("fee_id", "merchant_id", "amount_minor", "currency_code"),
+    "settlement": ("payout_id", "merchant_id", "amount_minor", "currency_code"),
+    "top_up": ("top_up_id", "user_id", "amount_minor", "currency_code"),
+    "withdrawal": ("withdrawal_id", "user_id", "amount_minor", "currency_code", "fee_minor"),
+    "dispute": _DISPUTE,
+    "dispute_release": _DISPUTE,
+}
 
-def journal_id(sequence: int) -> str:
-    """The journal's public number, from its place in the chain: `J000000000017`."""
-    return f"J{sequence:012d}"
+
+def content_digest(type_: str, values: Mapping[str, Any]) -> bytes:
+    """SM3 of a command's canonical bytes in that format."""
+    pieces = [COMMAND_FORMAT, type_]
+    for name in ("idempotency_key", "occurred_at", *FIELDS[type_]):
+        value = values.get(name)
+        if value is not None:
+            pieces += (name, str(value))
+    return sm3(canonical(pieces))
 
 
-def sequence_of(journal_id_: str) -> int | None:
-    """The place in the chain of a journal number; None when it is not one."""
-    digits = journal_id_[1:]
-    if journal_id_[:1] != "J" or not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+class Replay:
+    """Recomputes the chain of that format from the entries that were made of its journals."""
+
+    def __init__(self) -> None:
+        self.digest = GENESIS
+        self.sequence = 0
+        self.digests: dict[int, bytes] = {}
+
+    def entry(self, row: Sequence[Any], said: Mapping[str, Any]) -> str | None:
+        """Check one entry that carries a journal of that format.
+
+        :param row: the entry, as :meth:`ledger.domain.chain.Entry.row`
+        :param said: what its evidence says of the journal: its type, the sequence of its
+            original, and its digest
+        """
+        self.sequence += 1
+        values = {"idempotency_key": row[5], **json.loads(row[12])}
+        legs = [(leg[0], *leg[2:]) for leg in json.loads(row[13])]
+        digest = journal_digest(
+            self.digest, self.sequence, said["journal_type"], row[6], said["original"], row[5],
+            content_digest(row[2], values), values["currency_code"], row[10], row[9], legs,
+        )
+        if digest.hex() != said["digest"]:
+            return "the digest of its first format does not match its content"
+        self.digest = self.digests[self.sequence] = digest
         return None
-    sequence = int(digits)
-    return sequence if journal_id(sequence) == journal_id_ else None

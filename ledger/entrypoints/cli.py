@@ -43,6 +43,13 @@ def verify(home: Path | None) -> None:
 
 @main.command()
 @_home
+def migrate(home: Path | None) -> None:
+    """Bring the database to this program's schema; a copy as it was stays beside it."""
+    print(json.dumps(operations.migrate(settings_module.load(home=home)), indent=1))
+
+
+@main.command()
+@_home
 def state(home: Path | None) -> None:
     """Show what the ledger holds."""
     print(json.dumps(asdict(operations.state(settings_module.load(home=home))), indent=1))

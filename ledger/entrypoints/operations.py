@@ -92,6 +92,20 @@ def verify(settings: Settings) -> Verified:
     return found
 
 
+def migrate(settings: Settings) -> dict[str, object]:
+    """Bring the database to this program's schema.
+
+    :raises PermanentFailure: when there is none, or it is newer than this program
+    """
+    from ledger.adapters.migrate import migrate as upgrade
+
+    done = upgrade(ledger_path(settings))
+    return {
+        "schema_before": done.before, "schema_after": done.after,
+        "kept": None if done.kept is None else str(done.kept),
+    }
+
+
 def check_kind(settings: Settings, simulated: bool) -> None:
     """A simulated ledger takes demo keys alone, any other takes none.
 

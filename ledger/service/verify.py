@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from ledger.domain import guards
+from ledger.domain import format1, guards
 from ledger.domain.chain import GENESIS, entry_digest, journal_id, sm3
 from ledger.domain.chart import Chart
 from ledger.domain.requests import signed_bytes
@@ -101,6 +101,8 @@ class _Verification:
         self.digests: dict[int, bytes] = {0: GENESIS}
         self.checkpoint = reader.checkpoint()
         self.waiting: dict[int, bytes] = {}
+        self.first = format1.Replay()
+        self.first_heads: dict[str, tuple[bytes, bytes]] = {}
 
     def run(self) -> Verified:
         found = self.found
@@ -221,6 +223,8 @@ class _Verification:
     def _evidence(self, row: tuple) -> str | None:
         """The caller's own signature over the request."""
         said = json.loads(row[8])
+        if "format1" in said:
+            return self.first.entry(row, said["format1"])
         if "signature" not in said:
             self.found.uncovered_requests += "request" not in said
             return None
@@ -307,7 +311,13 @@ class _Verification:
             return "chain_digest is not what the signed head says"
         if said["previous_head"] != (sm3(previous["document"]).hex() if previous else None):
             return "it does not follow the head before it"
-        if self.digests.get(close["chain_sequence"]) != close["chain_digest"]:
+        is_first = said["format"] == format1.HEAD_FORMAT
+        if is_first:  # its chain is recomputed from the entries that its journals became
+            self.first_heads[day] = (document, close["signature"])
+        digests = self.first.digests if is_first else self.digests
+        if close["chain_sequence"] and (
+            digests.get(close["chain_sequence"]) != close["chain_digest"]
+        ):
             return "the chain at its sequence has another digest"
         return None
 
@@ -373,7 +383,11 @@ class _Verification:
         return None
 
     def _files(self) -> Broken | None:
-        inside = {head["name"]: head for head in self.heads}
+        inside = {
+            **{name: {"document": document, "key_id": json.loads(document)["key_id"]}
+               for name, (document, _) in self.first_heads.items()},
+            **{head["name"]: head for head in self.heads},
+        }
         if set(inside) - set(self.files):
             time.sleep(FILES_WAIT_SECONDS)  # a close under way writes its files after its commit
             late = {name: file for name, file in self.again().items() if name in inside}

@@ -49,6 +49,10 @@ class World:
             self.merchant(f"M{n}")
         for n in range(1, users + 1):
             self.register("party", party_id=f"U{n}", party_kind="user", identity_check="ID1")
+            self.register(
+                "bind_account", destination_id=f"D{n}", party_id=f"U{n}",
+                bound_account=f"card of U{n}", bound_name=f"name of U{n}", bank_code="ICBC",
+            )
         wanted: list[tuple[str, str | None]] = [
             (code, None) for code in (
                 "1001", "2301", "2401", "1101", "1102", "2701", "3001", "6001", "6002", "6003",
@@ -164,7 +168,7 @@ class World:
             "top_up": {"top_up_id": f"I{self.number}", "user_id": "U1"},
             "withdrawal": {
                 "withdrawal_id": f"W{self.number}", "user_id": "U1", "fee_minor": 50,
-                "destination_id": "D1",
+                "destination_id": "D" + values.get("user_id", "U1")[1:],
             },
             "withdrawal_result": {
                 "result_id": f"R{self.number}", "result": "succeeded", "amount_minor": None,
