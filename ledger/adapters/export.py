@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from ledger.adapters.data_files import load_chart, load_operations
-from ledger.adapters.heads import KEY_ID
+from ledger.adapters.heads import signing_key_id
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.domain.chain import journal_id
 from ledger.domain.chart import Chart
@@ -70,7 +70,7 @@ def export_day(
         reader.close()
     paths = [
         write_delivery(
-            settings, feed, day, sequence, [file], sent_at, KEY_ID, totals,
+            settings, feed, day, sequence, [file], sent_at, signing_key_id(settings), totals,
         )
         for feed, file, totals in (
             ("ledger_journal", journal, journal_totals),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,19 +12,39 @@ from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
-KEY_ID = "ledger-1"
+_KEY_ID = re.compile(r"ledger-([1-9][0-9]{0,5})\Z")
+
+
+def signing_key_id(settings: Settings) -> str:
+    """The key that the ledger signs with now: of `ledger-1`, `ledger-2` … in the trust file the
+    last whose private key is in the home. Older ones stay trusted for what they signed, so a key
+    is changed by adding the next.
+
+    :raises PermanentFailure: when the home has none
+    """
+    folder = settings.path("keys")
+    numbers = [
+        int(found.group(1)) for name in Keyring(settings).trust()
+        if (found := _KEY_ID.match(name)) and (folder / f"{name}.key.pem").is_file()
+    ]
+    if not numbers:
+        raise PermanentFailure(
+            "the trust file has no ledger key whose private key is here",
+            "add ledger-1 to the trust file and its private key to the keys folder",
+            where=str(folder / "trust.json"),
+        )
+    return f"ledger-{max(numbers)}"
 
 
 class HeadFiles:
-    """Signs heads with `ledger-1` and keeps `<home>/ledger/heads/<date>.json` and `.json.sig`."""
-
-    key_id = KEY_ID
+    """Signs heads and keeps `<home>/ledger/heads/<name>.json` and `.json.sig`."""
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.path("ledger", "heads")
         keyring = Keyring(settings)
-        self._key = keyring.private(KEY_ID)
-        self._trusted = keyring.trust().get(KEY_ID)
+        self.key_id = signing_key_id(settings)
+        self._key = keyring.private(self.key_id)
+        self._trusted = keyring.trust().get(self.key_id)
 
     def sign(self, day: str, document: bytes) -> bytes:
         """Detached SM2 signature, DER.
@@ -36,7 +57,7 @@ class HeadFiles:
             or not self._trusted.is_valid_on(day_of(day))
         ):
             raise PermanentFailure(
-                f"the trust file does not hold key {KEY_ID} as valid on {day}",
+                f"the trust file does not hold key {self.key_id} as valid on {day}",
                 "renew the key before closing the date",
             )
         return self._key.sign(document)

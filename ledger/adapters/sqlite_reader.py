@@ -225,12 +225,24 @@ class SqliteReader:
         )
         return (Segment(*row) for row in rows)
 
-    def segment_sums(self) -> Iterator[tuple[str, str, str, int, int]]:
-        """Account, currency, booking date, debit and credit of all segments together."""
-        return self.db.execute(
-            "select account_id, currency_code, booking_date, sum(debit_minor), "
-            "sum(credit_minor) from segment group by 1, 2, 3"
+    def all_segments(self) -> Iterator[Segment]:
+        """Every segment by account, currency and dates, for `verify`."""
+        rows = self.db.execute(
+            "select account_id, currency_code, booking_date, value_date, first_sequence, "
+            "last_sequence, debit_minor, credit_minor, postings from segment "
+            "order by account_id, currency_code, booking_date, value_date, first_sequence"
         )
+        return (Segment(*row) for row in rows)
+
+    def has_documents(self) -> bool:
+        """Whether a checkpoint ever wrote something down."""
+        return self.db.execute(
+            "select exists (select 1 from document) or exists (select 1 from segment)"
+        ).fetchone()[0] == 1
+
+    def balance_dates(self) -> list[str]:
+        """Dates that have balances."""
+        return [r[0] for r in self.db.execute("select distinct booking_date from day_balance")]
 
     def movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
         """Debit and credit totals booked on a date, by account and currency; as of the

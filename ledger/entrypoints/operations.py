@@ -14,7 +14,7 @@ import uvicorn
 
 from ledger.adapters.data_files import load_chart, load_hold_kinds, load_operations
 from ledger.adapters.export import export_day, ledger_path
-from ledger.adapters.heads import KEY_ID, HeadFiles, read_heads, trusted_by
+from ledger.adapters.heads import HeadFiles, read_heads, signing_key_id, trusted_by
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.sqlite_store import SqliteStore
 from ledger.adapters.tokens import Tokens, ensure_demo_token
@@ -116,16 +116,12 @@ def check_kind(settings: Settings, simulated: bool) -> None:
             f"This home is {home.read(settings).kind}, its ledger cannot be simulated",
             "Leave out --simulated, or use a simulated home.", where=str(settings.home),
         )
-    key = Keyring(settings).trust().get(KEY_ID)
-    if key is None:
-        raise UsageFault(
-            f"The trust file has no key {KEY_ID}", "Add the ledger's public key to it.",
-            where=str(settings.path("keys", "trust.json")),
-        )
+    key_id = signing_key_id(settings)
+    key = Keyring(settings).trust()[key_id]
     if key.is_demo != simulated:
         raise UsageFault(
             "A simulated ledger takes demo keys alone" if simulated
-            else f"Key {KEY_ID} is a demo key, and this ledger is not simulated",
+            else f"Key {key_id} is a demo key, and this ledger is not simulated",
             "Use a home of its own for the simulation." if simulated
             else "Put a real key in its place, or start with --simulated.",
             where=str(settings.path("keys", "trust.json")),
