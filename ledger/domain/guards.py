@@ -180,15 +180,28 @@ def accounts(
         line = account.line
         if line.floor is None or change >= 0 or operation.journal_type in line.below_floor_by:
             continue
-        available = account.balance + change - account.held + releases.get(
-            account.account_id, 0
-        )
-        if available < line.floor:
+        after = account.balance + change
+        released = releases.get(account.account_id, 0)
+        lowered = after < line.floor or change + released < 0  # a capture takes what is held
+        if lowered and after - account.held + released < line.floor:
             return Refusal(
                 "below_floor",
                 f"account {account.account_id} may not go below {line.floor} minor units",
             )
     return None
+
+
+def lowered_later(
+    state: State, operation: Operation, account_id: str, currency: str
+) -> Refusal | None:
+    """A hold that the operation's result will capture: stops, status and purpose are tested when
+    it is placed, before the money leaves."""
+    account = state.account(account_id, currency)
+    if account is None:
+        return None
+    return stopped_account(state, operation, [account_id]) or _status(
+        account, operation, lowers=True, raises=False
+    )
 
 
 def _status(

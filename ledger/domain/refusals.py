@@ -61,7 +61,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("terminal_not_active", 409, True, "the terminal is not reviewed, or was cancelled, or "
            "is another merchant's"),
     Reason("stopped", 409, True, "an emergency stop covers the account, merchant, rail or "
-           "everything; `detail` names it"),
+           "everything; `detail` names it (one of an account is tested with the accounts)"),
     # the template's own checks of the command
     Reason("fee_not_allowed", 422, True, "this fee cannot be taken here"),
     Reason("fees_exceed_amount", 422, True, "the fees are more than the amount"),
@@ -101,10 +101,10 @@ REASONS: tuple[Reason, ...] = (
     Reason("account_status", 409, True, "the account's status does not allow the posting"),
     Reason("purpose_differs", 409, True, "the account's purpose does not allow this operation"),
     Reason("books_crossed", 422, True, "the legs do not balance within each kind of books"),
-    Reason("limit_exceeded", 409, True, "a limit would be crossed; `detail` names it"),
     Reason("balance_out_of_range", 422, True, "a balance would leave the range of 18 digits"),
     Reason("below_floor", 422, True, "the posting would lower the available balance (balance "
            "less holds) below its floor; `detail` names the account and the floor"),
+    Reason("limit_exceeded", 409, True, "a limit would be crossed; `detail` names it"),
     # the group
     Reason("linked_failed", 409, True, "another command of the linked group was refused"),
 )

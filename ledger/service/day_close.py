@@ -93,7 +93,7 @@ class DayClose:
         commands: list[dict[str, Any]] = []
         for name in ended:
             command = {
-                "type": "hold_expiry", "idempotency_key": f"expiry-{day}-{name}"[:64],
+                "type": "hold_expiry", "idempotency_key": _expiry_key(day, name),
                 "hold_id": name,
             }
             if self.ledger.clock.simulated and now is not None:
@@ -196,6 +196,11 @@ class DayClose:
                 f"account {account.account_id} in {account.currency_code}: its balance is "
                 f"{account.balance}, its postings give {expected} minor units",
             )
+
+
+def _expiry_key(day: str, hold_id: str) -> str:
+    key = f"expiry-{day}-{hold_id}"
+    return key if len(key) <= 64 else f"expiry-{day}-{sm3(hold_id.encode()).hex()[:40]}"
 
 
 def _refused(reason: str, detail: str) -> RequestRefused:

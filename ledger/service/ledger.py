@@ -162,7 +162,7 @@ class Ledger:
         results: list[dict[str, Any]] = []
         where: list[int] = []
         listed: set[tuple[str, str]] = set()
-        for raw in raws:
+        for place, raw in enumerate(raws):
             name = self._open_name(raw)
             if name is not None and (self.state.account(*name) is not None or name in listed):
                 results.append({
@@ -175,7 +175,8 @@ class Ledger:
             results.append({})
             command = dict(raw) if isinstance(raw, dict) else raw
             if isinstance(command, dict):
-                key = "open-" + ":".join(str(v) for v in (name or (len(results),)))
+                # a key of its own each time: a refusal must not bind a later attempt
+                key = f"open-{self.head.sequence}-{place}"
                 command = {"type": "open_account", "idempotency_key": key, **command}
                 if self.clock.simulated:
                     command.setdefault("occurred_at", now)

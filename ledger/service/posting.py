@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _EMPTY: Mapping[str, Any] = {}
 #: Fields that name a party of a command, beside its merchant and user.
 _PARTIES = ("payee_id", "card_id", "payer_id")
+#: What a dispute has of its payment.
+_INHERITED = ("merchant_id", "user_id", "card_id", "channel")
 _TARIFF = {
     "bank_ppm": 5000, "third_party_ppm": 10000, "least_minor": 0, "approval_above_minor": None,
 }
@@ -100,29 +102,35 @@ class Batch:
     def run(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
         """Results, one a command. Called inside the store's transaction."""
         results: list[Any] = [None] * len(raws)
-        commands: list[tuple[int, Command]] = []
+        commands: list[Command | None] = []
         for index, raw in enumerate(raws):
             parsed = self.parse(raw)
             if type(parsed) is Command:
-                commands.append((index, parsed))
+                commands.append(parsed)
             else:
+                commands.append(None)
                 key = raw.get("idempotency_key") if isinstance(raw, dict) else None
                 results[index] = refused(key, parsed)
-        known = self.store.find_by_key([command.key for _, command in commands])
-        self._prefetch([command for _, command in commands if command.key not in known])
+        known = self.store.find_by_key([c.key for c in commands if c is not None])
+        self._prefetch([c for c in commands if c is not None and c.key not in known])
         here: dict[str, tuple[int, tuple]] = {}
         group: list[tuple[int, Command]] = []
-        for index, command in commands:
-            group.append((index, command))
-            if command.linked and index + 1 < len(raws) and results[index + 1] is None:
-                continue
-            if len(group) == 1 and not command.linked:
-                results[index] = self._one(index, command, known, here)
+        malformed: int | None = None
+        for index, command in enumerate(commands):
+            if command is None:
+                linked = isinstance(raws[index], dict) and raws[index].get("linked") is True
+                malformed = index if malformed is None else malformed
             else:
-                self._group(group, known, here, results)
-            group = []
-        if group:
-            self._group(group, known, here, results)
+                linked = command.linked
+                if not linked and not group and malformed is None:
+                    results[index] = self._one(index, command, known, here)
+                    continue
+                group.append((index, command))
+            if linked and index + 1 < len(raws):
+                continue
+            if group:
+                self._group(group, malformed, known, here, results)
+            group, malformed = [], None
         if self.rows:
             self.store.append(self.rows)
         if self.secrets:
@@ -147,46 +155,60 @@ class Batch:
         self, index: int, command: Command, known: Mapping[str, tuple],
         here: dict[str, tuple[int, tuple]],
     ) -> dict[str, Any]:
-        row = known.get(command.key)
-        if row is not None:
-            return replay(self.ledger, command, row)
-        earlier = here.get(command.key)
-        if earlier is not None:
-            result = replay(self.ledger, command, earlier[1])
-            result["first_index"] = earlier[0]
-            return result
+        seen = self._seen(command, known, here)
+        if seen is not None:
+            return seen
         before = len(self.rows)
         result = self._apply(command)
         if len(self.rows) > before:
             here[command.key] = (index, self.rows[-1])
         return result
 
+    def _seen(
+        self, command: Command, known: Mapping[str, tuple], here: dict[str, tuple[int, tuple]],
+    ) -> dict[str, Any] | None:
+        """The answer to a key that the log or this batch has already."""
+        row = known.get(command.key)
+        if row is not None:
+            return replay(self.ledger, command, row)
+        earlier = here.get(command.key)
+        if earlier is None:
+            return None
+        result = replay(self.ledger, command, earlier[1])
+        result["first_index"] = earlier[0]
+        return result
+
     def _group(
-        self, group: list[tuple[int, Command]], known: Mapping[str, tuple],
-        here: dict[str, tuple[int, tuple]], results: list[Any],
+        self, group: list[tuple[int, Command]], malformed: int | None,
+        known: Mapping[str, tuple], here: dict[str, tuple[int, tuple]], results: list[Any],
     ) -> None:
-        """Commands linked to one another: all post, or none does."""
+        """Commands linked to one another: all post, or none does.
+
+        :param malformed: place of one linked to them whose form was refused
+        """
         mark, rows, postings = self.state.mark(), len(self.rows), len(self.postings)
-        at = (self.sequence, self.journal, self.digest, self.booked_at)
+        at = (self.sequence, self.journal, self.digest, self.booked_at, self.evidence)
         taken = set(self.taken)
         before = dict(here)
-        for index, command in group:
-            results[index] = self._one(index, command, known, here)
-        failed = next((i for i, _ in group if results[i]["status"] == "refused"), None)
+        failed = malformed
         if failed is None:
-            return
-        if all(results[i].get("replayed") for i, _ in group):
-            return
+            for index, command in group:
+                results[index] = self._one(index, command, known, here)
+            failed = next((i for i, _ in group if results[i]["status"] == "refused"), None)
+            if failed is None or all(results[i].get("replayed") for i, _ in group):
+                return
         first = results[failed]
         self.state.back(mark)
         del self.rows[rows:], self.postings[postings:]
-        self.sequence, self.journal, self.digest, self.booked_at = at
+        self.sequence, self.journal, self.digest, self.booked_at, self.evidence = at
         self.taken = taken
         self.originals.forget()
         here.clear()
         here.update(before)
         for index, command in group:
-            if results[index].get("replayed"):
+            seen = self._seen(command, known, here)
+            if seen is not None:
+                results[index] = seen
                 continue
             refusal = (
                 Refusal(first["reason"], first["detail"], first.get("field")) if index == failed
@@ -345,6 +367,8 @@ class Batch:
             parent = original.get("original_transaction_id")
             if parent is not None:
                 context.parent = self.originals.get(parent)
+                for name in _INHERITED:
+                    original.setdefault(name, (context.parent or _EMPTY).get(name))
         elif operation.type == "reversal":
             context.original = self.originals.journal(values["journal_id"])
             if context.original is None:
@@ -387,7 +411,7 @@ class Batch:
                 ]
         releases: dict[str, int] = {}
         if plan.holds is not None:
-            refusal = self._hold_effects(plan, context, currency or "", releases)
+            refusal = self._hold_effects(operation, plan, context, currency or "", releases)
             if refusal is not None:
                 return refusal
         elif context.hold is not None and plan.effects:
@@ -408,13 +432,17 @@ class Batch:
         return None
 
     def _hold_effects(
-        self, plan: Plan, context: Context, currency: str, releases: dict[str, int]
+        self, operation: Operation, plan: Plan, context: Context, currency: str,
+        releases: dict[str, int],
     ) -> Refusal | None:
         """Turn the template's holds into effects."""
         effects = plan.effects = list(plan.effects or ())
         assert plan.holds is not None
         for action, kind, hold_id, account_id, amount, case in plan.holds:
             if action == "place":
+                refusal = guards.lowered_later(self.state, operation, account_id, currency)
+                if refusal is not None:
+                    return refusal
                 document = self.ledger.movements.place(
                     self.state, kind, hold_id, account_id, currency, amount, case, context
                 )

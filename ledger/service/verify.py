@@ -9,7 +9,9 @@ balances, heads, head files.
 from __future__ import annotations
 
 import json
+import secrets
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,12 +25,14 @@ from ledger.domain.requests import signed_bytes
 from ledger.domain.state import State
 from ledger.service import folding
 from ledger.service.authority import Verifier
+from ledger.service.history import seconds
 
 #: name -> (document, signature) as kept in files
 HeadFiles = Mapping[str, tuple[bytes, bytes]]
 FILES_WAIT_SECONDS = 0.5
 #: What reading a hand-edited row may raise; it is a broken row, not a fault of the program.
 UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, IndexError, AssertionError)
+_PRIME = 2**61 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,11 @@ def verify(
 
 @dataclass(slots=True)
 class _Day:
+    """What a booking date moved: [debit, credit, fingerprint of the postings of that value date]
+    by account and currency; fingerprints of other value dates beside it."""
+
     movements: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    other: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class _Verification:
@@ -103,12 +111,18 @@ class _Verification:
         self.waiting: dict[int, bytes] = {}
         self.first = format1.Replay()
         self.first_heads: dict[str, tuple[bytes, bytes]] = {}
+        self.booked_at = ""
+        self.keys: dict[str, set[str]] = {}  # the public keys that each signer has had
+        self.request: tuple[int, str] = (0, "")
+        # Fingerprints of postings are values of a polynomial at a point drawn for this run, so
+        # that no edit can be made to fit.
+        self.point = secrets.randbelow(_PRIME - 2**40) + 2**40
 
     def run(self) -> Verified:
         found = self.found
         found.broken = (
-            self._entries() or self._at_checkpoint() or self._segments() or self._closes()
-            or self._heads() or self._files()
+            self._entries() or self._beyond_checkpoint() or self._closes() or self._heads()
+            or self._files()
         )
         found.accounts = len(self.state.all_accounts())
         found.chain_digest = self.digest.hex()
@@ -117,7 +131,11 @@ class _Verification:
     # the log
 
     def _entries(self) -> Broken | None:
-        at = self.checkpoint.sequence if self.checkpoint else -1
+        at = self.checkpoint.sequence if self.checkpoint else 0
+        if at == 0:
+            broken = self._at_checkpoint()
+            if broken is not None:
+                return broken
         for row in self.reader.entries(1):
             try:
                 reason = self._entry(row)
@@ -129,7 +147,7 @@ class _Verification:
                     name += f" ({journal_id(row[1])})"
                 return Broken(name, reason)
             if row[0] == at:
-                broken = self._documents()
+                broken = self._at_checkpoint()
                 if broken is not None:
                     return broken
         return None
@@ -157,6 +175,7 @@ class _Verification:
         found.journals += row[1] is not None
         found.legs += len(legs)
         self.digest = digest
+        self.booked_at = max(self.booked_at, row[9])
         if row[0] in self.keep:
             self.digests[row[0]] = digest
         if row[4] == "pending":
@@ -169,7 +188,8 @@ class _Verification:
         state, day = self.state, row[10]
         effects = orjson.loads(row[14])
         sums: dict[str, int] = {}
-        movements = self.days.setdefault(day, _Day()).movements if legs else {}
+        of = self.days.setdefault(day, _Day()) if legs else _Day()
+        moment = seconds(row[9])
         for account_id, currency, direction, amount, _, _ in legs:
             account = state.account(account_id, currency)
             if account is None:
@@ -178,8 +198,13 @@ class _Verification:
                 return "a leg is not a whole number of minor units"
             signed = amount if direction == "D" else -amount
             sums[account.sum_key] = sums.get(account.sum_key, 0) + signed
-            moved = movements.setdefault((account_id, currency), [0, 0])
+            moved = of.movements.setdefault((account_id, currency), [0, 0, 0])
             moved[direction != "D"] += amount
+            if row[11] == day:
+                moved[2] = self._print(moved[2], row[0], moment, signed)
+            else:
+                name = (account_id, currency, row[11])
+                of.other[name] = self._print(of.other.get(name, 0), row[0], moment, signed)
         for key, total in sums.items():
             if total:
                 return f"its legs do not balance in {key}: {total} minor units"
@@ -199,7 +224,16 @@ class _Verification:
                 effect[2]["captured"] + effect[2]["released"] > effect[2]["placed"]
             ):
                 return f"hold {effect[1]} gave more than was placed"
+            if effect[0] == "put" and effect[1] in ("operator", "caller") and effect[3]:
+                self.keys.setdefault(f"{effect[1]}:{effect[2]}", set()).add(
+                    effect[3]["public_key"]
+                )
         return None
+
+    def _print(self, before: int, sequence: int, moment: int, amount: int) -> int:
+        """The fingerprint of postings with one more."""
+        point = self.point
+        return (((before * point + sequence) * point + moment) * point + amount) % _PRIME
 
     def _approval(self, row: tuple) -> str | None:
         """The checker's signature over what waited, with the key that the checker had then."""
@@ -212,6 +246,8 @@ class _Verification:
             return "its approval names what is not there"
         if waiting["actor"] == f"operator:{said['operator_id']}":
             return "its maker approved it"
+        if waiting["actor"] != said["maker"]:
+            return "its approval names another maker"
         if waiting["content"] != row[12] or waiting["type"] != row[2]:
             return "it is not what was approved"
         if not self.signature(
@@ -221,13 +257,22 @@ class _Verification:
         return None
 
     def _evidence(self, row: tuple) -> str | None:
-        """The caller's own signature over the request."""
+        """The caller's own signature over the request, by a key that the caller has had. The
+        other entries of a request name the first."""
         said = json.loads(row[8])
         if "format1" in said:
             return self.first.entry(row, said["format1"])
         if "signature" not in said:
-            self.found.uncovered_requests += "request" not in said
+            if "request" not in said:
+                self.found.uncovered_requests += 1
+            elif self.request != (said["request"], row[7]):
+                return f"entry {said['request']} does not carry a request of {row[7]}"
             return None
+        if said["signer"] != row[7]:
+            return f"its request was signed by {said['signer']}, not by {row[7]}"
+        if said["public_key"] not in self.keys.get(row[7], ()):
+            return f"its request was signed with a key that {row[7]} never had"
+        self.request = (row[0], row[7])
         self.found.requests += 1
         message = signed_bytes(said)
         if not self.signature(said["public_key"], message, bytes.fromhex(said["signature"])):
@@ -255,6 +300,17 @@ class _Verification:
         return None
 
     def _at_checkpoint(self) -> Broken | None:
+        """The checkpoint and all that it wrote down, at its entry."""
+        at = self.checkpoint
+        if at is not None and (at.sequence, at.digest, at.journal, at.booked_at) != (
+            self.found.entries, self.digest, self.found.journals, self.booked_at
+        ):
+            return Broken("checkpoint", "the log gives another one")
+        if at is None and self.reader.has_documents():
+            return Broken("checkpoint", "it is missing")
+        return self._documents() or self._segments()
+
+    def _beyond_checkpoint(self) -> Broken | None:
         if self.checkpoint is None:
             return None
         if self.checkpoint.sequence > self.found.entries:
@@ -265,28 +321,69 @@ class _Verification:
         return None
 
     def _segments(self) -> Broken | None:
-        """Postings by account and date, up to the checkpoint, which every close renews."""
-        through = self.checkpoint.sequence if self.checkpoint else 0
-        if through != self.found.entries:
-            return None  # the tail is not in segments yet; the next checkpoint is checked whole
-        expected = {
-            (account, currency, day): (moved[0], moved[1])
-            for day, of in self.days.items() for (account, currency), moved in
-            of.movements.items()
-        }
-        for account, currency, day, debit, credit in self.reader.segment_sums():
-            if expected.pop((account, currency, day), None) != (debit, credit):
-                return Broken(f"segments of {account} on {day}", "the log gives other totals")
-        for account, _, day in expected:
-            return Broken(f"segments of {account} on {day}", "they are missing")
+        """Every posting by account and dates, up to the checkpoint."""
+        last: tuple[str, ...] = ()
+        found = mark = 0
+        for segment in self.reader.all_segments():
+            name = (segment.account_id, segment.currency_code, segment.booking_date,
+                    segment.value_date)
+            if name != last:
+                if last and mark != self._expected(*last):
+                    return Broken(_segments_of(last), "the log gives other postings")
+                found, mark, last = found + 1, 0, name
+            postings = array("q")
+            try:
+                postings.frombytes(segment.postings)
+                amounts = postings[2::3]
+                debit = sum(amount for amount in amounts if amount > 0)
+                says = (postings[0], postings[-3], debit, debit - sum(amounts))
+                for sequence, moment, amount in zip(*[iter(postings)] * 3, strict=True):
+                    mark = self._print(mark, sequence, moment, amount)
+            except UNREADABLE as error:
+                return Broken(
+                    _segments_of(name),
+                    f"one of its values is not of its form ({type(error).__name__})",
+                )
+            if says != (segment.first_sequence, segment.last_sequence, segment.debit,
+                        segment.credit):
+                return Broken(_segments_of(name), "its totals are not those of its postings")
+        if last and mark != self._expected(*last):
+            return Broken(_segments_of(last), "the log gives other postings")
+        wanted = self._printed()
+        if found != len(wanted):
+            there = {
+                (s.account_id, s.currency_code, s.booking_date, s.value_date)
+                for s in self.reader.all_segments()
+            }
+            missing = min(set(wanted) - there)
+            return Broken(_segments_of(missing), "they are missing")
         return None
+
+    def _expected(self, account: str, currency: str, day: str, value_date: str) -> int | None:
+        of = self.days.get(day, _Day())
+        if value_date != day:
+            return of.other.get((account, currency, value_date))
+        moved = of.movements.get((account, currency))
+        return moved[2] or None if moved else None
+
+    def _printed(self) -> list[tuple[str, str, str, str]]:
+        """What has segments."""
+        names = [
+            (account, currency, day, day) for day, of in self.days.items()
+            for (account, currency), moved in of.movements.items() if moved[2]
+        ]
+        return names + [
+            (account, currency, day, value_date) for day, of in self.days.items()
+            for account, currency, value_date in of.other
+        ]
 
     # what is signed
 
     def _closes(self) -> Broken | None:
         previous: dict | None = None
         closing: dict[tuple[str, str], int] = {}
-        for day in self.reader.closed_dates():
+        days = self.reader.closed_dates()
+        for day in days:
             close = self.reader.find_close(day)
             try:
                 reason = self._close_reason(close, previous) or self._balances(close, closing)
@@ -296,6 +393,12 @@ class _Verification:
                 return Broken(f"day close {day}", reason)
             previous = close
             self.found.closed_dates += 1
+        for head in self.heads:
+            if not head["name"].startswith("hour-") and head["name"] not in days:
+                return Broken(f"day close {head['name']}", "it is missing")
+        for day in self.reader.balance_dates():
+            if day not in days:
+                return Broken(f"day balances of {day}", "the date is not closed")
         return None
 
     def _close_reason(self, close: dict, previous: dict | None) -> str | None:
@@ -333,7 +436,7 @@ class _Verification:
             account = self.state.account(*name)
             if account is None:
                 return f"account {account_id} is not in the log"
-            if tuple(movements.get(name, (0, 0))) != (debit, credit):
+            if tuple(movements.get(name, (0, 0))[:2]) != (debit, credit):
                 return f"account {account_id}: its journals give other totals"
             if opening != closing.get(name, 0):
                 return f"account {account_id}: it does not open as it closed"
@@ -345,12 +448,15 @@ class _Verification:
                 line[place] += value
         if set(movements) - seen:
             return f"the balance of {min(set(movements) - seen)[0]} is missing"
+        document = json.loads(close["document"])
+        if document["accounts"] != len(seen):
+            return f"the signed head says {document['accounts']} balances, there are {len(seen)}"
         said = {
             (row["account_code"], row["currency_code"]): [
                 row["opening_minor"], row["debit_minor"], row["credit_minor"],
                 row["closing_minor"],
             ]
-            for row in json.loads(close["document"])["trial_balance"]
+            for row in document["trial_balance"]
         }
         return None if said == trial else "the balances do not add up to the signed head"
 
@@ -406,3 +512,9 @@ class _Verification:
             if not self.trusted(head["key_id"], name, *file):
                 return Broken(f"head file {name}", "its signature does not verify")
         return None
+
+
+def _segments_of(name: tuple[str, ...]) -> str:
+    account, currency, day, value_date = name
+    shown = f"segments of {account} on {day}"
+    return shown if value_date == day else f"{shown}, value date {value_date}"

@@ -1,0 +1,168 @@
+"""The ledger's own run of a date: penalties on advances, shortfalls carried as receivables, what
+is taken back from later cycles, payouts. Every booking is a command with a key made from date and
+merchant, so that a run repeated, or taken up after a crash, books nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ledger.domain.settling import WorkingDay, due_on, penalty
+from ledger.domain.state import Account
+from ledger.service.faults import RequestRefused
+from ledger.service.history import shown
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
+
+_BATCH = 1000
+
+
+@dataclass(slots=True)
+class Ran:
+    """What the run of a date did: counts by kind of booking, amounts in minor units, and the
+    merchants that got nothing, each with the reason."""
+
+    date: str
+    booked: dict[str, int] = field(default_factory=dict)
+    amounts: dict[str, int] = field(default_factory=dict)
+    not_paid: list[dict[str, Any]] = field(default_factory=list)
+    old: list[dict[str, Any]] = field(default_factory=list)
+
+
+class DayRun:
+    """One run over an open ledger.
+
+    :param working_day: the kernel's working calendar
+    """
+
+    def __init__(self, ledger: Ledger, day: date, working_day: WorkingDay) -> None:
+        self.ledger = ledger
+        self.day = day
+        self.working_day = working_day
+        self.ran = Ran(day.isoformat())
+
+    def run(self) -> Ran:
+        """Book what is to book.
+
+        :raises RequestRefused: `clock_not_set`, `date_closed`, `before_date`, or the reason why a
+            booking was refused
+        """
+        now = self.ledger.clock.now()
+        if now is None:
+            raise RequestRefused("clock_not_set", "the simulated clock was never set", 409)
+        today = self.ledger.clock.booking_date(now)
+        if today < self.day.isoformat():
+            raise RequestRefused("before_date", f"the ledger's clock is {now}", 409)
+        closed = self.ledger.head.closed
+        if closed is not None and self.day.isoformat() <= closed:
+            raise RequestRefused("date_closed", f"{self.day} is closed", 409)
+        self._book(self._penalties(now))
+        self._book(self._recovered(now))
+        self._book(self._shortfalls(now))
+        self._book(self._payouts(now))
+        return self.ran
+
+    def _command(self, type_: str, now: str, merchant: str, amount: int, currency: str,
+                 id_field: str, **values: Any) -> dict[str, Any]:
+        key = f"{type_}-{self.day.isoformat()}-{merchant}-{currency}"
+        command = {
+            "type": type_, "idempotency_key": key, id_field: key, "merchant_id": merchant,
+            "amount_minor": amount, "currency_code": currency, **values,
+        }
+        if self.ledger.clock.simulated:
+            command["occurred_at"] = now
+        return command
+
+    def _book(self, commands: Iterator[dict[str, Any]]) -> None:
+        listed = list(commands)
+        for start in range(0, len(listed), _BATCH):
+            part = listed[start : start + _BATCH]
+            for command, result in zip(part, self.ledger.apply(part), strict=True):
+                if result["status"] == "refused" and result["reason"] != "idempotency_key_reused":
+                    raise RequestRefused(
+                        result["reason"],
+                        f"{command['idempotency_key']}: {result['detail']}", 409,
+                    )
+                if result["status"] == "refused" or result["replayed"]:
+                    continue  # booked by an earlier run of this date
+                name = command["type"]
+                self.ran.booked[name] = self.ran.booked.get(name, 0) + 1
+                self.ran.amounts[name] = self.ran.amounts.get(name, 0) + command["amount_minor"]
+
+    def _accounts(self, code: str | None) -> list[Account]:
+        return [
+            account for account in self.ledger.state.all_accounts()
+            if (account.line.settles if code is None else account.code == code)
+            and account.party_id is not None
+        ]
+
+    def _penalties(self, now: str) -> Iterator[dict[str, Any]]:
+        """1 % a calendar day on what is unpaid at its start, from the day after the advance
+        (rule D0.21)."""
+        before = (self.day - timedelta(1)).isoformat()
+        for account in self._accounts("1202"):
+            at_start = shown(
+                self.ledger.history.balance(
+                    self.ledger.store, account.account_id, account.currency_code, before, now
+                ), account.line.normal_side,
+            )
+            amount = penalty(at_start) if at_start > 0 else 0
+            if amount:
+                assert account.party_id is not None
+                yield self._command(
+                    "penalty", now, account.party_id, amount, account.currency_code,
+                    "movement_id",
+                )
+
+    def _recovered(self, now: str) -> Iterator[dict[str, Any]]:
+        """A receivable of a negative net is taken first from the next cycles (rule D0.9)."""
+        for account in self._accounts("2201"):
+            assert account.party_id is not None
+            owed = self.ledger.state.account(f"1201:{account.party_id}", account.currency_code)
+            contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
+            if owed is None or owed.balance <= 0 or contract is None:
+                continue
+            found = due_on(account, {**contract, "minimum_minor": 0}, self.day, self.working_day)
+            amount = min(found.payable, owed.balance)
+            if amount > 0:
+                yield self._command(
+                    "offset", now, account.party_id, amount, account.currency_code,
+                    "movement_id", claim="1201", notice_number=f"N-{self.day.isoformat()}",
+                )
+
+    def _shortfalls(self, now: str) -> Iterator[dict[str, Any]]:
+        """Refunds, fees and deductions above gross: nothing is paid, the shortfall becomes a
+        receivable, with a notice (rule D0.9)."""
+        for account in self._accounts("2201"):
+            if account.balance < 0:
+                assert account.party_id is not None
+                yield self._command(
+                    "shortfall", now, account.party_id, -account.balance,
+                    account.currency_code, "movement_id",
+                    notice_number=f"N-{self.day.isoformat()}",
+                )
+
+    def _payouts(self, now: str) -> Iterator[dict[str, Any]]:
+        for account in self._accounts(None):
+            assert account.party_id is not None
+            contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
+            if contract is None:
+                continue
+            found = due_on(account, contract, self.day, self.working_day)
+            if found.old:
+                self.ran.old.append({
+                    "account_id": account.account_id, "dates": list(found.old),
+                })
+            if found.payable:
+                yield self._command(
+                    "settlement", now, account.party_id, found.payable, account.currency_code,
+                    "payout_id",
+                )
+            elif found.reason != "nothing_due":
+                self.ran.not_paid.append({
+                    "account_id": account.account_id, "due_minor": found.due,
+                    "reason": found.reason,
+                })

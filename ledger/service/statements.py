@@ -1,0 +1,120 @@
+"""What a customer asks: the movements of an account in a window of three calendar months, by
+time, type, amount, number or counterparty (rules D1.14, D2.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ledger.domain.chain import journal_id
+from ledger.domain.fields import parse_day
+from ledger.service.faults import RequestRefused
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
+
+WINDOW_MONTHS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The filters of a query; None does not filter. Dates are business dates, both included;
+    amounts in minor units."""
+
+    first: str | None = None
+    last: str | None = None
+    type: str | None = None
+    least: int | None = None
+    most: int | None = None
+    number: str | None = None
+    counterparty: str | None = None
+
+
+def window_start(today: date) -> date:
+    """The first day of the window: so many calendar months back from the day of the query, that
+    day included; where a month lacks it, the month's last day."""
+    month = today.year * 12 + today.month - 1 - WINDOW_MONTHS
+    year, number = divmod(month, 12)
+    for day in (today.day, 30, 29, 28):
+        try:
+            return date(year, number + 1, day)
+        except ValueError:
+            continue
+    raise AssertionError("every month has 28 days")
+
+
+def statement(
+    ledger: Ledger, account_id: str, currency_code: str, asked: Asked, after: int, limit: int
+) -> dict[str, Any]:
+    """A page of an account's movements, oldest first; `next` continues it.
+
+    :raises RequestRefused: `account_not_open`, `invalid_field`, `outside_window`
+    """
+    account = ledger.state.account(account_id, currency_code)
+    if account is None:
+        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    now = ledger.clock.now()
+    if now is None:
+        raise RequestRefused("clock_not_set", "the simulated clock was never set", 409)
+    today = ledger.clock.booking_date(now)
+    begin = window_start(date.fromisoformat(today)).isoformat()
+    for name in (asked.first, asked.last):
+        if name is not None and parse_day(name) is None:
+            raise RequestRefused("invalid_field", "dates are like 2026-09-12")
+    first, last = asked.first or begin, asked.last or today
+    if first < begin:
+        raise RequestRefused(
+            "outside_window",
+            f"the window of {WINDOW_MONTHS} calendar months begins on {begin}",
+        )
+    found: list[dict[str, Any]] = []
+    for sequence in ledger.history.sequences(
+        ledger.store, account_id, currency_code, first, last
+    ):
+        if sequence <= after:
+            continue
+        row = next(iter(ledger.store.entries(sequence, sequence)))
+        line = _line(row, account_id, currency_code, account.line.normal_side)
+        if line is not None and _matches(line, asked):
+            found.append(line)
+            if len(found) > limit:
+                break
+    page = found[:limit]
+    return {
+        "account_id": account_id, "currency_code": currency_code, "first": first, "last": last,
+        "movements": page, "next": page[-1]["sequence"] if len(found) > limit else None,
+    }
+
+
+def _line(row: tuple, account_id: str, currency: str, side: str) -> dict[str, Any] | None:
+    amount = 0
+    others: list[str] = []
+    for leg_account, leg_currency, direction, minor, _, _ in orjson.loads(row[13]):
+        if (leg_account, leg_currency) == (account_id, currency):
+            amount += minor if direction == side else -minor
+        elif ":" in leg_account:
+            others.append(leg_account)
+    content = orjson.loads(row[12])
+    return {
+        "sequence": row[0], "journal_id": journal_id(row[1]), "type": row[2],
+        "time": row[9], "booking_date": row[10], "value_date": row[11],
+        "number": row[6], "amount_minor": amount, "counterparties": sorted(set(others)),
+        "status": row[4], "original": content.get("original_transaction_id"),
+    }
+
+
+def _matches(line: dict[str, Any], asked: Asked) -> bool:
+    return (
+        (asked.type is None or line["type"] == asked.type)
+        and (asked.least is None or abs(line["amount_minor"]) >= asked.least)
+        and (asked.most is None or abs(line["amount_minor"]) <= asked.most)
+        and (asked.number is None or line["number"] == asked.number)
+        and (
+            asked.counterparty is None
+            or any(name.partition(":")[2] == asked.counterparty
+                   for name in line["counterparties"])
+        )
+    )
