@@ -16,7 +16,7 @@ from paylake.errors import PermanentFailure
 MODULES = (
     "account_status", "accounts", "acquiring", "advances", "authorisations", "callers",
     "compensation", "contracts", "corrections", "deposits", "destinations", "disputes", "fees",
-    "holds", "limits", "merchant_balance", "own_funds", "parties", "points", "prepaid",
+    "holds", "limits", "merchant_balance", "own_funds", "parties", "periods", "points", "prepaid",
     "receipts", "settlement", "stops", "wealth", "authority",
 )
 

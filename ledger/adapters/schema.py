@@ -61,6 +61,7 @@ create table segment (                    -- derived: postings by account and da
     last_sequence integer not null,
     booking_date text not null,
     value_date text not null,
+    last_booked integer not null,         -- seconds since 1970
     debit_minor integer not null,
     credit_minor integer not null,
     postings blob not null,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -197,7 +196,7 @@ class SqliteReader:
             f"select kind, key, document from document{where} order by kind, key", kinds or ()
         )
         for kind, key, document in rows:
-            yield kind, key, orjson.loads(document)
+            yield kind, key, as_json(document)
 
     def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Counters of originals, as of the checkpoint."""
@@ -210,26 +209,32 @@ class SqliteReader:
     def all_items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every original's counters, for `verify`."""
         for key, document in self.db.execute("select business_key, document from item"):
-            yield key, orjson.loads(document)
+            yield key, as_json(document)
 
-    def segments(
-        self, account_id: str, currency_code: str, booked_through: str | None = None,
-    ) -> Iterator[Segment]:
-        """Segments of an account in order of their first sequence."""
+    def segments(self, account_id: str, currency_code: str) -> Iterator[Segment]:
+        """Segments of an account in order of their first sequence, without their postings."""
         rows = self.db.execute(
             "select account_id, currency_code, booking_date, value_date, first_sequence, "
-            "last_sequence, debit_minor, credit_minor, postings from segment "
-            "where account_id = ? and currency_code = ? and booking_date <= ? "
-            "order by first_sequence",
-            (account_id, currency_code, booked_through or "9999"),
+            "last_sequence, last_booked, debit_minor, credit_minor from segment "
+            "where account_id = ? and currency_code = ? order by first_sequence",
+            (account_id, currency_code),
         )
-        return (Segment(*row) for row in rows)
+        return (Segment(*row, b"") for row in rows)
+
+    def postings(self, segment: Segment) -> bytes:
+        """The postings of a segment."""
+        return self.db.execute(
+            "select postings from segment where account_id = ? and currency_code = ? and "
+            "first_sequence = ? and booking_date = ? and value_date = ?",
+            (segment.account_id, segment.currency_code, segment.first_sequence,
+             segment.booking_date, segment.value_date),
+        ).fetchone()[0]
 
     def all_segments(self) -> Iterator[Segment]:
         """Every segment by account, currency and dates, for `verify`."""
         rows = self.db.execute(
             "select account_id, currency_code, booking_date, value_date, first_sequence, "
-            "last_sequence, debit_minor, credit_minor, postings from segment "
+            "last_sequence, last_booked, debit_minor, credit_minor, postings from segment "
             "order by account_id, currency_code, booking_date, value_date, first_sequence"
         )
         return (Segment(*row) for row in rows)
@@ -328,6 +333,6 @@ def as_json(text: Any) -> Any:
     """A stored text's document; an edited one that is not JSON shows as None, so that `verify`
     names the row."""
     try:
-        return json.loads(text)
+        return orjson.loads(text)
     except (TypeError, ValueError):
         return None

@@ -108,10 +108,10 @@ class SqliteStore(SqliteReader):
         many("insert or replace into item values (?, ?)", put[True])
         many("delete from document where kind = ? and key = ?", dropped)
         many(
-            "insert into segment values (?,?,?,?,?,?,?,?,?)",
+            "insert into segment values (?,?,?,?,?,?,?,?,?,?)",
             (
                 (s.account_id, s.currency_code, s.first_sequence, s.last_sequence,
-                 s.booking_date, s.value_date, s.debit, s.credit, s.postings)
+                 s.booking_date, s.value_date, s.last_booked, s.debit, s.credit, s.postings)
                 for s in segments
             ),
         )

@@ -223,35 +223,60 @@ class Form:
         self.fields = fields
         listed = COMMON + fields
         self.names = frozenset(f.name for f in listed) | {"type"}
-        self._checks = [(f.name, checker(f)) for f in listed]
         self._required = [f.name for f in listed if not f.optional and f.name != "occurred_at"]
         self.order = tuple(f.name for f in listed if f.name != "idempotency_key")
         self.sensitive = tuple(f.name for f in listed if f.sensitive)
 
+        self._read = _reader(listed, self._required)
+
     def parse(self, raw: Mapping[str, Any], simulated: bool) -> dict[str, Any] | Refusal:
         """Values given, normalised, in the order of the form; or the first fault of form."""
-        for name in raw:
-            if name not in self.names:
-                return Refusal("unknown_field", f"a {self.type} takes no such field", name[:64])
-        get = raw.get
+        if not raw.keys() <= self.names:
+            name = next(name for name in raw if name not in self.names)
+            return Refusal("unknown_field", f"a {self.type} takes no such field", name[:64])
         if simulated:
-            if get("occurred_at") is None:
+            if raw.get("occurred_at") is None:
                 return Refusal("missing_field", f"a {self.type} needs occurred_at", "occurred_at")
         elif "occurred_at" in raw:
             return Refusal("unknown_field", "only a simulated ledger takes a time", "occurred_at")
-        for name in self._required:
-            if get(name) is None:
-                return Refusal("missing_field", f"a {self.type} needs {name}", name)
-        values: dict[str, Any] = {}
-        bad_amount: Refusal | None = None
-        for name, check in self._checks:
-            value = get(name)
-            if value is None:
-                continue
-            value = check(name, value)
-            if type(value) is Refusal:
-                if value.code != "amount_out_of_range":
-                    return value
-                bad_amount = bad_amount or value
-            values[name] = value
-        return bad_amount or values
+        values = self._read(raw)
+        if values is None:
+            name = next(name for name in self._required if raw.get(name) is None)
+            return Refusal("missing_field", f"a {self.type} needs {name}", name)
+        return values
+
+
+def _reader(
+    fields: tuple[Field, ...], required: list[str]
+) -> Callable[[Mapping[str, Any]], dict[str, Any] | Refusal | None]:
+    """A function that checks and normalises the values of one form, written out as source: it
+    runs once for every command. It gives None when a required value is absent."""
+    space: dict[str, Any] = {"Refusal": Refusal, "LIMIT": AMOUNT_LIMIT}
+    lines = ["get = raw.get"]
+    if required:
+        wanted = " or ".join(f"get({name!r}) is None" for name in required)
+        lines += [f"if {wanted}:", "    return None"]
+    lines += ["values = {}", "bad = None"]
+    for number, field in enumerate(fields):
+        space[f"check{number}"] = checker(field)
+        lines += [f"value = get({field.name!r})", "if value is not None:"]
+        if field.kind in PATTERNS:
+            space[f"match{number}"] = _MATCH[field.kind]
+            passes = f"type(value) is str and match{number}(value)"
+        elif field.kind in ("amount", "fee", "count"):
+            passes = f"type(value) is int and {int(field.kind == 'amount')} <= value <= LIMIT"
+        else:
+            passes = "False"
+        lines += [
+            f"    if not ({passes}):",
+            f"        value = check{number}({field.name!r}, value)",
+            "        if type(value) is Refusal:",
+            "            if value.code != 'amount_out_of_range':",
+            "                return value",
+            "            bad = bad or value",
+            f"    values[{field.name!r}] = value",
+        ]
+    lines.append("return bad or values")
+    text = "def read(raw):\n" + "\n".join(f"    {line}" for line in lines)
+    exec(compile(text, "<form>", "exec"), space)
+    return space["read"]

@@ -140,8 +140,7 @@ def accounts(
     """
     known = state.accounts
     sums: dict[str, int] = {}
-    moves: dict[int, list[Any]] = {}
-    order: list[list[Any]] = []
+    moves: dict[Account, list[Any]] = {}
     for account_id, currency, direction, amount, _, _ in legs:
         account = known[currency].get(account_id) if currency in known else None
         if account is None:
@@ -149,18 +148,16 @@ def accounts(
                 "account_not_open", f"account {account_id} in {currency} is not open"
             )
         signed = amount if direction == "D" else -amount
-        sums[account.sum_key] = sums.get(account.sum_key, 0) + signed
+        key = account.sum_key
+        sums[key] = sums.get(key, 0) + signed
         change = signed * account.debit_sign
-        found = moves.get(id(account))
+        found = moves.get(account)
         if found is None:
-            moves[id(account)] = found = [account, 0, False, False]
-            order.append(found)
-        found[1] += change
-        if change < 0:
-            found[2] = True
+            moves[account] = [change, change < 0, change > 0]
         else:
-            found[3] = True
-    for account, _, lowers, raises in order:
+            found[0] += change
+            found[1 if change < 0 else 2] = True
+    for account, (_, lowers, raises) in moves.items():
         if account.status != "normal" or account.frozen or account.purpose is not None:
             refusal = _status(account, operation, lowers, raises)
             if refusal is not None:
@@ -170,17 +167,19 @@ def accounts(
             return Refusal(
                 "books_crossed", f"debit less credit is {total} minor units in {key}"
             )
-    for account, change, _, _ in order:
+    low: list[tuple[Account, int, int]] = []
+    for account, (change, _, _) in moves.items():
         after = account.balance + change
         if not -BALANCE_LIMIT < after < BALANCE_LIMIT:
             return Refusal(
                 "balance_out_of_range", f"account {account.account_id} would leave 18 digits"
             )
-    for account, change, _, _ in order:
+        if change < 0:
+            low.append((account, change, after))
+    for account, change, after in low:
         line = account.line
-        if line.floor is None or change >= 0 or operation.journal_type in line.below_floor_by:
+        if line.floor is None or operation.journal_type in line.below_floor_by:
             continue
-        after = account.balance + change
         released = releases.get(account.account_id, 0)
         lowered = after < line.floor or change + released < 0  # a capture takes what is held
         if lowered and after - account.held + released < line.floor:

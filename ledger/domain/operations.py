@@ -25,7 +25,8 @@ CLASSES = ("user", "merchant", "transaction", "data", "risk")
 _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds", "uses", "handler",
+    "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds", "uses", "quiet",
+    "handler",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
@@ -322,6 +323,15 @@ class _Compiler:
             )
             when = self._source(auth["when"]) if "when" in auth else "True"
             parts.append(f"({shown} if {when} else None)")
+        else:
+            parts.append("None")
+        quiet = spec.get("quiet")
+        if quiet:
+            parts.append(
+                f"[['quiet', {self._account(quiet['account'])}, "
+                f"{self._source(quiet.get('currency', 'currency_code'))}, "
+                f"{self._source(quiet['payment'])}, {self._source(quiet['amount'])}]]"
+            )
         else:
             parts.append("None")
         while parts[-1] == "None":

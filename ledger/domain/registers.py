@@ -358,10 +358,30 @@ def stop_lift(state: State, v: Values, c: Context) -> Plan | Refusal:
     return _put("stop", v["stop_id"], None)
 
 
+def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """Nothing is dated back into a closed period any more (rule D0.56)."""
+    through = state.get("period", "closed")
+    if v["valid_to"] >= c.booking_date:
+        return _differs(f"{v['valid_to']} is not over", "valid_to")
+    if through is not None and v["valid_to"] <= through:
+        return _differs(f"the period through {through} is closed", "valid_to")
+    return _put("period", "closed", v["valid_to"])
+
+
+def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """When the ledger stops a merchant by itself (rules D0.66, D2.10)."""
+    if not 1 <= v["refused_percent"] <= 100 or not v["window_seconds"] or not v["least_count"]:
+        return _differs("a share is 1 to 100 per cent, window and count are from 1")
+    return _put("breaker", "merchant", {
+        "window_seconds": v["window_seconds"], "least_count": v["least_count"],
+        "refused_percent": v["refused_percent"],
+    })
+
+
 HANDLERS: dict[str, Handler] = {
     function.__name__: function for function in (
         open_account, move_account, account_status, party, party_state, contract, destination, bind_account,
         tariff, authorise, mandate, mandate_end, operator, membership, right, caller, limit,
-        stop, stop_lift,
+        stop, stop_lift, period_close, breaker,
     )
 }

@@ -12,11 +12,14 @@ Effects are lists, as they stand in an entry:
 - `["hold", hold id, document]`
 - `["item", business key, counters]`: what later commands did to an original, all counters
 - `["use", scene, account id, currency, amount]`: counts against limits
+- `["quiet", account id, currency, payment, amount]`: that much of a settlement account rests for
+  the quiet days of a payment; a negative amount ends the rest
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from ledger.domain.chart import AccountClass, Chart
@@ -24,6 +27,8 @@ from ledger.domain.chart import AccountClass, Chart
 _MISSING: Any = object()
 #: Component of the legs that pay pending settlement out.
 PAYOUT = "payout"
+#: Calendar days without dispute before a released payment settles (rule D0.11).
+QUIET_DAYS = 30
 
 
 class Account:
@@ -163,8 +168,28 @@ class State:
                     before = account.taken.get(day, 0)
                     self._attribute(account, "taken", {day: before + part})
         if amount:
-            day = max(account.buckets, default=booking_date)
-            self._set(account.buckets, day, account.buckets.get(day, 0) - amount)
+            self._bucket(account, booking_date, -amount)
+
+    def _bucket(self, account: Account, name: str, amount: int) -> None:
+        self._set(account.buckets, name, account.buckets.get(name, 0) + amount or None)
+
+    def _quiet(
+        self, account_id: str, currency: str, payment: str, amount: int, booking_date: str
+    ) -> None:
+        """A released dispute rests for the quiet days, a new one on the same payment ends the
+        rest (rule D0.11)."""
+        account = self.accounts[currency][account_id]
+        if amount > 0:
+            until = date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
+            self._bucket(account, booking_date, -amount)
+            self._bucket(account, f"quiet/{until}/{payment}", amount)
+            return
+        for name in sorted(account.buckets):
+            if amount and name.startswith("quiet/") and name.endswith(f"/{payment}"):
+                back = min(-amount, account.buckets[name])
+                amount += back
+                self._bucket(account, name, -back)
+                self._bucket(account, booking_date, back)
 
     def change(self, effects: Iterable[list], booking_date: str) -> None:
         """Apply the effects of an entry."""
@@ -179,6 +204,8 @@ class State:
                 self._set(self.table(table), key, document)
                 if table == "limit":
                     self._limits = None
+            elif kind == "quiet":
+                self._quiet(*effect[1:], booking_date)
             elif kind == "hold":
                 self._hold(effect[1], effect[2])
             elif kind == "open":

@@ -80,8 +80,8 @@ class History:
             amounts = found[2::3]
             debit = sum(amount for amount in amounts if amount > 0)
             yield Segment(
-                account_id, currency, day, value_date, found[0], found[-3], debit,
-                debit - sum(amounts), found.tobytes(),
+                account_id, currency, day, value_date, found[0], found[-3], max(found[1::3]),
+                debit, debit - sum(amounts), found.tobytes(),
             )
 
     def clear(self) -> None:
@@ -104,17 +104,21 @@ class History:
         for segment in self._all(reader, account_id, currency):
             if segment.value_date > value_date:
                 continue
-            postings = array("q")
-            day_start = segment.booking_date
-            if day_start < known_at[:10] and _booked_before(segment, known_at):
+            if segment.last_booked <= until:
                 total += segment.debit - segment.credit
                 continue
-            postings.frombytes(segment.postings)
+            postings = self._postings(reader, segment)
             total += sum(
                 amount for moment, amount in zip(postings[1::3], postings[2::3], strict=True)
                 if moment <= until
             )
         return total
+
+    @staticmethod
+    def _postings(reader: Reader, segment: Segment) -> array:
+        postings = array("q")
+        postings.frombytes(segment.postings or reader.postings(segment))
+        return postings
 
     def sequences(
         self, reader: Reader, account_id: str, currency: str, first: str, last: str
@@ -123,17 +127,8 @@ class History:
         found: list[int] = []
         for segment in self._all(reader, account_id, currency):
             if first <= segment.booking_date <= last:
-                postings = array("q")
-                postings.frombytes(segment.postings)
-                found += postings[0::3]
+                found += self._postings(reader, segment)[0::3]
         return sorted(set(found))
-
-
-def _booked_before(segment: Segment, known_at: str) -> bool:
-    """Whether every posting of a segment was booked by then: its booking date ended at least a
-    day before (a business date ends at most a day after its calendar date begins)."""
-    known = datetime.fromisoformat(known_at[:10])
-    return (known - datetime.fromisoformat(segment.booking_date)).days >= 2
 
 
 def shown(value: int, normal_side: str) -> int:

@@ -30,7 +30,7 @@ from ledger.service.posting import Batch
 
 BATCH_LIMIT = 1000
 #: Entries after which the fold is written down, so that a start replays no more than these.
-CHECKPOINT_ENTRIES = 50_000
+CHECKPOINT_ENTRIES = 10_000
 
 
 class Head:
@@ -161,16 +161,19 @@ class Ledger:
         commands: list[Any] = []
         results: list[dict[str, Any]] = []
         where: list[int] = []
-        listed: set[tuple[str, str]] = set()
+        listed: dict[tuple[str, str], int] = {}
+        again: list[tuple[int, int]] = []
         for place, raw in enumerate(raws):
             name = self._open_name(raw)
             if name is not None and (self.state.account(*name) is not None or name in listed):
+                if name in listed:
+                    again.append((len(results), listed[name]))
                 results.append({
                     "status": "already_open", "account_id": name[0], "currency_code": name[1],
                 })
                 continue
             if name is not None:
-                listed.add(name)
+                listed[name] = len(results)
             where.append(len(results))
             results.append({})
             command = dict(raw) if isinstance(raw, dict) else raw
@@ -194,6 +197,9 @@ class Ledger:
                 results[index] = {
                     "status": "opened", "account_id": name[0], "currency_code": name[1],
                 }
+        for index, first in again:
+            if results[first]["status"] == "refused":
+                results[index] = dict(results[first])
         return results
 
     @staticmethod

@@ -19,7 +19,7 @@ class Segment:
     """Postings of one account, booking date and value date in a range of entries.
 
     `postings` holds three 64-bit numbers each, in chain order: sequence, booked at (seconds since
-    1970), amount signed to debit.
+    1970), amount signed to debit. `last_booked` is the latest of those times.
     """
 
     account_id: str
@@ -28,6 +28,7 @@ class Segment:
     value_date: str
     first_sequence: int
     last_sequence: int
+    last_booked: int
     debit: int
     credit: int
     postings: bytes
@@ -83,10 +84,11 @@ class Reader(Protocol):
     def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Counters of originals, as of the checkpoint."""
 
-    def segments(
-        self, account_id: str, currency_code: str, booked_through: str | None = None,
-    ) -> Iterator[Segment]:
-        """Segments of an account in order of their first sequence."""
+    def segments(self, account_id: str, currency_code: str) -> Iterator[Segment]:
+        """Segments of an account in order of their first sequence, without their postings."""
+
+    def postings(self, segment: Segment) -> bytes:
+        """The postings of a segment that :meth:`segments` gave."""
 
     def movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
         """Debit and credit totals booked on a date, by account and currency."""

@@ -1,0 +1,84 @@
+"""What a merchant is due on a date: cycles, minimum, holds, quiet days. Pure; the run that books
+it is :mod:`ledger.service.day_run`.
+
+A bucket of a pending-settlement account is named by the business date whose payments it holds, or
+`quiet/<date>/<payment>` for a disputed payment that was released and rests: it is due after that
+date (rule D0.11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from ledger.domain.money import half_up
+from ledger.domain.state import Account
+
+LISTED_AFTER_DAYS = 30
+#: (date, number of working days) -> the working day so many later
+WorkingDay = Callable[[date, int], date]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the run of a date finds for one account, minor units.
+
+    `payable` is what will be paid; when it is 0, `reason` says why (`below_minimum`, `held`,
+    `negative`, `nothing_due`). `old` are dates whose payments have been rolled for long.
+    """
+
+    due: int
+    payable: int
+    reason: str | None
+    old: tuple[str, ...]
+
+
+def due_date(bucket: str, cycle: str, working_day: WorkingDay) -> date:
+    """The first date on which a bucket may be paid out, never earlier (rule D0.7).
+
+    T+0: the business date itself; D+1: the calendar day after; T+1: the next working day.
+    """
+    if bucket.startswith("quiet/"):
+        return date.fromisoformat(bucket[6:16]) + timedelta(1)
+    day = date.fromisoformat(bucket)
+    if cycle == "T+0":
+        return day
+    return day + timedelta(1) if cycle == "D+1" else working_day(day, 1)
+
+
+def due_on(
+    account: Account, contract: Mapping[str, Any], day: date, working_day: WorkingDay
+) -> Due:
+    """What a date's run pays of one account (rules D0.7 to D0.9, D0.11, D0.13).
+
+    The sum of what is due; nothing below the minimum, which then joins the next cycle; never more
+    than is available, so that money under a hold stays and a hold that is not yet full is filled
+    before anything is paid.
+    """
+    cycle, least = contract["settlement_cycle"], contract["minimum_minor"]
+    total, old = 0, []
+    for bucket, amount in account.buckets.items():
+        if due_date(bucket, cycle, working_day) <= day:
+            total += amount
+            name = bucket[6:16] if bucket.startswith("quiet/") else bucket
+            if amount > 0 and (day - date.fromisoformat(name)).days > LISTED_AFTER_DAYS:
+                old.append(name)
+    listed = tuple(sorted(old))
+    if total < 0:
+        return Due(total, 0, "negative", listed)
+    if not total:
+        return Due(0, 0, "nothing_due", listed)
+    payable = min(total, account.available)
+    if payable <= 0:
+        return Due(total, 0, "held", listed)
+    if payable < least:
+        return Due(total, 0, "below_minimum", listed)
+    return Due(total, payable, None, listed)
+
+
+def penalty(unpaid_at_start_minor: int) -> int:
+    """Penalty of one calendar day on an advance: 1 % of what is unpaid at the day's start, half up
+    to the minor unit (rule D0.21)."""
+    return half_up(unpaid_at_start_minor, 100)
