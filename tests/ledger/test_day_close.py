@@ -10,7 +10,7 @@ import pytest
 from ledger.adapters.heads import head_paths
 from ledger.service.faults import RequestRefused
 from paylake.keys import Keyring
-from tests.ledger.conftest import DAY, at
+from tests.ledger.conftest import ANN, DAY, at
 
 NEXT = date(2026, 9, 13)
 
@@ -24,13 +24,16 @@ def _reason(call) -> str:
 
 def test_close(world, settings):
     world.do("payment")
-    world.do("top_up", amount_minor=500)
+    world.do("top_up", amount_minor=5000)
     head = world.close()
     assert head["replayed"] is False
-    assert (head["journals"], head["legs"], head["chain_sequence"]) == (2, 8, 2)
-    assert {t["account_code"]: t["closing_minor"] for t in head["trial_balance"]} == {
-        "1001": 10462, "2101": 500, "2201": 9940, "2202": 0, "2301": 22, "2401": 0,
+    assert (head["journals"], head["legs"]) == (2, 8)
+    assert head["chain_sequence"] == world.ledger.head.sequence > 2  # registers are entries too
+    closing = {t["account_code"]: t["closing_minor"] for t in head["trial_balance"]}
+    assert {code: value for code, value in closing.items() if value} == {
+        "1001": 14962, "2101": 5000, "2201": 9940, "2301": 22,
     }
+    assert {"2202", "2401", "1101", "3001", "6402"} < set(closing)
     document, signature = head_paths(settings.path("ledger", "heads"), "2026-09-12")
     assert json.loads(document.read_bytes())["chain_digest"] == world.ledger.head.digest.hex()
     public = Keyring(settings).trust()["ledger-1"].public
@@ -74,7 +77,7 @@ def test_postings_of_the_next_date_do_not_wait(world):
     world.ledger.set_clock(at(NEXT, "10:00:00"))
     assert world.do("payment", occurred_at=at(NEXT, "09:00:00"))["booking_date"] == "2026-09-13"
     head = world.ledger.close_day(DAY)
-    assert (head["journals"], head["chain_sequence"]) == (1, 2)
+    assert (head["journals"], head["chain_sequence"]) == (1, world.ledger.head.sequence)
     world.ledger.set_clock(at(NEXT, "23:30:00"))
     following = world.ledger.close_day(NEXT)
     assert following["previous_date"] == "2026-09-12"
@@ -83,22 +86,51 @@ def test_postings_of_the_next_date_do_not_wait(world):
 
 
 @pytest.mark.parametrize(("change", "reason"), [
-    ("update account set balance_minor = balance_minor + 1 where account_id = '2201:M1'",
+    ("update document set document = replace(document, '\"balance\":19880', '\"balance\":19881') "
+     "where key = '2201:M1/CNY'", "balance_differs"),
+    ("update segment set debit_minor = debit_minor + 1 where account_id = '2201:M1'",
      "balance_differs"),
-    ("update leg set amount_minor = amount_minor + 1 where leg_number = 1", "chain_broken"),
-    ("delete from journal where sequence = 1", "chain_broken"),
+    ("update entry set legs = replace(legs, '9962', '9961') where journal = 1", "chain_broken"),
+    ("update entry set content = replace(content, 'M1', 'M2') where journal = 1",
+     "chain_broken"),
+    ("delete from entry where journal = 1", "chain_broken"),
 ])
 def test_refused_when_something_does_not_foot(world, change, reason):
     world.do("payment")
     world.do("payment")
+    world.reopen()
     db = world.ledger.store.db
     for (name,) in db.execute("select name from sqlite_master where type = 'trigger'").fetchall():
         db.execute(f"drop trigger {name}")
-    db.execute(change)
+    assert db.execute(change).rowcount > 0
     world.reopen()
     world.ledger.set_clock(at(DAY, "23:30:00"))
     assert _reason(lambda: world.ledger.close_day(DAY)) == reason
     assert world.ledger.head.closed is None
+
+
+def test_holds_end_by_their_date(world):
+    """The last date of a hold is the day that it is held on at last: its close ends it."""
+    long = "H" * 60
+    world.do("top_up", amount_minor=10000)
+    for name in (long + "1", long + "2"):
+        world.register("hold", hold_id=name, hold_kind="pre_authorisation",
+                       account_id="2101:U1", amount_minor=100, currency_code="CNY",
+                       case_number="N", expires_on=DAY.isoformat())
+    world.do("payment", transaction_id="P")
+    world.register("denied_payment", hold_id="D", original_transaction_id="P", case_number="N")
+    assert world.ledger.state.account("2101:U1", "CNY").available == 9800
+    head = world.close()
+    assert world.ledger.state.account("2101:U1", "CNY").available == 10000
+    assert (list(world.ledger.state.holds), head["open_holds"]) == (["D"], 1)
+    assert world.ledger.state.holds["D"]["expires_on"] == "2027-03-11"  # day 0 and 180 more
+
+
+def test_what_waits_is_said_in_the_head(world):
+    world.send("contract", ANN, contract_id="C", merchant_id="M1", settlement_mode="institution",
+               settlement_cycle="D+1", minimum_minor=0, fee_choice="bill",
+               valid_from="2026-09-20")
+    assert world.close()["waiting_approvals"] == 1
 
 
 def test_a_real_ledger_has_no_clock_to_set(settings):

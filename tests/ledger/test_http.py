@@ -6,15 +6,20 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from ledger.adapters.data_files import load_operations
 from ledger.adapters.tokens import Tokens
-from ledger.client import LedgerClient, LedgerRefusal
-from ledger.domain.commands import TYPES
-from ledger.entrypoints.http import BODY_LIMIT_BYTES, create_app
+from ledger.client import LedgerClient, LedgerRefusal, Signer
+from ledger.domain.refusals import BY_CODE
+from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
+from ledger.entrypoints.http import create_app
+from ledger.entrypoints.operations import open_ledger, verify
+from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault
-from tests.ledger.conftest import DAY
+from tests.ledger.conftest import ANN, DAY
 
 
 @pytest.fixture
@@ -30,8 +35,6 @@ def http(world, settings, token):
         client.headers["authorization"] = f"Bearer {token}"
         yield client
     # shutdown closed the store; reopen for the world's own tear-down
-    from ledger.entrypoints.operations import open_ledger
-
     world.ledger = open_ledger(settings, simulated=True)
 
 
@@ -53,6 +56,7 @@ def client(http, token):
 def test_a_day_through_the_client(client, world, sent_at):
     assert client.health()["simulated"] is True
     client.set_clock(datetime(2026, 9, 12, 22, 0, tzinfo=UTC) - timedelta(hours=8))
+    world.merchant("M3")
     assert client.open_accounts([
         {"account_code": "2201", "party_id": "M3", "currency_code": "CNY"},
         {"account_code": "2201", "party_id": "M3", "currency_code": "CNY"},
@@ -61,10 +65,10 @@ def test_a_day_through_the_client(client, world, sent_at):
     ]) == [
         {"status": "opened", "account_id": "2201:M3", "currency_code": "CNY"},
         {"status": "already_open", "account_id": "2201:M3", "currency_code": "CNY"},
-        {"status": "refused", "reason": "invalid_field", "detail": "1001 has no party",
+        {"status": "refused", "reason": "register_differs", "detail": "1001 has no party",
          "field": "party_id"},
-        {"status": "refused", "reason": "unknown_account_code",
-         "detail": "not in the chart of accounts", "field": "account_code"},
+        {"status": "refused", "reason": "register_differs",
+         "detail": "9999 is not in the chart of accounts", "field": "account_code"},
     ]
     results = client.batch([world.command("payment", merchant_id="M3") for _ in range(1500)])
     assert len(results) == 1500 and {r["status"] for r in results} == {"posted"}
@@ -116,6 +120,13 @@ def test_single_command_statuses(http, world):
     ("GET", "/v1/journals/1%27or%201", None, 404, "journal_unknown"),
     ("GET", "/v1/balances?limit=0", None, 422, "invalid_field"),
     ("GET", "/v1/balances?limit=-1", None, 422, "invalid_field"),
+    ("POST", "/v1/dry-runs", b'{"commands": {}}', 400, "invalid_field"),
+    ("POST", "/v1/accounts", b'{"accounts": 1}', 400, "invalid_field"),
+    ("GET", "/v1/accounts/2101:U9/balance", None, 404, "account_not_open"),
+    ("GET", "/v1/accounts/2101:U1/balance?known_at=now", None, 422, "invalid_field"),
+    ("GET", "/v1/accounts/2101:U1/balance?value_date=today", None, 422, "invalid_field"),
+    ("GET", "/v1/accounts/2101:U9/tree", None, 404, "account_not_open"),
+    ("GET", "/v1/journals?after=x", None, 422, "invalid_field"),
     ("GET", "/v1/nothing", None, 404, "http_404"),
     ("DELETE", "/v1/clock", None, 405, "http_405"),
 ])
@@ -147,7 +158,6 @@ def test_rights(world, settings):
     import json
 
     from ledger.domain.chain import sm3
-    from ledger.entrypoints.operations import open_ledger
 
     path = settings.path("keys", "ledger_tokens.json")
     path.write_text(json.dumps({"reader": {"sm3": sm3(b"r").hex(), "rights": ["read"]}}))
@@ -155,6 +165,9 @@ def test_rights(world, settings):
     with TestClient(app, headers={"authorization": "Bearer r"}) as http:
         assert http.get("/v1/balances").status_code == 200
         assert http.post("/v1/batches", json={"commands": []}).status_code == 403
+        assert http.post("/v1/commands", json={}).status_code == 403
+        assert http.post("/v1/dry-runs", json={"commands": []}).status_code == 403
+        assert http.post("/v1/accounts", json={"accounts": []}).status_code == 403
         assert http.put("/v1/clock", json={"now": "x"}).status_code == 403
         assert http.post("/v1/days/2026-09-12/close").status_code == 403
     world.ledger = open_ledger(settings, simulated=True)
@@ -166,11 +179,11 @@ def test_pages(http, world):
     while True:
         query = {"booking_date": "2026-09-12", "limit": 2, **({"after": after} if after else {})}
         page = http.get("/v1/journals", params=query).json()
-        found += [j["sequence"] for j in page["journals"]]
+        found += [j["journal_id"] for j in page["journals"]]
         after = page["next"]
         if after is None:
             break
-    assert found == [1, 2, 3, 4, 5]
+    assert found == [f"J{number:012d}" for number in (1, 2, 3, 4, 5)]
     names, after = [], None
     while True:
         query = {"limit": 2, **({"after": after} if after else {})}
@@ -179,17 +192,185 @@ def test_pages(http, world):
         after = page["next"]
         if after is None:
             break
-    assert names == sorted(world.balances()) and len(names) == 9
+    assert names == sorted(world.balances()) and len(names) > 30
 
 
 def test_openapi_is_made_from_the_domain(http):
     document = http.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
-    for type_, fields in TYPES.items():
-        assert {f.name for f in fields} < set(schemas[f"{type_}_command"]["properties"])
+    for type_, operation in load_operations().by_type.items():
+        schema = schemas[f"{type_}_command"]
+        assert {f.name for f in operation.form.fields} < set(schema["properties"])
+        assert {f.name for f in operation.form.fields if not f.optional} < set(schema["required"])
+    assert schemas["Result"]["properties"]["reason"]["enum"] == list(BY_CODE)
     assert "/v1/batches" in document["paths"]
-    assert document["paths"]["/v1/batches"]["post"]["security"] == [{"bearer": []}]
+    assert document["paths"]["/v1/batches"]["post"]["security"] == [{"bearer": []}, {"signed": []}]
+    assert "security" not in document["paths"]["/healthz"]["get"]
     assert "HTTPValidationError" not in schemas
+
+
+def test_reads(client, http, world):
+    world.do("top_up", amount_minor=20000, value_date="2026-09-10")
+    world.do("withdrawal", withdrawal_id="W")
+    waits = world.send("hold", ANN, hold_id="H", hold_kind="evidence", account_id="2201:M1",
+                       amount_minor=5, currency_code="CNY", case_number="N")
+    (row,) = client.balances("2101", ["U1"])
+    assert (row["balance_minor"], row["held_minor"], row["available_minor"]) == (
+        20000, 10050, 9950)
+    for value_date, amount in (("2026-09-09", 0), ("2026-09-10", 20000), (None, 20000)):
+        day = None if value_date is None else DAY.fromisoformat(value_date)
+        assert client.balance_at("2101:U1", value_date=day)["balance_minor"] == amount
+    before = datetime(2026, 9, 12, 1, 59, 59, tzinfo=UTC)
+    assert client.balance_at("2101:U1", known_at=before)["balance_minor"] == 0
+    (hold,) = client.holds("2101:U1")
+    assert (hold["hold_id"], hold["left_minor"], hold["expires_on"]) == ("W", 10050, None)
+    (found,) = client.pending()
+    assert (found["sequence"], found["maker"], found["type"]) == (
+        waits["sequence"], "operator:ann", "hold")
+    assert found["digest"] == world.ledger.authority.digest(waits["sequence"]).hex()
+    world.register("move_account", account_id="2101:U1", parent_account_id="2101:U2",
+                   currency_code="CNY")
+    tree = http.get("/v1/accounts/2101:U2/tree").json()
+    assert (tree["balance_minor"], tree["total_minor"]) == (0, 20000)
+    assert [child["account_id"] for child in tree["children"]] == ["2101:U1"]
+    tried = client.dry_run([world.command("payment")])
+    assert [(r["status"], r["dry_run"]) for r in tried] == [("posted", True)]
+    assert client.health()["last_sequence"] == world.ledger.head.sequence
+
+
+# signed requests
+
+
+class Signed:
+    """Requests of one signer, each part of which a test can change."""
+
+    def __init__(self, http, name: str, key: PrivateKey) -> None:
+        self.http, self.signer = http, Signer(name, key)
+
+    def send(self, method: str, path: str, body: bytes = b"", **changed: str):
+        headers = {**self.signer.headers(method, path, body), "authorization": "",
+                   "content-type": "application/json"}
+        return self.http.request(method, path, content=body, headers={
+            **headers, **{f"x-paylake-{name}": value for name, value in changed.items()},
+        })
+
+
+@pytest.fixture
+def ann(http, world):
+    return Signed(http, "operator:ann", world.keys["ann"])
+
+
+@pytest.fixture
+def caller(http, world):
+    """A caller for M1 that may send transactions and a few others a minute."""
+    key = PrivateKey.generate()
+    world.approved("caller", caller_id="C1", party_id="M1", on_behalf=["M2"], enabled=True,
+                   public_key=key.public.point, rates={"transaction": 1000, "user": 2})
+    return Signed(http, "caller:C1", key)
+
+
+def test_a_persons_request_is_signed_and_kept_as_evidence(ann, world, settings):
+    body = orjson.dumps({"commands": [world.command("payment"), world.command("payment")]})
+    answer = ann.send("POST", "/v1/batches", body)
+    assert [r["status"] for r in answer.json()["results"]] == ["posted", "posted"]
+    first, second = (world.row(result) for result in answer.json()["results"])
+    assert first[7] == second[7] == "operator:ann"
+    assert orjson.loads(first[8])["digest"] == sm3_hex(body)
+    assert orjson.loads(second[8]) == {"request": first[0]}
+    assert ann.send("GET", "/v1/balances?limit=2").status_code == 200
+    assert ann.send("POST", "/v1/days/2026-09-12/close").status_code == 403
+    found = verify(settings)
+    assert (found.requests, found.uncovered_requests) == (1, 0)
+
+
+@pytest.mark.parametrize(("changed", "reason"), [
+    ({"signer": "operator:eve"}, "unauthorised"),
+    ({"signer": "system:ann"}, "unauthorised"),
+    ({"signer": "operator:ben"}, "signature_wrong"),
+    ({"nonce": "00" * 8}, "signature_wrong"),
+    ({"nonce": "xyz"}, "signature_wrong"),
+    ({"signature": "00" * 70}, "signature_wrong"),
+    ({"signature": "rubbish"}, "signature_wrong"),
+    ({"digest": "00" * 32}, "signature_wrong"),
+    ({"timestamp": "2026-09-12T02:00:00Z"}, "request_stale"),
+    ({"timestamp": "now"}, "request_stale"),
+])
+def test_a_request_that_is_not_what_was_signed_is_refused(ann, world, changed, reason):
+    body = orjson.dumps(world.command("payment"))
+    answer = ann.send("POST", "/v1/commands", body, **changed)
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (401, reason)
+    assert world.ledger.head.journal == 0
+
+
+def test_another_body_path_or_method_than_was_signed_is_refused(ann, http, world):
+    body = orjson.dumps({"commands": [world.command("payment")]})
+    for method, path, sent in (("POST", "/v1/dry-runs", body), ("POST", "/v1/batches", body + b" "),
+                               ("GET", "/v1/batches", body)):
+        headers = ann.signer.headers(method, path, sent)
+        answer = http.post("/v1/batches", content=body, headers=headers)
+        assert answer.json()["error"]["reason"] == "signature_wrong"
+
+
+def test_a_nonce_serves_once(ann, http, world):
+    body = orjson.dumps(world.command("payment"))
+    headers = {**ann.signer.headers("POST", "/v1/commands", body), "authorization": ""}
+    assert http.post("/v1/commands", content=body, headers=headers).status_code == 201
+    again = http.post("/v1/commands", content=body, headers=headers)
+    assert (again.status_code, again.json()["error"]["reason"]) == (401, "request_replayed")
+
+
+def test_a_disabled_person_is_unknown(ann, world):
+    world.approved("operator", operator_id="ann", operator_name="Ann", enabled=False,
+                   public_key=world.keys["ann"].public.point)
+    assert ann.send("GET", "/v1/balances").status_code == 401
+
+
+def test_maker_and_checker_over_http(ann, http, world, settings):
+    body = orjson.dumps({
+        "type": "contract", "idempotency_key": "c", "contract_id": "K", "merchant_id": "M1",
+        "settlement_mode": "institution", "settlement_cycle": "T+1", "minimum_minor": 0,
+        "fee_choice": "bill", "valid_from": "2026-09-20",
+        "occurred_at": "2026-09-12T10:00:00+08:00",
+    })
+    waits = ann.send("POST", "/v1/commands", body)
+    assert (waits.status_code, waits.json()["status"]) == (201, "pending")
+    ben = Signed(http, "operator:ben", world.keys["ben"])
+    approval = {
+        "type": "approve", "idempotency_key": "a", "pending": waits.json()["sequence"],
+        "operator_id": "ben", "signature": world.signature(waits.json()["sequence"]),
+        "occurred_at": "2026-09-12T10:00:00+08:00",
+    }
+    own = orjson.dumps({**approval, "idempotency_key": "o"})
+    assert ann.send("POST", "/v1/commands", own).json()["reason"] == "no_right"
+    done = ben.send("POST", "/v1/commands", orjson.dumps(approval))
+    assert (done.status_code, done.json()["status"]) == (201, "posted")
+    assert world.ledger.state.contract("M1", "2026-09-20")["settlement_cycle"] == "T+1"
+    assert verify(settings).requests == 3
+
+
+def test_a_caller_acts_for_its_merchants_alone(caller, world):
+    world.merchant("M3")
+    world.open([("2201", "M3")])
+    for merchant, status in (("M1", 201), ("M2", 201), ("M3", 403)):
+        body = orjson.dumps(world.command("payment", merchant_id=merchant))
+        answer = caller.send("POST", "/v1/commands", body)
+        assert answer.status_code == status, answer.text
+    assert answer.json()["reason"] == "not_your_merchant"
+    assert caller.send("GET", "/v1/balances").status_code == 403
+    accounts = b'{"accounts": [{"account_code": "2201", "party_id": "M1", "currency_code": "CNY"}]}'
+    assert caller.send("POST", "/v1/accounts", accounts).status_code == 403
+    receipt = {"type": "receipt", "idempotency_key": "r", "receipt_id": "R", "amount_minor": 1,
+               "currency_code": "CNY", "occurred_at": "2026-09-12T10:00:00+08:00"}
+    answer = caller.send("POST", "/v1/commands", orjson.dumps(receipt))
+    assert (answer.status_code, answer.json()["reason"]) == (403, "no_right")
+
+
+def test_a_caller_is_held_to_its_rates(caller, world):
+    top_up = orjson.dumps(world.command("top_up"))
+    said = [caller.send("POST", "/v1/commands", top_up).status_code for _ in range(3)]
+    assert said == [403, 403, 429]  # not its user, then too often
+    fee = caller.send("POST", "/v1/commands", orjson.dumps(world.command("fee")))
+    assert (fee.status_code, fee.json()["error"]["reason"]) == (403, "forbidden")
 
 
 def test_logs_carry_nothing_of_the_commands(http, world, caplog):

@@ -6,6 +6,7 @@ import pytest
 
 from ledger.service.faults import RequestRefused
 from paylake.errors import PermanentFailure
+from tests.ledger.conftest import ANN, SYSTEM
 
 
 def test_same_content_gives_the_first_result(world):
@@ -62,7 +63,7 @@ def test_the_same_key_twice_in_one_batch(world):
     assert same == {**first, "replayed": True, "first_index": 0}
     assert (changed["reason"], changed["field"]) == ("idempotency_key_reused", "amount_minor")
     assert changed["first_index"] == 0
-    assert world.ledger.head.sequence == 1
+    assert world.ledger.head.journal == 1
 
 
 def test_a_batch_sees_its_own_postings(world):
@@ -98,14 +99,16 @@ def test_batch_limits(world):
 def test_a_storage_fault_undoes_the_whole_batch(world, monkeypatch):
     world.do("payment")
     before, head = world.balances(), world.ledger.head.sequence
+    known = len(world.ledger.history)
     world.ledger.store.db.execute(
-        "create trigger fault before insert on payment when new.merchant_id = 'M2' "
+        "create trigger fault before insert on entry when new.content like '%M2%' "
         "begin select raise(abort, 'disk fault'); end"
     )
     batch = [world.command("payment"), world.command("payment", merchant_id="M2")]
     with pytest.raises(PermanentFailure):
         world.ledger.apply(batch)
     assert world.balances() == before and world.ledger.head.sequence == head
+    assert len(world.ledger.history) == known
     world.ledger.store.db.execute("drop trigger fault")
     assert [r["status"] for r in world.ledger.apply(batch)] == ["posted", "posted"]
     assert [r["replayed"] for r in world.ledger.apply(batch)] == [True, True]
@@ -115,12 +118,126 @@ def test_a_full_disk_undoes_the_batch_and_is_named(world):
     from paylake.errors import DiskFull
 
     world.do("payment")
-    before = world.balances()
+    before, head = world.balances(), world.ledger.head.sequence
     pages = world.ledger.store.db.execute("pragma page_count").fetchone()[0]
     world.ledger.store.db.execute(f"pragma max_page_count = {pages}")
     batch = [world.command("payment") for _ in range(1000)]
     with pytest.raises(DiskFull, match="nothing of the batch was written"):
         world.ledger.apply(batch)
-    assert world.balances() == before and world.ledger.head.sequence == 1
+    assert world.balances() == before and world.ledger.head.sequence == head
     world.ledger.store.db.execute("pragma max_page_count = 1000000")
     assert {r["status"] for r in world.ledger.apply(batch)} == {"posted"}
+
+
+def test_a_dry_run_answers_the_same_and_writes_nothing(world):
+    batch = [
+        world.command("payment", transaction_id="P"), world.command("settlement"),
+        world.command("dispute", original_transaction_id="P", amount_minor=100), "rubbish",
+    ]
+    before, head = world.balances(), world.ledger.head.sequence
+    tried = world.ledger.dry_run(batch)
+    assert world.balances() == before and world.ledger.head.sequence == head
+    assert world.ledger.store.last_entry()[0] == head
+    assert tried == [{**result, "dry_run": True} for result in world.ledger.apply(batch)]
+
+
+def test_what_waits_and_what_was_approved_keep_their_keys(world):
+    held = {"hold_id": "H", "hold_kind": "evidence", "account_id": "2201:M1",
+            "amount_minor": 5, "currency_code": "CNY", "case_number": "N"}
+    waits = {"type": "hold", "idempotency_key": "w", "occurred_at": "2026-09-12T10:00:00+08:00",
+             **held}
+    first = world.ledger.apply([waits], ANN)[0]
+    approves = {
+        "type": "approve", "idempotency_key": "a", "occurred_at": "2026-09-12T10:00:00+08:00",
+        "pending": first["sequence"], "operator_id": "ben",
+        "signature": world.signature(first["sequence"]),
+    }
+    done = world.ledger.apply([approves], SYSTEM)[0]
+    assert (first["status"], done["status"]) == ("pending", "posted")
+    world.reopen()
+    assert world.ledger.apply([waits], ANN)[0] == {**first, "replayed": True}
+    assert world.ledger.apply([approves], SYSTEM)[0] == {**done, "replayed": True}
+    other = world.ledger.apply([{**approves, "pending": 1}], SYSTEM)[0]
+    assert (other["reason"], other["field"]) == ("idempotency_key_reused", "pending")
+    assert world.ledger.state.holds["H"]["placed"] == 5
+
+
+def test_a_sensitive_value_is_compared_though_only_its_commitment_is_kept(world):
+    bind = {
+        "type": "bind_account", "idempotency_key": "b", "destination_id": "D7",
+        "party_id": "U1", "bound_account": "6222000000000001", "bound_name": "Zhang",
+        "bank_code": "ICBC", "occurred_at": "2026-09-12T10:00:00+08:00",
+    }
+    first = world.ledger.apply([bind])[0]
+    assert world.ledger.apply([bind])[0] == {**first, "replayed": True}
+    changed = world.ledger.apply([{**bind, "bound_account": "6222000000000002"}])[0]
+    assert (changed["reason"], changed["field"]) == ("idempotency_key_reused", "bound_account")
+    assert "6222" not in str(world.row(first)) and "Zhang" not in str(world.row(first))
+    commitment = world.ledger.state.get("destination", "D7")["bound_account"]
+    sealed = world.ledger.store.secret(commitment)
+    assert world.ledger.vault.reveal(commitment, sealed) == "6222000000000001"
+
+
+def _said(results: list[dict]) -> list[str]:
+    return [r.get("reason", r["status"]) for r in results]
+
+
+def test_a_linked_group_posts_together_or_not_at_all(world):
+    group = [
+        world.command("payment", transaction_id="P", linked=True),
+        world.command("dispute", original_transaction_id="P", amount_minor=1, linked=True),
+        world.command("settlement", amount_minor=9000),
+    ]
+    assert _said(world.ledger.apply(group)) == ["posted"] * 3
+    assert [r["replayed"] for r in world.ledger.apply(group)] == [True] * 3
+    before, journal = world.balances(), world.ledger.head.journal
+    failing = [
+        world.command("top_up"),
+        world.command("payment", transaction_id="Q", linked=True),
+        world.command("settlement", amount_minor=10**9, linked=True),
+        world.command("dispute", original_transaction_id="Q", amount_minor=1),
+        world.command("top_up"),
+    ]
+    results = world.ledger.apply(failing)
+    assert _said(results) == ["posted", "linked_failed", "below_floor", "linked_failed", "posted"]
+    assert world.ledger.head.journal == journal + 2
+    assert {k: v for k, v in world.balances().items() if before[k] != v} == {
+        "1001": before["1001"] + 20000, "2101:U1": before["2101:U1"] + 20000,
+    }
+    again = world.ledger.apply(failing)
+    assert again == [{**result, "replayed": True} for result in results]
+    # the business keys of the group are free
+    assert world.do("payment", transaction_id="Q")["status"] == "posted"
+
+
+@pytest.mark.parametrize("rubbish", ["rubbish", {"type": "gift", "linked": True}])
+def test_a_malformed_command_fails_its_linked_group(world, rubbish):
+    group = [world.command("payment", linked=True), rubbish, world.command("payment")]
+    after = "posted" if rubbish == "rubbish" else "linked_failed"
+    assert _said(world.ledger.apply(group))[::2] == ["linked_failed", after]
+
+
+def test_a_linked_group_with_a_key_used_before(world):
+    used = world.command("payment")
+    world.ledger.apply([used])
+    group = [world.command("settlement", amount_minor=10**9, linked=True),
+             {**used, "amount_minor": 5}]
+    assert _said(world.ledger.apply(group)) == ["below_floor", "idempotency_key_reused"]
+    twice = world.command("payment", linked=True)
+    other = {**twice, "amount_minor": 5}
+    assert _said(world.ledger.apply([twice, other])) == [
+        "linked_failed", "idempotency_key_reused",
+    ]
+
+
+def test_an_account_refused_once_can_be_opened_when_its_party_is_there(world):
+    account = {"account_code": "2101", "party_id": "U7", "currency_code": "CNY"}
+    refused = {"status": "refused", "reason": "party_unknown", "field": "party_id",
+               "detail": "U7 is not registered"}
+    assert world.ledger.open_accounts([account, account]) == [refused, refused]
+    world.register("party", party_id="U7", party_kind="user", identity_check="ID")
+    said = [r["status"] for r in world.ledger.open_accounts([account, account])]
+    assert said == ["opened", "already_open"]
+    assert world.ledger.open_accounts([account])[0]["status"] == "already_open"
+    bad = world.ledger.open_accounts([{**account, "party_id": "bad id"}])[0]
+    assert (bad["reason"], bad["field"]) == ("invalid_field", "party_id")
