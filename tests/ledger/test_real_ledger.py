@@ -24,13 +24,16 @@ def real_settings(settings):
 def test_books_by_its_own_clock(real_settings):
     ledger = open_ledger(real_settings, simulated=False)
     try:
+        party = {"type": "party", "idempotency_key": "p", "party_id": "U1",
+                 "party_kind": "user", "identity_check": "ID"}
+        assert ledger.apply([party])[0]["status"] == "posted"
         ledger.open_accounts([
             {"account_code": code, "party_id": party, "currency_code": "CNY"}
             for code, party in (("1001", None), ("2101", "U1"))
         ])
         command = {
             "type": "top_up", "idempotency_key": "k", "top_up_id": "t", "user_id": "U1",
-            "amount_minor": 5, "currency_code": "CNY",
+            "amount_minor": 1000, "currency_code": "CNY",
         }
         result = ledger.apply([command])[0]
         assert result["status"] == "posted" and result["booked_at"] <= ledger.clock.now()
@@ -41,7 +44,7 @@ def test_books_by_its_own_clock(real_settings):
             ledger.set_clock("2026-09-12T10:00:00+08:00")
         assert verify(real_settings).journals == 1
     finally:
-        ledger.store.close()
+        ledger.close()
     with pytest.raises(PermanentFailure, match="cannot be served as simulated"):
         open_ledger(real_settings, simulated=True)
 
