@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+import reference_ledger
 from cli.app import paylake as root_command
 from expectations import suites
 from ingestion.evaluate import QUARANTINE_SCHEMA
@@ -348,7 +349,9 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def generated() -> dict[Path, str]:
     """Path and text of every generated page."""
-    return {FOLDER / name: make().rstrip() + "\n" for name, make in PAGES.items()}
+    made = {name: make() for name, make in PAGES.items()}
+    made |= {name: make(_head, table) for name, make in reference_ledger.PAGES.items()}
+    return {FOLDER / name: text.rstrip() + "\n" for name, text in made.items()}
 
 
 def main(arguments: list[str]) -> int:

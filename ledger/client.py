@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict
 import httpx
 import orjson
 
-from ledger.domain.requests import signed_bytes
+from ledger.requests import signed_bytes
 from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault
 
@@ -116,8 +116,9 @@ class LedgerClient:
     ) -> None:
         self._retries = retries
         self._pause = pause
-        self._made: dict[str, Any] = {"timeout": timeout, "retries": retries, "transport": transport,
-                      "pause": pause}
+        self._made: dict[str, Any] = {
+            "timeout": timeout, "retries": retries, "transport": transport, "pause": pause,
+        }
         self._http = httpx.Client(
             base_url=base_url,
             timeout=timeout,

@@ -7,7 +7,8 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
-from ledger.domain.chain import canonical, sm3
+from ledger.canonical import canonical
+from ledger.domain.chain import sm3
 from paylake.crypto import seal, unseal
 
 _SALT_BYTES = 16

@@ -14,6 +14,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from ledger.canonical import canonical
+
 CHAIN_FORMAT = "paylake-ledger/2"
 
 #: What an entry's digest covers, in this order.
@@ -27,15 +29,6 @@ PIECES = (
 def sm3(data: bytes) -> bytes:
     """SM3 digest, 32 bytes."""
     return hashlib.new("sm3", data).digest()
-
-
-def canonical(pieces: Sequence[str]) -> bytes:
-    """Length-prefixed bytes of text pieces."""
-    text = "".join([f"{len(piece)}:{piece}" for piece in pieces])
-    if text.isascii():  # characters are bytes: the usual case, and the fast one
-        return text.encode("ascii")
-    encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
-    return b"".join([b"%d:%b" % (len(piece), piece) for piece in encoded])
 
 
 _FORMAT = f"{len(CHAIN_FORMAT)}:{CHAIN_FORMAT}"

@@ -20,7 +20,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ledger.domain.chain import canonical, sm3
+from ledger.canonical import canonical
+from ledger.domain.chain import sm3
 
 CHAIN_FORMAT = "paylake-ledger/1"
 HEAD_FORMAT = "paylake-ledger-head/1"

@@ -25,8 +25,8 @@ CLASSES = ("user", "merchant", "transaction", "data", "risk")
 _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds", "uses", "quiet",
-    "handler",
+    "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds",
+    "uses", "quiet", "handler",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
@@ -76,8 +76,8 @@ class Plan:
 
     def __init__(
         self, legs: list[Leg], counters: dict[str, Any] | None = None,
-        parent_counters: dict[str, Any] | None = None, holds: list[tuple] | None = None, uses: list[tuple] | None = None,
-        authorisation: tuple | None = None, effects: list[list] | None = None,
+        parent_counters: dict[str, Any] | None = None, holds: list[tuple] | None = None,
+        uses: list[tuple] | None = None, authorisation: tuple | None = None, effects: list[list] | None = None,
     ) -> None:
         self.effects = effects
         self.legs = legs
@@ -381,9 +381,9 @@ class _Compiler:
             original_types=frozenset(original.get("of", ())),
             original_missing=original.get("missing", "there is no such original"),
             hold_field=spec.get("hold"),
-            counters={name: 0 for name in spec.get("counters", ())},
-            approval=space.get("approval"), merchant=space["merchant"], books=space["books"], user=space["user"],
-            rail=space["rail"], check=space["check"], plan=space.get("plan"),
+            counters=dict.fromkeys(spec.get("counters", ()), 0),
+            approval=space.get("approval"), merchant=space["merchant"],
+            books=space["books"], user=space["user"], rail=space["rail"], check=space["check"], plan=space.get("plan"),
             handler=handler, text=text,
         )
 

@@ -24,9 +24,9 @@ from ledger.adapters.tokens import Tokens
 from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.domain.fields import parse_moment
+from ledger.requests import signed_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
-from ledger.domain.requests import signed_bytes
 
 WINDOW_SECONDS = 300
 _NONCES = 1_000_000

@@ -1,18 +1,25 @@
-"""The documented refusals are the refusals, in their order."""
+"""The ledger's page names files that exist, and its reference is generated."""
 
 from __future__ import annotations
 
-from ledger.domain.commands import TYPES
+import re
+
 from ledger.domain.refusals import REASONS
 from paylake.settings import ROOT
 
+PAGE = ROOT / "docs" / "explanation" / "ledger.md"
 
-def test_documented_refusals():
-    text = (ROOT / "docs" / "explanation" / "ledger.md").read_text("utf-8")
-    for number, reason in enumerate(REASONS, 1):
-        recorded = "yes" if reason.recorded else "no"
-        line = (f"| {number} | `{reason.code}` | {reason.http_status} | {recorded} | "
-                f"{reason.meaning} |")
-        assert line in text
-    for type_, fields in TYPES.items():
-        assert f"| `{type_}` | `{fields[0].name}` |" in text
+
+def test_the_page_names_files_that_exist():
+    text = PAGE.read_text("utf-8")
+    table = text.split("## Where to find what")[1].split("## ")[0]
+    named = re.findall(r"`(ledger/[\w./*]+)`", table)
+    assert len(named) > 20
+    for name in named:
+        assert list(ROOT.glob(name)), name
+
+
+def test_every_reason_stands_in_the_reference_in_order():
+    text = (ROOT / "docs" / "reference" / "ledger-refusals.md").read_text("utf-8")
+    places = [text.index(f"| {n} | `{reason.code}` |") for n, reason in enumerate(REASONS, 1)]
+    assert places == sorted(places)

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.adapters.export import ledger_path
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
-from ledger.domain.requests import signed_bytes
+from ledger.requests import signed_bytes
 from ledger.entrypoints.operations import open_ledger, verify
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.domain.chain import canonical
+from ledger.canonical import canonical
 
 REQUEST_FORMAT = "paylake-request/1"
 

@@ -1,0 +1,140 @@
+"""The generated pages of the ledger: operations, chart of accounts, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yaml
+
+from ledger.adapters.data_files import DATA, load_chart, load_hold_kinds, load_operations
+from ledger.domain.fields import COMMON
+from ledger.domain.operations import Operation
+from ledger.domain.refusals import REASONS
+
+Table = Callable[[Sequence[str], Any], list[str]]
+Head = Callable[[str, str, str], list[str]]
+
+
+def operations_page(head: Head, table: Table) -> str:
+    """Every operation: fields, legs, what it needs."""
+    lines = head(
+        "Operations of the ledger", "ledger/data/operations",
+        "Every command that the ledger takes. All take " + ", ".join(
+            f"`{f.name}`{' (optional)' if f.optional else ''}" for f in COMMON
+        ) + ". A field with `?` may be left out. Codes of accounts: [accounts](ledger-accounts.md); "
+        "reasons of refusals: [refusals](ledger-refusals.md).",
+    )
+    specs: dict[str, Any] = {}
+    for path in sorted((DATA / "operations").glob("*.yml")):
+        specs.update(yaml.safe_load(path.read_text("utf-8"))["operations"])
+    operations = load_operations().by_type
+    by_module: dict[str, list[Operation]] = {}
+    for operation in operations.values():
+        by_module.setdefault(operation.module, []).append(operation)
+    for module in sorted(by_module):
+        lines += [f"## Module `{module}`", ""]
+        for operation in by_module[module]:
+            lines += _operation(operation, specs[operation.type], table)
+    return "\n".join(lines)
+
+
+def _operation(operation: Operation, spec: dict[str, Any], table: Table) -> list[str]:
+    lines = [f"### `{operation.type}` {operation.zh} ({operation.en})", ""]
+    if operation.about:
+        lines += [operation.about, ""]
+    said = [
+        f"rules {', '.join(operation.rules)}", f"class {operation.interface_class}",
+        f"version {operation.version}",
+        "new business" if operation.starts else "also posts for suspended and cancelled parties",
+    ]
+    if "approval" in spec:
+        when = spec["approval"]
+        said.append("maker and checker" if when is True else f"maker and checker when `{when}`")
+    if operation.original_types:
+        said.append(f"original: {', '.join(sorted(operation.original_types))}")
+    lines += ["; ".join(said) + ".", ""]
+    lines += table(("field", "kind", "meaning"), [
+        (
+            f"`{f.name}`{'?' if f.optional else ''}"
+            + (" (business key)" if f.name == operation.business_key else ""),
+            f"one of {', '.join(f.of)}" if f.of else f.kind, f.about,
+        )
+        for f in operation.form.fields
+    ])
+    legs = spec.get("legs") or []
+    if legs:
+        lines += table(("side", "account", "amount", "component", "when"), [
+            (
+                "debit" if "debit" in leg else "credit",
+                f"`{leg.get('debit') or leg.get('credit')}`", f"`{leg['amount']}`",
+                leg["component"], f"`{leg['when']}`" if "when" in leg else "",
+            )
+            for leg in legs
+        ])
+    checks = spec.get("checks") or []
+    if checks:
+        lines += table(("refused with", "when"), [
+            (f"`{check['refuse']}`", f"`{check['when']}`") for check in checks
+        ])
+    return lines
+
+
+def accounts_page(head: Head, table: Table) -> str:
+    """The chart of accounts and the kinds of holds."""
+    chart = load_chart()
+    lines = head(
+        "Accounts and holds of the ledger", "ledger/data",
+        f"Chart of accounts, version {chart.version}. Currencies: " + ", ".join(
+            f"{code} with {scale} decimals" for code, scale in chart.currencies.items()
+        ) + ". Every journal balances in each currency within each kind of books.",
+    )
+    lines += table(
+        ("code", "account", "名称", "books", "kind", "side", "of", "floor (minor units)",
+         "may go below by", "report cells"),
+        [
+            (line.code, line.name_en, line.name_zh, line.books, line.kind, line.normal_side,
+             line.party, "none" if line.floor is None else line.floor,
+             ", ".join(sorted(line.below_floor_by)), ", ".join(line.report))
+            for line in chart.classes.values()
+        ],
+    )
+    lines += ["## Kinds of holds", ""]
+    lines += table(
+        ("kind", "meaning", "名称", "on", "accounts", "may exceed the balance", "days",
+         "released by", "rule"),
+        [
+            (f"`{kind.name}`", kind.en, kind.zh, kind.scope,
+             ", ".join(sorted(kind.codes)) or "all", "yes" if kind.exceeds else "no",
+             kind.days or "", kind.released_by, kind.rule)
+            for kind in load_hold_kinds().values()
+        ],
+    )
+    return "\n".join(lines)
+
+
+def refusals_page(head: Head, table: Table) -> str:
+    """The reasons in the order in which they are tested."""
+    lines = head(
+        "Refusals of the ledger", "ledger/domain/refusals.py",
+        "The first reason that holds, in this order, is the one given. A refusal has no postings. "
+        "A recorded one is an entry of the log and binds its key: the same command sent again "
+        "gets the same refusal, and after the cause is gone a new key is sent. The others leave "
+        "no trace.",
+    )
+    lines += table(
+        ("order", "reason", "HTTP (single command)", "recorded", "when"),
+        [
+            (number, f"`{reason.code}`", reason.http_status,
+             "yes" if reason.recorded else "no", reason.meaning)
+            for number, reason in enumerate(REASONS, 1)
+        ],
+    )
+    return "\n".join(lines)
+
+
+PAGES: dict[str, Callable[[Head, Table], str]] = {
+    "ledger-operations.md": operations_page,
+    "ledger-accounts.md": accounts_page,
+    "ledger-refusals.md": refusals_page,
+}
