@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import yaml
+
 from ledger.domain.refusals import REASONS
 from paylake.settings import ROOT
 
@@ -23,3 +25,9 @@ def test_every_reason_stands_in_the_reference_in_order():
     text = (ROOT / "docs" / "reference" / "ledger-refusals.md").read_text("utf-8")
     places = [text.index(f"| {n} | `{reason.code}` |") for n, reason in enumerate(REASONS, 1)]
     assert places == sorted(places)
+
+
+def test_the_data_files_mean_the_same_to_both_yaml_parsers():
+    for path in (ROOT / "ledger" / "data").rglob("*.yml"):
+        text = path.read_text("utf-8")
+        assert yaml.safe_load(text) == yaml.load(text, Loader=yaml.CSafeLoader), path
