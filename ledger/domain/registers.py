@@ -361,8 +361,8 @@ def stop_lift(state: State, v: Values, c: Context) -> Plan | Refusal:
 def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
     """Nothing is dated back into a closed period any more (rule D0.56)."""
     through = state.get("period", "closed")
-    if v["valid_to"] >= c.booking_date:
-        return _differs(f"{v['valid_to']} is not over", "valid_to")
+    if state.closed is None or v["valid_to"] > state.closed:
+        return _differs(f"{v['valid_to']} is not closed", "valid_to")
     if through is not None and v["valid_to"] <= through:
         return _differs(f"the period through {through} is closed", "valid_to")
     return _put("period", "closed", v["valid_to"])

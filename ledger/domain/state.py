@@ -80,6 +80,7 @@ class State:
         self.holds: dict[str, dict[str, Any]] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+        self.closed: str | None = None  # the last closed date; not a matter of the log
         self._undo: list[tuple] = []
         self._limits: dict[tuple[str, str, str], list[dict[str, Any]]] | None = None
 

@@ -93,3 +93,12 @@ def limit_of(text: str) -> int:
     if text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and 1 <= int(text) <= 1000:
         return int(text)
     raise RequestRefused("invalid_field", "limit is a whole number from 1 to 1000")
+
+
+def whole_of(name: str, text: str | None) -> int | None:
+    """A whole number of a query, not negative; None when it is not given."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 16:
+        return int(text)
+    raise RequestRefused("invalid_field", f"{name} is a whole number")

@@ -237,6 +237,50 @@ def schemas() -> dict[str, Any]:
                 },
             }}},
         },
+        "DayRun": {
+            "type": "object",
+            "properties": {
+                "date": text, "booked": {"type": "object"}, "amounts": {"type": "object"},
+                "not_paid": {"type": "array", "items": {"type": "object"}},
+                "old": {"type": "array", "items": {"type": "object"}},
+            },
+        },
+        "Anchor": {
+            "type": "object",
+            "properties": {
+                "name": text, "chain_sequence": whole, "chain_digest": text,
+                "previous_anchor": nullable, "signed_at": text, "format": text, "key_id": text,
+            },
+        },
+        "Movements": {
+            "type": "object", "required": ["movements", "next"],
+            "properties": {
+                "account_id": text, "currency_code": text, "first": text, "last": text,
+                "movements": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "sequence": whole, "journal_id": text, "type": text, "time": text,
+                        "booking_date": text, "value_date": text, "number": nullable,
+                        "amount_minor": whole, "status": text, "original": nullable,
+                        "counterparties": {"type": "array", "items": text},
+                    },
+                }},
+                "next": {"type": ["integer", "null"]},
+            },
+        },
+        "Events": {
+            "type": "object", "required": ["events", "next"],
+            "properties": {
+                "events": {"type": "array", "items": {
+                    "type": "object", "required": ["key", "event"],
+                    "properties": {
+                        "key": text, "sequence": whole, "number": whole, "event": text,
+                        "at": text, "booking_date": text, "operation": text,
+                    },
+                }},
+                "next": nullable,
+            },
+        },
         "Forbidden": {"anyOf": [_ref("Result"), _ref("Error")]},
         "Journal": {
             "type": "object",

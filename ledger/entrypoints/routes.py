@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -16,15 +17,28 @@ from ledger.adapters.export import export_day
 from ledger.domain.actors import Actor
 from ledger.domain.fields import parse_moment
 from ledger.domain.refusals import BY_CODE
-from ledger.entrypoints.bodies import answer, day_of, limit_of, list_in, parsed, raw_body
+from ledger.entrypoints.bodies import (
+    answer,
+    day_of,
+    limit_of,
+    list_in,
+    parsed,
+    raw_body,
+    whole_of,
+)
 from ledger.entrypoints.identity import Identity
 from ledger.entrypoints.openapi import operation
 from ledger.service import queries
+from ledger.service.day_run import DayRun
+from ledger.service.events import events
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
+from ledger.service.statements import Asked, statement
+from paylake.dates import next_working_day
 from paylake.settings import Settings
 
 log = logging.getLogger("ledger")
+_EVENT_KEY = re.compile(r"[0-9]{1,18}/[0-9]{1,6}\Z")
 OnLedger = Callable[..., Awaitable[Any]]
 
 
@@ -36,6 +50,7 @@ def add_routes(
     _commands(app, ledger, identity, on_ledger)
     _days(app, settings, ledger, identity, on_ledger)
     _reads(app, ledger, identity, on_ledger)
+    _streams(app, ledger, identity, on_ledger)
 
 
 def _count(identity: Identity, ledger: Ledger, actor: Actor, commands: list[Any]) -> None:
@@ -141,6 +156,22 @@ def _days(
             log.info("closed %s at sequence %d", wanted, head["chain_sequence"])
         return answer(head)
 
+    @app.post(
+        "/v1/days/{day}/run",
+        summary="The ledger's own bookings of a date: penalties, shortfalls, payouts",
+        **operation("DayRun", 404, 409),
+    )
+    async def run_day(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        wanted = day_of(day)
+        ran = await on_ledger(DayRun(ledger, wanted, next_working_day).run)
+        return answer(asdict(ran))
+
+    @app.post("/v1/heads", summary="Sign the end of the log now", **operation("Anchor", 409))
+    async def anchor(request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        return answer(await on_ledger(ledger.anchor))
+
     @app.get("/v1/days/{day}", summary="The head of a closed date", **operation("Head", 404))
     async def get_day(day: str, request: Request) -> Response:
         identity.sender(request, "read")
@@ -235,3 +266,37 @@ def _reads(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger
         return answer(await on_ledger(
             queries.journals, ledger, booking_date, business_key, after, limit_of(limit)
         ))
+
+
+def _streams(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+    @app.get(
+        "/v1/accounts/{account_id}/movements",
+        summary="Movements of an account in the last three calendar months",
+        **operation("Movements", 404, 409, 422),
+    )
+    async def movements(
+        account_id: str, request: Request, currency_code: str = "CNY",
+        first: str | None = None, last: str | None = None, type: str | None = None,
+        least_minor: str | None = None, most_minor: str | None = None,
+        number: str | None = None, counterparty: str | None = None,
+        after: str = "0", limit: str = "100",
+    ) -> Response:
+        identity.sender(request, "read")
+        asked = Asked(
+            first, last, type, whole_of("least_minor", least_minor),
+            whole_of("most_minor", most_minor), number, counterparty,
+        )
+        return answer(await on_ledger(
+            statement, ledger, account_id, currency_code, asked,
+            whole_of("after", after) or 0, limit_of(limit),
+        ))
+
+    @app.get(
+        "/v1/events", summary="What happened, to be taken exactly once: the outbox",
+        **operation("Events", 422),
+    )
+    async def outbox(request: Request, after: str | None = None, limit: str = "1000") -> Response:
+        identity.sender(request, "read")
+        if after is not None and not _EVENT_KEY.match(after):
+            raise RequestRefused("invalid_field", "after is an event's key, like 17/2")
+        return answer(await on_ledger(events, ledger.store, after, limit_of(limit)))

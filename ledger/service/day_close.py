@@ -77,7 +77,7 @@ class DayClose:
                 "digest": close["chain_digest"], "key_id": close["key_id"],
                 "document": raw, "signature": signature,
             })
-        ledger.head.closed = day
+        ledger.head.closed = ledger.state.closed = day
         ledger.signer.keep(day, raw, signature)
         return document, False
 

@@ -5,6 +5,7 @@ Not safe for several threads: the entry points call it from one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import orjson
 
 from ledger.domain.actors import LEDGER, Actor, bootstrapping
-from ledger.domain.chain import GENESIS
+from ledger.domain.chain import GENESIS, sm3
 from ledger.domain.chart import Chart
 from ledger.domain.fields import parse_moment
 from ledger.domain.holds import HoldKind
@@ -22,7 +23,7 @@ from ledger.domain.state import State
 from ledger.service import folding
 from ledger.service.authority import Authority, Verifier
 from ledger.service.clock import Clock
-from ledger.service.day_close import DayClose
+from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.history import History
 from ledger.service.ports import Checkpoint, HeadSigner, Store, Vault
@@ -76,6 +77,7 @@ class Ledger:
         """The fold at the last checkpoint, and the entries since then."""
         self.state, self.history, self.head = State(self.chart), History(), Head()
         folding.load(self.store, self.state, self.history, self.head)
+        self.state.closed = self.head.closed
         clock = self.store.meta("clock")
         if clock is not None and self.clock.simulated:
             self.clock.set(clock)
@@ -244,6 +246,35 @@ class Ledger:
         """Close a business date; see :class:`DayClose`."""
         document, replayed = DayClose(self).run(day.isoformat())
         return {**document, "replayed": replayed}
+
+    def anchor(self) -> dict[str, Any]:
+        """Sign the end of the log and keep it in a file outside the database; nothing new: the
+        last head again.
+
+        :raises RequestRefused: `clock_not_set`
+        """
+        last = self.store.last_head()
+        if last is not None and last["sequence"] == self.head.sequence:
+            return json.loads(last["document"])
+        now = self.clock.now()
+        if now is None:
+            raise RequestRefused("clock_not_set", "the simulated clock was never set", 409)
+        name = f"hour-{now[:13]}-{self.head.sequence}"
+        document = {
+            "format": HEAD_FORMAT, "name": name, "signed_at": now,
+            "key_id": self.signer.key_id, "chain_sequence": self.head.sequence,
+            "chain_digest": self.head.digest.hex(),
+            "previous_anchor": sm3(last["document"]).hex() if last is not None else None,
+        }
+        raw = head_bytes(document)
+        signature = self.signer.sign(name, raw)
+        with self.store.transaction():
+            self.store.insert_head({
+                "name": name, "sequence": self.head.sequence, "digest": self.head.digest,
+                "key_id": self.signer.key_id, "document": raw, "signature": signature,
+            })
+        self.signer.keep(name, raw, signature)
+        return document
 
     def close(self) -> None:
         """Write the fold down and give the storage back."""

@@ -1,0 +1,180 @@
+"""The ledger's own run of a date: cycles, minimum, quiet days, holds, shortfalls, penalties."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from ledger.domain.settling import due_date, penalty
+from ledger.service.day_run import DayRun
+from ledger.service.faults import RequestRefused
+from paylake.dates import next_working_day
+from tests.ledger.conftest import DAY, at
+
+PLAIN = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
+
+
+def on(world, day: date, hour: str = "22:59:59") -> dict:
+    """Move the clock to a date; the time of its commands."""
+    world.ledger.set_clock(at(day, hour))
+    return {"occurred_at": at(day, "12:00:00")}
+
+
+def run(world, day: date):
+    return DayRun(world.ledger, day, next_working_day).run()
+
+
+def paid(world, merchant: str) -> int:
+    rows = world.ledger.store.db.execute(
+        "select sum(content ->> 'amount_minor') from entry where type = 'settlement' "
+        "and outcome = 'posted' and content ->> 'merchant_id' = ?", (merchant,),
+    ).fetchone()
+    return rows[0] or 0
+
+
+@pytest.mark.parametrize(("cycle", "expected"), [
+    ("T+0", "2026-09-30"), ("D+1", "2026-10-01"), ("T+1", "2026-10-08"),
+])
+def test_d0_07_cycles_on_the_working_calendar(cycle, expected):
+    found = due_date("2026-09-30", cycle, next_working_day)  # the day before National Day
+    assert found.isoformat() == expected
+
+
+def test_d0_07_paid_on_its_date_never_earlier_and_once(world):
+    world.merchant("M3", settlement_cycle="T+0")
+    world.open([("2201", "M3")])
+    for merchant in ("M1", "M3"):
+        world.do("payment", merchant_id=merchant, amount_minor=5000, **PLAIN)
+    first = run(world, DAY)
+    assert (first.booked, first.amounts) == ({"settlement": 1}, {"settlement": 5000})
+    assert run(world, DAY).booked == {}  # again: nothing twice
+    on(world, DAY + timedelta(1))
+    assert run(world, DAY + timedelta(1)).amounts == {"settlement": 5000}
+    assert (paid(world, "M1"), paid(world, "M3")) == (5000, 5000)
+    with pytest.raises(RequestRefused, match="before_date"):
+        run(world, DAY + timedelta(9))
+
+
+def test_d0_08_below_the_minimum_joins_the_next_cycle_and_exactly_it_is_paid(world):
+    world.merchant("M3", settlement_cycle="T+0", minimum_minor=10_000)
+    world.open([("2201", "M3")])
+    world.do("payment", merchant_id="M3", amount_minor=9_999, **PLAIN)
+    ran = run(world, DAY)
+    assert ran.not_paid == [
+        {"account_id": "2201:M3", "due_minor": 9_999, "reason": "below_minimum"}
+    ]
+    later = DAY + timedelta(40)
+    when = on(world, later)
+    world.do("payment", merchant_id="M3", amount_minor=1, **PLAIN, **when)
+    ran = run(world, later)
+    assert paid(world, "M3") == 10_000
+    assert ran.old == [{"account_id": "2201:M3", "dates": [DAY.isoformat()]}]
+
+
+def test_d0_09_negative_net_becomes_a_receivable_taken_from_the_next_cycle(world):
+    world.register("own_funds", movement_id="OF", amount_minor=10**6, currency_code="CNY")
+    world.do("fee", amount_minor=700)
+    ran = run(world, DAY)
+    assert ran.amounts == {"shortfall": 700}
+    assert (world.balance("2201:M1"), world.balance("1201:M1")) == (0, 700)
+    when = on(world, DAY + timedelta(1))
+    world.do("payment", amount_minor=1_000, **PLAIN, **when)
+    on(world, DAY + timedelta(2))
+    assert run(world, DAY + timedelta(2)).amounts == {"offset": 700, "settlement": 300}
+    assert (world.balance("2201:M1"), world.balance("1201:M1")) == (0, 0)
+
+
+def test_d0_11_a_released_dispute_settles_after_thirty_quiet_days(world):
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    world.do("payment", amount_minor=500, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=8_000)
+    end = DAY + timedelta(2)
+    when = on(world, end)
+    world.do("dispute_release", original_transaction_id="D", amount_minor=8_000, **when)
+    assert run(world, end).amounts == {"settlement": 500}  # the rest settles
+    last_quiet = end + timedelta(30)
+    on(world, last_quiet)
+    assert run(world, last_quiet).amounts == {}
+    # a dispute on another payment does not restart the count
+    first = last_quiet + timedelta(1)
+    on(world, first)
+    assert run(world, first).amounts == {"settlement": 8_000}
+
+
+def test_d0_11_a_new_dispute_on_the_same_payment_restarts_the_count(world):
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=8_000)
+    world.do("dispute_release", original_transaction_id="D", amount_minor=8_000)
+    again = DAY + timedelta(20)
+    when = on(world, again)
+    world.do("dispute", transaction_id="DP2", original_transaction_id="P", amount_minor=8_000,
+             **when)
+    world.do("dispute_release", original_transaction_id="DP2", amount_minor=8_000, **when)
+    for days, expected in ((31, {}), (50, {}), (51, {"settlement": 8_000})):
+        day = DAY + timedelta(days)
+        on(world, day)
+        assert run(world, day).amounts == expected, days
+
+
+def test_d0_13_a_denied_payment_is_filled_by_later_settlements_before_any_payout(world):
+    world.do("payment", transaction_id="P", amount_minor=6_000, **PLAIN)
+    on(world, DAY + timedelta(1))
+    run(world, DAY + timedelta(1))
+    when = {"occurred_at": at(DAY + timedelta(1), "20:00:00")}
+    world.send("denied_payment", hold_id="H", original_transaction_id="P", case_number="C1",
+               **when)
+    world.do("payment", amount_minor=5_000, **PLAIN, **when)
+    on(world, DAY + timedelta(2))
+    assert run(world, DAY + timedelta(2)).not_paid[0]["reason"] == "held"
+    when = {"occurred_at": at(DAY + timedelta(2), "20:00:00")}
+    world.do("payment", amount_minor=4_000, **PLAIN, **when)
+    on(world, DAY + timedelta(3))
+    assert run(world, DAY + timedelta(3)).amounts == {"settlement": 3_000}
+    account = world.ledger.state.account("2201:M1", "CNY")
+    assert (account.balance, account.held) == (6_000, 6_000)
+
+
+def test_d0_15_a_denied_payment_is_released_on_day_180_without_interest(world):
+    world.do("payment", transaction_id="P", amount_minor=6_000, **PLAIN)
+    world.send("denied_payment", hold_id="H", original_transaction_id="P", case_number="C1")
+    for days, held in ((0, 6_000), (179, 6_000), (180, 0)):
+        day = DAY + timedelta(days)
+        world.ledger.set_clock(at(day, "23:30:00"))
+        world.ledger.close_day(day)
+        account = world.ledger.state.account("2201:M1", "CNY")
+        assert (account.held, account.balance) == (held, 6_000), days
+
+
+def test_d0_15_an_authority_order_takes_the_hold_over(world):
+    world.do("payment", transaction_id="P", amount_minor=6_000, **PLAIN)
+    world.send("denied_payment", hold_id="H", original_transaction_id="P", case_number="C1")
+    world.send("hold_takeover", result_id="R", hold_id="H", case_number="COURT-9")
+    day = DAY + timedelta(181)
+    world.ledger.set_clock(at(day, "23:30:00"))
+    world.ledger.close_day(DAY)
+    world.ledger.close_day(day)
+    assert world.ledger.state.account("2201:M1", "CNY").held == 6_000
+
+
+def test_d0_21_penalty_of_one_per_cent_a_day_on_what_is_unpaid(world):
+    """1,000.00 advanced on day 0 and repaid on day 3: 30.00."""
+    world.register("own_funds", movement_id="OF", amount_minor=10**7, currency_code="CNY")
+    world.send("advance", movement_id="A", merchant_id="M1", amount_minor=100_000,
+               currency_code="CNY", case_number="C1")
+    assert run(world, DAY).amounts == {}
+    for days in (1, 2, 3):
+        day = DAY + timedelta(days)
+        when = on(world, day)
+        if days == 3:
+            world.send("claim_payment", movement_id="CP", merchant_id="M1", claim="1202",
+                       amount_minor=100_000, currency_code="CNY", **when)
+        assert run(world, day).amounts == {"penalty": 1_000}, days
+    day = DAY + timedelta(4)
+    on(world, day)
+    assert run(world, day).amounts == {}
+    assert world.balance("1203:M1") == 3_000
+
+
+def test_d0_21_a_penalty_is_rounded_half_up_to_the_fen():
+    assert [penalty(n) for n in (49, 50, 149, 150, 100_050)] == [0, 1, 1, 2, 1001]
