@@ -29,9 +29,10 @@ class Registrar:
         ]
         self.system = system
         self.population = people
-        self._people = False
-        self._merchants: set[str] = set()
-        self._users: set[str] = set()
+        # Who has an account was registered by an earlier call; what a date had only begun is
+        # sent again with the same keys and times.
+        self._known = {row["party_id"] for row in system.balances()} - {None}
+        self._people = bool(self._known)
 
     def register(self, merchants: list[str], users: list[str], day: date, at: str) -> None:
         """Register people at the first call, and merchants and users that are not yet.
@@ -57,8 +58,7 @@ class Registrar:
                     "minimum_minor": known[name].minimum_payout, "fee_choice": "bill",
                     "valid_from": day.isoformat(),
                 }
-                for name in merchants if name not in self._merchants
+                for name in merchants if name not in self._known
             ])
-            registration.users([name for name in users if name not in self._users])
-        self._merchants.update(merchants)
-        self._users.update(users)
+            registration.users([name for name in users if name not in self._known])
+        self._known.update(merchants, users)
