@@ -36,7 +36,7 @@ from simulator.commands import utc_texts
 from simulator.outbox import CUSTODIAN_TIME, LEDGER_TIME, REGISTRY_TIME, SWITCH_TIME, at
 from simulator.params import Params
 from simulator.plan import Plan
-from simulator.records import KINDS, Day
+from simulator.records import KINDS, WITHDRAWAL, Day
 from simulator.world import World
 
 FEEDS = (
@@ -251,7 +251,11 @@ def journal_table(world: World, made: Day, lines: journal.Legs, books: _Books) -
         ),
         "leg_number": pa.array(lines.number, pa.int32()),
         "journal_type": pa.array(KINDS).take(pa.array(operations.kind)).take(of),
-        "business_key": pa.array(operations.key, pa.string()).take(of),
+        # A withdrawal is booked by its result, which has a number of its own.
+        "business_key": pa.array(
+            np.where(operations.kind == WITHDRAWAL, np.char.add("R-", operations.key.astype(str)),
+                     operations.key), pa.string(),
+        ).take(of),
         "account_id": account_ids,
         "account_code": pa.array(journal.ACCOUNT_CODES).take(pa.array(lines.account)),
         "party_id": party_ids,
