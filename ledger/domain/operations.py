@@ -77,7 +77,8 @@ class Plan:
     def __init__(
         self, legs: list[Leg], counters: dict[str, Any] | None = None,
         parent_counters: dict[str, Any] | None = None, holds: list[tuple] | None = None,
-        uses: list[tuple] | None = None, authorisation: tuple | None = None, effects: list[list] | None = None,
+        uses: list[tuple] | None = None, authorisation: tuple | None = None,
+        effects: list[list] | None = None,
     ) -> None:
         self.effects = effects
         self.legs = legs
@@ -383,7 +384,8 @@ class _Compiler:
             hold_field=spec.get("hold"),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), merchant=space["merchant"],
-            books=space["books"], user=space["user"], rail=space["rail"], check=space["check"], plan=space.get("plan"),
+            books=space["books"], user=space["user"], rail=space["rail"],
+            check=space["check"], plan=space.get("plan"),
             handler=handler, text=text,
         )
 

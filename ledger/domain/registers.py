@@ -381,7 +381,7 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 HANDLERS: dict[str, Handler] = {
     function.__name__: function for function in (
         open_account, move_account, account_status, party, party_state, contract, destination,
-        bind_account, tariff, authorise, mandate, mandate_end, operator, membership, right, caller, limit,
-        stop, stop_lift, period_close, breaker,
+        bind_account, tariff, authorise, mandate, mandate_end, operator, membership, right,
+        caller, limit, stop, stop_lift, period_close, breaker,
     )
 }

@@ -46,6 +46,19 @@ def verify(home: Path | None, chain: bool) -> None:
     print(json.dumps(operations.verified_as_dict(found), indent=1))
 
 
+@main.command(name="import")
+@_home
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--rejects", type=click.Path(path_type=Path), help="Default: FILE.rejects.csv.")
+def import_(home: Path | None, file: Path, rejects: Path | None) -> None:
+    """Send commands of a CSV or Parquet file to the running service; may be repeated."""
+    done = operations.import_file(
+        settings_module.load(home=home), file, rejects or file.with_suffix(".rejects.csv"),
+        lambda rows, refused: print(f"{rows:,} rows, {refused:,} refused", file=sys.stderr),
+    )
+    print(json.dumps(done, indent=1))
+
+
 @main.command()
 @_home
 def migrate(home: Path | None) -> None:

@@ -22,6 +22,7 @@ from ledger.domain.operations import Operation, Operations
 from ledger.domain.state import State
 from ledger.service import folding
 from ledger.service.authority import Authority, Verifier
+from ledger.service.breaker import Breaker
 from ledger.service.clock import Clock
 from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes
 from ledger.service.faults import RequestRefused
@@ -71,6 +72,7 @@ class Ledger:
         self.signer = signer
         self.vault = vault
         self.authority = Authority(self, verify)
+        self.breaker = Breaker(self)
         self._load()
 
     def _load(self) -> None:
@@ -114,6 +116,7 @@ class Ledger:
         head.sequence, head.journal = batch.sequence, batch.journal
         head.digest, head.booked_at = batch.digest, batch.booked_at
         self.history.add(batch.postings)
+        self.breaker.watch(batch.rows)
         if len(self.history) >= CHECKPOINT_ENTRIES:
             self.checkpoint()
         return results

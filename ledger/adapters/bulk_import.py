@@ -1,0 +1,148 @@
+"""Bulk import: commands from a CSV or Parquet file, in batches; resumes, and writes the rejects.
+
+Every row is one command, its columns are the fields; empty cells are left out. Amounts, counts and
+flags are read as such by the operation's form. The idempotency key is the row's own, or made from
+the file's digest and the row number, so that an import begun twice posts once.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from ledger.adapters.data_files import load_operations
+from paylake.crypto import sm3_file
+from paylake.errors import UsageFault
+
+BATCH = 1000
+#: Sends a batch, gives a result each.
+Send = Callable[[list[dict[str, Any]]], list[Mapping[str, Any]]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class Imported:
+    """Rows by what became of them, and where the rejects are."""
+
+    rows: int = 0
+    posted: int = 0
+    pending: int = 0
+    replayed: int = 0
+    refused: int = 0
+    rejects: str | None = None
+
+
+def import_file(
+    path: Path, send: Send, rejects: Path, progress: Progress | None = None
+) -> Imported:
+    """Send every row of a file; rows refused go to `rejects` (CSV) with line, reason and detail.
+
+    :raises UsageFault: for a file that is neither CSV nor Parquet, or has no `type` column
+    """
+    done = Imported()
+    digest = sm3_file(path)[:16]
+    rows = _rows(path)
+    forms = {name: operation.form for name, operation in load_operations().by_type.items()}
+    kinds = {
+        name: {field.name: field.kind for field in form.fields} for name, form in forms.items()
+    }
+    partial = rejects.with_name(f".{rejects.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("line", "idempotency_key", "reason", "field", "detail", "row"))
+        while part := list(islice(rows, BATCH)):
+            commands = [_command(row, line, digest, kinds) for line, row in part]
+            for (line, row), result in zip(part, send(commands), strict=True):
+                _count(done, result)
+                if result["status"] == "refused":
+                    writer.writerow((
+                        line, result["idempotency_key"], result["reason"],
+                        result.get("field", ""), result["detail"],
+                        orjson.dumps(row, default=str).decode(),
+                    ))
+            if progress is not None:
+                progress(done.rows, done.refused)
+    if done.refused:
+        partial.replace(rejects)
+        done.rejects = str(rejects)
+    else:
+        partial.unlink()
+    return done
+
+
+def _count(done: Imported, result: Mapping[str, Any]) -> None:
+    done.rows += 1
+    if result.get("replayed"):
+        done.replayed += 1
+    if result["status"] == "refused":
+        done.refused += 1
+    elif result["status"] == "pending":
+        done.pending += 1
+    else:
+        done.posted += 1
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers (the header is line 1) and cells."""
+    if path.suffix.lower() == ".parquet":
+        number = 1
+        for batch in pq.ParquetFile(path).iter_batches(BATCH):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+        return
+    if path.suffix.lower() != ".csv":
+        raise UsageFault(
+            f"{path.name} is neither CSV nor Parquet", "Give a file that ends in .csv or .parquet.",
+            where=str(path),
+        )
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        if "type" not in (reader.fieldnames or ()):
+            raise UsageFault(
+                f"{path.name} has no column `type`",
+                "Its first line names the fields of the commands.", where=str(path),
+            )
+        for row in reader:
+            yield reader.line_num, row
+
+
+def _command(
+    row: Mapping[str, Any], line: int, digest: str, kinds: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """A row as a command. What cannot be read as its kind stays as it is: the form names it."""
+    known = kinds.get(str(row.get("type")), {})
+    command: dict[str, Any] = {}
+    for name, value in row.items():
+        if value is None or value == "" or name is None:
+            continue
+        kind = known.get(name)
+        if isinstance(value, str):
+            if kind in ("amount", "fee", "count") and value.lstrip("-").isascii() and (
+                value.lstrip("-").isdigit()
+            ):
+                value = int(value)
+            elif kind == "flag" and value in ("true", "false"):
+                value = value == "true"
+            elif kind in ("object", "list", "metadata") or name == "metadata":
+                value = _document(value)
+        elif hasattr(value, "isoformat"):
+            value = value.isoformat()
+        command[name] = value
+    command.setdefault("idempotency_key", f"import-{digest}-{line}")
+    return command
+
+
+def _document(text: str) -> Any:
+    """JSON of a cell; a text that is none stays one, and the form refuses it by name."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

@@ -1,0 +1,90 @@
+"""Mass refusals stop a merchant; files of commands are imported and resumed."""
+
+from __future__ import annotations
+
+import csv
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ledger.adapters.bulk_import import import_file
+from paylake.errors import UsageFault
+from tests.ledger.conftest import DAY, SYSTEM, at
+
+
+def test_d2_10_mass_refusals_stop_new_business_with_a_record(world):
+    world.approved("breaker", window_seconds=60, least_count=5, refused_percent=60)
+    world.do("payment", transaction_id="P")
+    for _ in range(4):
+        assert world.do("settlement", amount_minor=10**9)["reason"] == "below_floor"
+    (stop,) = world.ledger.state.table("stop").values()
+    assert stop["placed_by"] == "system:ledger" and stop["target"] == "M1"
+    assert stop["reason"] == (
+        "4 of 5 commands of M1 refused within 60 seconds, 4000000000 minor units in all"
+    )
+    assert world.do("payment")["reason"] == "stopped"
+    assert world.do("payment", merchant_id="M2")["status"] == "posted"
+    refund = world.do("refund", original_transaction_id="P", issuer_fee_minor=35,
+                      network_fee_minor=3, acquirer_fee_minor=22)
+    assert refund["status"] == "posted"  # new business alone is stopped
+    world.approved("stop_lift", stop_id=stop["id"], reason="looked at")
+    assert world.do("payment")["status"] == "posted"
+
+
+def test_d2_10_refusals_spread_over_time_do_not_stop(world):
+    world.approved("breaker", window_seconds=60, least_count=3, refused_percent=50)
+    for minute in range(0, 50, 2):
+        world.do("settlement", amount_minor=10**9, occurred_at=at(DAY, f"10:{minute:02d}:00"))
+    assert not world.ledger.state.table("stop")
+
+
+def _file(path, world):
+    rows = [world.command("payment") for _ in range(2500)]
+    rows[7]["amount_minor"] = 0
+    rows[1700]["merchant_id"] = "M9"
+    for row in rows:
+        del row["idempotency_key"]
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.parquet"])
+def test_import_resumes_and_writes_rejects(world, tmp_path, name):
+    path, rejects = tmp_path / name, tmp_path / "rejects.csv"
+    _file(path, world)
+    calls = []
+
+    def send(commands):
+        calls.append(len(commands))
+        if len(calls) == 2:
+            raise ConnectionError("cut")
+        return world.ledger.apply(commands, SYSTEM)
+
+    with pytest.raises(ConnectionError):
+        import_file(path, send, rejects)
+    done = import_file(path, send, rejects)
+    assert (done.rows, done.posted, done.refused) == (2500, 2498, 2)
+    assert done.replayed == 999  # the first batch, but for its refusal of form
+    with rejects.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["line"], row["reason"]) for row in found] == [
+        ("9", "amount_out_of_range"), ("1702", "party_unknown"),
+    ]
+    assert world.ledger.head.journal == 2498
+
+
+def test_import_names_what_is_wrong_with_a_file(world, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UsageFault, match="no column `type`"):
+        import_file(path, world.ledger.apply, tmp_path / "r.csv")
+    path = tmp_path / "x.txt"
+    path.write_text("")
+    with pytest.raises(UsageFault, match="neither CSV nor Parquet"):
+        import_file(path, world.ledger.apply, tmp_path / "r.csv")
