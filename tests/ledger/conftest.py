@@ -168,10 +168,20 @@ class World:
             "top_up": {"top_up_id": f"I{self.number}", "user_id": "U1"},
             "withdrawal": {
                 "withdrawal_id": f"W{self.number}", "user_id": "U1", "fee_minor": 50,
-                "destination_id": "D" + values.get("user_id", "U1")[1:],
+                "destination_id": "D" + (values.get("user_id") or "U1")[1:],
             },
             "withdrawal_result": {
                 "result_id": f"R{self.number}", "result": "succeeded", "amount_minor": None,
+                "currency_code": None,
+            },
+            "withdrawal_returned": {
+                "return_id": f"R{self.number}", "amount_minor": None, "currency_code": None,
+            },
+            "void": {
+                "transaction_id": f"T{self.number}", "amount_minor": None, "currency_code": None,
+            },
+            "denied_payment": {
+                "hold_id": f"H{self.number}", "case_number": "N", "amount_minor": None,
                 "currency_code": None,
             },
             "dispute": {"transaction_id": f"T{self.number}"},

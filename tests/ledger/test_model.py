@@ -13,19 +13,24 @@ from ledger.adapters.tokens import ensure_demo_token
 from ledger.entrypoints.operations import verify
 from paylake import settings as settings_module
 from paylake.keys import Keyring
-from tests.ledger.conftest import World
+from tests.ledger.conftest import ANN, World
 
 MERCHANTS = st.sampled_from(["M1", "M2"])
 USERS = st.sampled_from(["U1", "U2"])
 AMOUNTS = st.one_of(st.integers(1, 300), st.integers(1, 10**9))
-MAY_GO_BELOW = {"2201": {"refund", "dispute", "fee"}}
+#: For top-ups and withdrawals: mostly whole yuan, about the least amounts.
+YUAN = st.one_of(st.integers(1, 300), st.integers(1, 10**7)).map(lambda n: n * 100) | AMOUNTS
+MAY_GO_BELOW = {"2201": {"refund", "dispute", "fee", "void"}}
 
 
 class LedgerModel(RuleBasedStateMachine):
-    """The model: balances by account as credit less debit, and what each payment has left."""
+    """The model: balances by account as credit less debit, what is held of them, and what each
+    payment has left."""
 
     payments = Bundle("payments")
     disputes = Bundle("disputes")
+    withdrawals = Bundle("withdrawals")
+    denials = Bundle("denials")
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,35 +41,73 @@ class LedgerModel(RuleBasedStateMachine):
         self.world = World(found)
         self.world.start()
         self.net: dict[str, int] = {}
+        self.held: dict[str, int] = {}
         self.sent: list[tuple[dict, dict]] = []
         self.left: dict[str, dict] = {}
         self.open: dict[str, tuple[str, int]] = {}
+        self.paid_out: set[str] = set()
+        self.asked: dict[str, dict] = {}
+        self.denied: dict[str, tuple[str, int]] = {}
 
     def teardown(self) -> None:
         try:
-            found = verify(self.world.settings)  # reads beside the writer
-            assert found.journals == self.world.ledger.head.sequence
+            verify(self.world.settings)  # reads beside the writer, before and after a checkpoint
+            self.world.reopen()
+            found = verify(self.world.settings)
+            assert found.journals == self.world.ledger.head.journal
+            assert found.entries == self.world.ledger.head.sequence
         finally:
-            self.world.ledger.store.close()
+            self.world.ledger.close()
             self.folder.cleanup()
 
-    def attempt(self, type_: str, moves: dict[str, int], allowed: bool = True, **values) -> bool:
-        """Post, and check that the model agrees whether it may."""
+    def attempt(
+        self, type_: str, moves: dict[str, int], allowed: bool = True, *,
+        hold: dict[str, int] | None = None, **values,
+    ) -> bool:
+        """Post, and check that the model agrees whether it may.
+
+        :param hold: what becomes held (or free again) of an account
+        """
+        hold = hold or {}
+        if type_ in ("payment", "withdrawal") and values.get("user_id") and (
+            "authorisation" not in values
+        ):
+            payee = values.get("merchant_id") or "D" + values["user_id"][1:]
+            values["authorisation"] = self.world.authorise(
+                values["user_id"], payee, values["amount_minor"]
+            )
         command = self.world.command(type_, **values)
         result = self.world.ledger.apply([command])[0]
         self.sent.append((command, result))
+        may = allowed and self.may(type_, moves, hold)
+        assert (result["status"] == "posted") == may, (command, result)
+        if may:
+            self.moved(moves, hold)
+        return may
+
+    def may(self, type_: str, moves: dict[str, int], hold: dict[str, int]) -> bool:
+        """Whether no floor is crossed."""
         journal_type = "dispute" if type_ == "dispute_release" else type_
+        for account in {*moves, *hold}:
+            if journal_type in MAY_GO_BELOW.get(account[:4], set()):
+                continue
+            change, more = moves.get(account, 0), hold.get(account, 0)
+            if account == "1001":
+                change = -change
+            after = self.balance(account) + change
+            if (change < 0 or more > 0) and after - self.held.get(account, 0) - more < 0:
+                return False
+        return True
+
+    def balance(self, account: str) -> int:
+        net = self.net.get(account, 0)
+        return -net if account == "1001" else net
+
+    def moved(self, moves: dict[str, int], hold: dict[str, int]) -> None:
         for account, change in moves.items():
-            after = self.net.get(account, 0) + change
-            lowered = change > 0 if account == "1001" else change < 0
-            below = after > 0 if account == "1001" else after < 0
-            if lowered and below and journal_type not in MAY_GO_BELOW.get(account[:4], set()):
-                allowed = False
-        assert (result["status"] == "posted") == allowed, (command, result)
-        if allowed:
-            for account, change in moves.items():
-                self.net[account] = self.net.get(account, 0) + change
-        return allowed
+            self.net[account] = self.net.get(account, 0) + change
+        for account, more in hold.items():
+            self.held[account] = self.held.get(account, 0) + more
 
     @rule(target=payments, merchant=MERCHANTS, amount=AMOUNTS, issuer=st.integers(0, 50),
           acquirer=st.integers(0, 80), network=st.integers(0, 9),
@@ -88,8 +131,27 @@ class LedgerModel(RuleBasedStateMachine):
             self.left[key] = {
                 "left": amount, "gross": amount, "source": source, "merchant": merchant,
                 "fees": (issuer, network, acquirer), "refunded": 0, "returned": [0, 0, 0],
+                "moves": moves,
             }
         return key
+
+    @rule(user=USERS, merchant=MERCHANTS, amount=st.integers(1, 300),
+          wrong=st.sampled_from(["none", "unknown", "payer", "payee", "amount", "used"]))
+    def pay_without_consent(self, user, merchant, amount, wrong):
+        other = {"U1": "U2", "U2": "U1", "M1": "M2", "M2": "M1"}
+        reference = {
+            "none": lambda: None, "unknown": lambda: "nothing",
+            "payer": lambda: self.world.authorise(other[user], merchant, amount),
+            "payee": lambda: self.world.authorise(user, other[merchant], amount),
+            "amount": lambda: self.world.authorise(user, merchant, amount + 1),
+            "used": lambda: next(
+                (c["authorisation"] for c, r in self.sent
+                 if r["status"] == "posted" and "authorisation" in c), None
+            ),
+        }[wrong]()
+        self.attempt("payment", {}, False, user_id=user, merchant_id=merchant,
+                     amount_minor=amount, channel="internal", issuer_fee_minor=0,
+                     network_fee_minor=0, acquirer_fee_minor=0, authorisation=reference)
 
     @rule(payment=payments, amount=AMOUNTS, whole=st.booleans())
     def refund(self, payment, amount, whole):
@@ -148,21 +210,117 @@ class LedgerModel(RuleBasedStateMachine):
             self.left[payment]["left"] += amount
             del self.open[dispute]
 
+    @rule(payment=payments)
+    def void(self, payment):
+        state = self.left.get(payment)
+        may = state is not None and state["left"] == state["gross"] and (
+            state["merchant"] not in self.paid_out
+        ) and not state["refunded"]
+        moves = {account: -change for account, change in state["moves"].items()} if may else {}
+        if self.attempt("void", moves, may, original_transaction_id=payment):
+            state.update(left=0, refunded=state["gross"], returned=list(state["fees"]))
+
     @rule(merchant=MERCHANTS, amount=AMOUNTS, type_=st.sampled_from(["fee", "settlement"]))
     def take(self, merchant, amount, type_):
         other = "2301" if type_ == "fee" else "1001"
-        self.attempt(type_, {f"2201:{merchant}": -amount, other: amount},
-                     merchant_id=merchant, amount_minor=amount)
+        if self.attempt(type_, {f"2201:{merchant}": -amount, other: amount},
+                        merchant_id=merchant, amount_minor=amount) and type_ == "settlement":
+            self.paid_out.add(merchant)
 
-    @rule(user=USERS, amount=AMOUNTS)
+    @rule(user=USERS, amount=YUAN)
     def top_up(self, user, amount):
-        self.attempt("top_up", {"1001": -amount, f"2101:{user}": amount}, user_id=user,
-                     amount_minor=amount)
+        self.attempt("top_up", {"1001": -amount, f"2101:{user}": amount},
+                     amount % 100 == 0 and amount >= 1000, user_id=user, amount_minor=amount)
 
-    @rule(user=USERS, amount=AMOUNTS, fee=st.integers(0, 50))
-    def withdraw(self, user, amount, fee):
-        moves = {f"2101:{user}": -(amount + fee), "1001": amount, "2301": fee}
-        self.attempt("withdrawal", moves, user_id=user, amount_minor=amount, fee_minor=fee)
+    @rule(target=withdrawals, user=USERS, amount=YUAN, other_fee=st.integers(-1, 9))
+    def withdraw(self, user, amount, other_fee):
+        key, account = f"W{self.world.number}", f"2101:{user}"
+        fee = (amount + 100) // 200 + max(0, other_fee - 8)  # 5 in a thousand, half up
+        may = amount % 100 == 0 and amount >= 5000 and other_fee < 9
+        if self.attempt("withdrawal", {}, may, hold={account: amount + fee}, withdrawal_id=key,
+                        user_id=user, amount_minor=amount, fee_minor=fee):
+            self.asked[key] = {"account": account, "amount": amount, "fee": fee, "result": None}
+        return key
+
+    @rule(withdrawal=withdrawals, result=st.sampled_from(["succeeded", "failed", "unknown"]))
+    def withdrawal_result(self, withdrawal, result):
+        asked = self.asked.get(withdrawal)
+        may = asked is not None and asked["result"] in (None, "unknown")
+        moves: dict[str, int] = {}
+        hold: dict[str, int] = {}
+        if may and result != "unknown":
+            whole = asked["amount"] + asked["fee"]
+            hold = {asked["account"]: -whole}
+            if result == "succeeded":
+                moves = {asked["account"]: -whole, "1001": asked["amount"], "2301": asked["fee"]}
+        if self.attempt("withdrawal_result", moves, may, hold=hold, withdrawal_id=withdrawal,
+                        result=result):
+            asked["result"] = result
+
+    @rule(withdrawal=withdrawals)
+    def withdrawal_returned(self, withdrawal):
+        asked = self.asked.get(withdrawal)
+        may = asked is not None and asked["result"] == "succeeded"
+        moves = {}
+        if may:
+            moves = {"1001": -asked["amount"], "2301": -asked["fee"],
+                     asked["account"]: asked["amount"] + asked["fee"]}
+        if self.attempt("withdrawal_returned", moves, may, withdrawal_id=withdrawal):
+            asked["result"] = "returned"
+
+    @rule(target=denials, payment=payments)
+    def deny(self, payment):
+        state, key = self.left.get(payment), f"H{self.world.number}"
+        may = state is not None and state["left"] > 0
+        hold = {f"2201:{state['merchant']}": state["left"]} if may else {}
+        command = self.world.command("denied_payment", hold_id=key,
+                                     original_transaction_id=payment)
+        result = self.world.ledger.apply([command])[0]
+        self.sent.append((command, result))
+        assert (result["status"] == "posted") == may, result
+        if may:  # it may be more than what is there
+            self.moved({}, hold)
+            self.denied[key] = (f"2201:{state['merchant']}", state["left"])
+        return key
+
+    @rule(denial=denials, part=AMOUNTS, capture=st.booleans())
+    def end_denial(self, denial, part, capture):
+        account, left = self.denied.get(denial, ("2201:M1", 0))
+        part = min(part, left) or 1
+        type_ = "hold_capture" if capture else "hold_release"
+        waits = self.world.send(
+            type_, ANN, result_id=f"E{self.world.number}", hold_id=denial, amount_minor=part,
+            case_number="N", to_account_id="1001" if capture else None,
+        )
+        may = left > 0
+        moves = {account: -part, "1001": part} if capture and may else {}
+        after = {name: self.balance(name) + (change if name != "1001" else -change)
+                 for name, change in moves.items()}
+        may = may and min(after.values(), default=0) >= 0
+        assert waits["status"] == ("pending" if may else "refused"), waits
+        if may:
+            assert self.world.approve(waits["sequence"])["status"] == "posted"
+            self.moved(moves, {account: -part})
+            self.denied[denial] = (account, left - part)
+
+    @rule(user=USERS, merchant=MERCHANTS, amount=YUAN, taken=AMOUNTS)
+    def linked(self, user, merchant, amount, taken):
+        """A top-up and a payout that stand or fall together."""
+        moves = {"1001": -amount, f"2101:{user}": amount}
+        both = {**moves, f"2201:{merchant}": -taken, "1001": taken - amount}
+        commands = [
+            self.world.command("top_up", user_id=user, amount_minor=amount, linked=True),
+            self.world.command("settlement", merchant_id=merchant, amount_minor=taken),
+        ]
+        results = self.world.ledger.apply(commands)
+        balance = self.balance("1001") + amount - taken
+        may = amount % 100 == 0 and amount >= 1000 and balance >= 0 and self.may(
+            "settlement", {f"2201:{merchant}": -taken}, {}
+        )
+        assert {r["status"] for r in results} == {"posted" if may else "refused"}, results
+        if may:
+            self.moved(both, {})
+            self.paid_out.add(merchant)
 
     @rule(data=st.data())
     def replay(self, data):
@@ -177,9 +335,24 @@ class LedgerModel(RuleBasedStateMachine):
     @invariant()
     def balances_agree(self):
         balances = self.world.balances()
-        for account, net in self.net.items():
-            assert balances[account] == (-net if account == "1001" else net)
+        for account in self.net:
+            assert balances[account] == self.balance(account)
         assert balances["1001"] == sum(v for k, v in balances.items() if k != "1001")
+
+    @invariant()
+    def what_is_held_agrees_and_users_never_owe(self):
+        for account in self.world.ledger.state.all_accounts():
+            assert account.held == self.held.get(account.account_id, 0)
+            if account.line.floor is not None and account.code != "2201":
+                assert account.available >= account.line.floor
+
+    @invariant()
+    def each_kind_of_books_balances(self):
+        sums: dict[str, int] = {}
+        for account in self.world.ledger.state.all_accounts():
+            signed = account.balance * account.debit_sign
+            sums[account.sum_key] = sums.get(account.sum_key, 0) + signed
+        assert set(sums.values()) == {0}
 
 
 TestLedgerModel = LedgerModel.TestCase
