@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.bodies import problem
+from ledger.entrypoints.console import add_console
 from ledger.entrypoints.identity import Identity
 from ledger.entrypoints.openapi import SECURITY, schemas
 from ledger.entrypoints.routes import add_routes
@@ -52,6 +53,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
     _add_errors(app)
     add_routes(app, settings, ledger, Identity(ledger, tokens), on_ledger)
+    add_console(app, ledger, tokens, on_ledger, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -1,0 +1,621 @@
+"""What the console's pages show: plain values, put together in one call each. Called in the
+writer's thread, like :mod:`ledger.service.queries`, so every page is of one state."""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ledger.domain.chain import GENESIS, journal_id, journal_of
+from ledger.domain.chart import BOOKS
+from ledger.domain.fields import COMMON
+from ledger.domain.holds import left
+from ledger.service.faults import RequestRefused
+from ledger.service.history import shown
+
+if TYPE_CHECKING:
+    from ledger.domain.state import Account
+    from ledger.service.ledger import Ledger
+
+#: Accounts below one account that its page shows.
+BELOW_LIMIT = 200
+_KINDS = ("asset", "expense", "liability", "equity", "income")
+_COMMON = {field.name: field for field in COMMON}
+
+
+def frame(ledger: Ledger) -> dict[str, Any]:
+    """The state of the ledger that every page names at its top."""
+    now = ledger.clock.now()
+    return {
+        "simulated": ledger.clock.simulated, "clock": now,
+        "booking_date": None if now is None else ledger.clock.booking_date(now),
+        "last_closed": ledger.head.closed, "last_sequence": ledger.head.sequence,
+    }
+
+
+def overview(ledger: Ledger) -> dict[str, Any]:
+    """How much there is of everything."""
+    state, today = ledger.state, frame(ledger)["booking_date"]
+    waiting = state.table("pending")
+    return {
+        "accounts": sum(len(accounts) for accounts in state.accounts.values()),
+        "journals": ledger.head.journal, "holds": len(state.holds), "waiting": len(waiting),
+        "waiting_since": min((w["booked_at"] for w in waiting.values()), default=None),
+        "held_since": min((h["placed_on"] for h in state.holds.values()), default=None),
+        "stops": len(state.table("stop")), "parties": len(state.table("party")),
+        "limits": sum(_in_force(row, today) for row in state.table("limit").values()),
+    }
+
+
+def find(ledger: Ledger, text: str) -> tuple[str, str] | None:
+    """What carries this number: (`journal`, `account`, `party` or `entry`, its own number)."""
+    number = journal_of(text)
+    if number is not None and ledger.store.find_by_journal(number) is not None:
+        return "journal", text
+    if any(text in accounts for accounts in ledger.state.accounts.values()):
+        return "account", text
+    row = ledger.store.find_by_business_key([text]).get(text)
+    if row is not None:
+        return ("entry", str(row[0])) if row[1] is None else ("journal", journal_id(row[1]))
+    if ledger.state.get("party", text) is not None:
+        return "party", text
+    return None
+
+
+# accounts
+
+
+def chart(ledger: Ledger) -> list[dict[str, Any]]:
+    """The tree down to the lines of the chart: books, kinds, lines, each the sum of what stands
+    below it, on its normal side."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for currency, accounts in ledger.state.accounts.items():
+        for account in accounts.values():
+            line = found.setdefault((currency, account.code), [0, 0])
+            line[0] += 1
+            line[1] += account.balance
+    classes = ledger.chart.classes
+    tree = []
+    for currency in sorted(ledger.state.accounts):
+        for books in BOOKS:
+            kinds = []
+            for kind in _KINDS:
+                lines = [
+                    {
+                        "code": code, "zh": line.name_zh, "en": line.name_en,
+                        "party": line.party, "accounts": found[currency, code][0],
+                        "balance": found[currency, code][1],
+                    }
+                    for code, line in classes.items()
+                    if (line.books, line.kind) == (books, kind) and (currency, code) in found
+                ]
+                if lines:
+                    kinds.append({
+                        "kind": kind, "side": classes[lines[0]["code"]].normal_side,
+                        "lines": lines, "accounts": sum(x["accounts"] for x in lines),
+                        "balance": sum(x["balance"] for x in lines),
+                    })
+            if kinds:
+                sides = {
+                    side: sum(k["balance"] for k in kinds if k["side"] == side) for side in "DC"
+                }
+                tree.append({
+                    "currency": currency, "books": books, "kinds": kinds,
+                    "debit": sides["D"], "credit": sides["C"],
+                })
+    return tree
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "account_id": account.account_id, "code": account.code, "zh": account.line.name_zh,
+        "en": account.line.name_en, "kind": account.line.kind, "books": account.line.books,
+        "side": account.line.normal_side, "party_id": account.party_id,
+        "currency": account.currency_code, "balance": account.balance, "held": account.held,
+        "available": account.available, "status": account.status, "frozen": account.frozen,
+        "parent": account.parent, "tenant": account.tenant,
+        "opened_date": account.opened_date, "floor": account.line.floor,
+        "purpose": sorted(account.purpose) if account.purpose else None,
+    }
+
+
+def line_accounts(
+    ledger: Ledger, code: str, currency: str, after: str, limit: int
+) -> dict[str, Any]:
+    """The accounts of one line of the chart by account id, and the line's sum.
+
+    :raises RequestRefused: 404 `unknown_account_code`
+    """
+    line = ledger.chart.classes.get(code)
+    if line is None:
+        raise RequestRefused("unknown_account_code", "it is not in the chart of accounts", 404)
+    total = number = 0
+    later = []
+    for account in ledger.state.accounts.get(currency, {}).values():
+        if account.code == code:
+            total += account.balance
+            number += 1
+            if account.account_id > after:
+                later.append(account)
+    page = heapq.nsmallest(limit + 1, later, key=lambda a: a.account_id)
+    return {
+        "code": code, "zh": line.name_zh, "en": line.name_en, "books": line.books,
+        "kind": line.kind, "party": line.party, "currency": currency, "total": total,
+        "number": number, "rows": [_account(a) for a in page[:limit]],
+        "next": page[limit - 1].account_id if len(page) > limit else None,
+    }
+
+
+def account(
+    ledger: Ledger, account_id: str, currency: str | None, value_date: str | None,
+    known_at: str | None, before: int | None, limit: int,
+) -> dict[str, Any]:
+    """One account: now, at the dates asked for, what stands below it, its newest journals.
+
+    :param currency: None: the first in which it is open
+    :param value_date: with `known_at` (UTC text), which balance is asked for; None: neither
+    :param before: sequence; journals older than that one
+    :raises RequestRefused: 404 `account_not_open`
+    """
+    currencies = sorted(c for c, a in ledger.state.accounts.items() if account_id in a)
+    found = None
+    if currencies:
+        found = ledger.state.account(account_id, currency or currencies[0])
+    if found is None:
+        raise RequestRefused("account_not_open", "there is no such open account", 404)
+    currency = found.currency_code
+    now = ledger.clock.now()
+    day = value_date or (None if now is None else ledger.clock.booking_date(now))
+    moment = known_at or now
+    then = None
+    if day is not None and moment is not None:
+        sum_ = ledger.history.balance(ledger.store, account_id, currency, day, moment)
+        then = {
+            "value_date": day, "known_at": moment,
+            "balance": shown(sum_, found.line.normal_side),
+        }
+    sequences = newest(ledger, account_id, currency, before, limit + 1)
+    return {
+        **_account(found), "currencies": currencies, "then": then,
+        "holds": sum(
+            (h["account_id"], h["currency_code"]) == (account_id, currency)
+            for h in ledger.state.holds.values()
+        ),
+        "below": _below(ledger, found),
+        "journals": [
+            _moved(row, account_id, currency)
+            for number in sequences[:limit] for row in ledger.store.entries(number, number)
+        ],
+        "older": sequences[limit - 1] if len(sequences) > limit else None,
+    }
+
+
+def _below(ledger: Ledger, top: Account) -> dict[str, Any] | None:
+    """What hangs under an account, depth first, each with its own balance and its total; totals
+    on the side of the account itself. None when nothing does."""
+    children: dict[str, list[Account]] = {}
+    for other in ledger.state.accounts[top.currency_code].values():
+        if other.parent is not None:
+            children.setdefault(other.parent, []).append(other)
+    if top.account_id not in children:
+        return None
+    totals: dict[str, int] = {}
+    order: list[tuple[Account, int]] = []
+    stack = [(top, 0)]
+    while stack:
+        account, depth = stack.pop()
+        order.append((account, depth))
+        listed = sorted(
+            children.get(account.account_id, ()), key=lambda a: a.account_id, reverse=True
+        )
+        stack += [(child, depth + 1) for child in listed]
+    for account, _ in reversed(order):
+        totals[account.account_id] = account.balance * account.debit_sign + sum(
+            totals[child.account_id] for child in children.get(account.account_id, ())
+        )
+    rows = [
+        {
+            **_account(account), "depth": depth,
+            "own": account.balance,
+            "total": shown(totals[account.account_id], account.line.normal_side),
+        }
+        for account, depth in order[1 : BELOW_LIMIT + 1]
+    ]
+    total = shown(totals[top.account_id], top.line.normal_side)
+    return {
+        "rows": rows, "number": len(order) - 1, "children": total - top.balance, "total": total,
+    }
+
+
+def newest(
+    ledger: Ledger, account_id: str, currency: str, before: int | None, limit: int
+) -> list[int]:
+    """Sequences of the newest entries that moved an account, newest first.
+
+    Looks no further back than it has to: a busy account has millions.
+    """
+    found: list[int] = []
+    for posting in reversed(ledger.history.since()):
+        if len(found) == limit:
+            return found
+        if (before is None or posting[0] < before) and any(
+            leg[0] == account_id and leg[1] == currency for leg in posting[4]
+        ):
+            found.append(posting[0])
+    segments = sorted(
+        (
+            segment for segment in ledger.store.segments(account_id, currency)
+            if before is None or segment.first_sequence < before
+        ),
+        key=lambda segment: segment.last_sequence, reverse=True,
+    )
+    older: set[int] = set()
+    for segment in segments:
+        wanted = limit - len(found)
+        if len(older) >= wanted and min(heapq.nlargest(wanted, older)) > segment.last_sequence:
+            break
+        postings = array("q")
+        postings.frombytes(segment.postings or ledger.store.postings(segment))
+        older.update(s for s in postings[0::3] if before is None or s < before)
+    return found + heapq.nlargest(limit - len(found), older)
+
+
+def _moved(row: tuple, account_id: str, currency: str) -> dict[str, Any]:
+    sides = {"D": 0, "C": 0}
+    for leg in orjson.loads(row[13]):
+        if (leg[0], leg[1]) == (account_id, currency):
+            sides[leg[2]] += leg[3]
+    return {**_listed(row), "debit": sides["D"], "credit": sides["C"]}
+
+
+def _listed(row: tuple) -> dict[str, Any]:
+    return {
+        "sequence": row[0], "journal_id": None if row[1] is None else journal_id(row[1]),
+        "type": row[2], "outcome": row[4], "business_key": row[6], "actor": row[7],
+        "booked_at": row[9], "booking_date": row[10], "value_date": row[11],
+    }
+
+
+# entries and journals
+
+
+def journal(ledger: Ledger, name: str) -> dict[str, Any]:
+    """One journal.
+
+    :raises RequestRefused: 404 `journal_unknown`
+    """
+    number = journal_of(name)
+    row = ledger.store.find_by_journal(number) if number else None
+    if row is None:
+        raise RequestRefused("journal_unknown", "there is no such journal", 404)
+    return _entry(ledger, row)
+
+
+def entry(ledger: Ledger, sequence: int) -> dict[str, Any]:
+    """One entry of the log, with or without legs.
+
+    :raises RequestRefused: 404 `entry_unknown`
+    """
+    if 1 <= sequence <= ledger.head.sequence:
+        for row in ledger.store.entries(sequence, sequence):
+            return _entry(ledger, row)
+    raise RequestRefused("entry_unknown", "there is no such entry", 404)
+
+
+def _entry(ledger: Ledger, row: tuple) -> dict[str, Any]:
+    content, legs = orjson.loads(row[12]), orjson.loads(row[13])
+    totals: dict[str, dict[str, int]] = {}
+    shown_legs = []
+    for number, (account_id, currency, side, amount, component, reference) in enumerate(legs, 1):
+        both = totals.setdefault(currency, {"D": 0, "C": 0})
+        both[side] += amount
+        line = ledger.chart.classes.get(account_id.partition(":")[0])
+        shown_legs.append({
+            "number": number, "account_id": account_id, "currency": currency, "side": side,
+            "amount": amount, "component": component, "reference": reference,
+            "zh": line.name_zh if line else "", "en": line.name_en if line else "",
+        })
+    previous = GENESIS if row[0] == 1 else next(
+        (other[16] for other in ledger.store.entries(row[0] - 1, row[0] - 1)), None
+    )
+    return {
+        **_listed(row), "idempotency_key": row[5], "version": row[3],
+        "who": who(ledger, row[7]), "content": content_of(ledger, row[2], content),
+        "legs": shown_legs, "totals": totals, "digest": row[16].hex(),
+        "previous_digest": None if previous is None else previous.hex(),
+        "original": _original(ledger, row[2], content),
+        "approval": _approval(ledger, row[15]), "evidence": _loaded(row[8]),
+        "refusal": orjson.loads(row[14]) if row[4] == "refused" else None,
+        "last": row[0] == ledger.head.sequence,
+        "waiting": row[4] == "pending"
+        and ledger.state.get("pending", str(row[0])) is not None,
+    }
+
+
+def _loaded(text: str) -> Any:
+    return orjson.loads(text) if text else None
+
+
+def _approval(ledger: Ledger, text: str) -> dict[str, Any] | None:
+    found = _loaded(text)
+    if found is None:
+        return None
+    return {
+        **found, "checker": who(ledger, f"operator:{found['operator_id']}"),
+        "maker": who(ledger, found["maker"]),
+    }
+
+
+def who(ledger: Ledger, actor: str) -> dict[str, Any]:
+    """A sender: kind, id, and the name of a person."""
+    kind, _, name = actor.partition(":")
+    person = ledger.state.get("operator", name) if kind == "operator" else None
+    return {"kind": kind, "id": name, "name": person["name"] if person else None}
+
+
+def content_of(
+    ledger: Ledger, type_: str, content: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The fields of a command in their order, with kind and whether they are commitments."""
+    operation = ledger.operations.by_type.get(type_)
+    known = dict(_COMMON)
+    if operation is not None:
+        known.update((field.name, field) for field in operation.form.fields)
+    currency = content.get("currency_code", "CNY")
+    return [
+        {
+            "name": name, "value": value, "currency": currency,
+            "kind": known[name].kind if name in known else "other",
+            "sensitive": name in known and known[name].sensitive,
+        }
+        for name, value in content.items()
+    ]
+
+
+def _original(
+    ledger: Ledger, type_: str, content: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What a command refers back to."""
+    operation = ledger.operations.by_type.get(type_)
+    if operation is None:
+        return None
+    if "journal_id" in content:  # a reversal names the journal itself
+        name = content["journal_id"]
+        number = journal_of(name)
+        row = ledger.store.find_by_journal(number) if number else None
+    elif operation.original_field in content:
+        name = content[operation.original_field]
+        row = ledger.store.find_by_business_key([name]).get(name)
+    else:
+        return None
+    return None if row is None else {"name": name, **_listed(row)}
+
+
+def day(ledger: Ledger, booking_date: str, after: int, limit: int) -> dict[str, Any]:
+    """The journals of a date in their order, and its signed head when it is closed."""
+    rows = ledger.store.find_journals(booking_date, None, after, limit + 1)
+    close = ledger.store.find_close(booking_date)
+    head = None
+    if close is not None:
+        head = orjson.loads(close["document"])
+        for line in head["trial_balance"]:
+            known = ledger.chart.classes.get(line["account_code"])
+            line["zh"], line["en"] = (known.name_zh, known.name_en) if known else ("", "")
+    closed = ledger.store.closed_dates()
+    return {
+        "day": booking_date, "head": head,
+        "rows": [{**_listed(row), "totals": _totals(row)} for row in rows[:limit]],
+        "next": rows[limit - 1][1] if len(rows) > limit else None,
+        "last_closed": closed[-1] if closed else None,
+    }
+
+
+def _totals(row: tuple) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for leg in orjson.loads(row[13]):
+        if leg[2] == "D":
+            totals[leg[1]] = totals.get(leg[1], 0) + leg[3]
+    return totals
+
+
+# registers
+
+
+def _page(rows: Sequence[Any], page: int, size: int) -> dict[str, Any]:
+    start = (page - 1) * size
+    return {
+        "rows": rows[start : start + size], "number": len(rows), "page": page,
+        "more": start + size < len(rows),
+    }
+
+
+def holds(ledger: Ledger, account_id: str | None, page: int, size: int) -> dict[str, Any]:
+    """Open holds, the oldest first."""
+    today = frame(ledger)["booking_date"]
+    found = _page(sorted(
+        (
+            (name, hold) for name, hold in ledger.state.holds.items()
+            if account_id is None or hold["account_id"] == account_id
+        ),
+        key=lambda item: (item[1]["placed_on"], item[0]),
+    ), page, size)
+    rows = []
+    for name, hold in found["rows"]:
+        kind = ledger.hold_kinds.get(hold["kind"])
+        rows.append({
+            "hold_id": name, "kind": hold["kind"], "scope": hold["scope"],
+            "zh": kind.zh if kind else hold["kind"], "en": kind.en if kind else hold["kind"],
+            "rule": kind.rule if kind else None, "account_id": hold["account_id"],
+            "currency": hold["currency_code"], "placed": hold["placed"],
+            "captured": hold["captured"], "released": hold["released"], "left": left(hold),
+            "case": hold["case"], "placed_on": hold["placed_on"],
+            "expires_on": hold["expires_on"], "days": _days(hold["placed_on"], today),
+            "days_left": _days(today, hold["expires_on"]),
+        })
+    return {**found, "rows": rows, "account_id": account_id}
+
+
+def _days(first: str | None, last: str | None) -> int | None:
+    if first is None or last is None:
+        return None
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days
+
+
+def waiting(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
+    """What waits for a checker, the oldest first, with the digest that the checker signs."""
+    found = _page(sorted(
+        ((int(key), document) for key, document in ledger.state.table("pending").items()),
+        key=lambda item: item[0],
+    ), page, size)
+    return {**found, "rows": [
+        {
+            "sequence": sequence, "type": document["type"],
+            "who": who(ledger, document["actor"]), "booked_at": document["booked_at"],
+            "content": content_of(
+                ledger, document["type"], orjson.loads(document["content"])
+            ),
+            "digest": ledger.authority.digest(sequence).hex(),
+        }
+        for sequence, document in found["rows"]
+    ]}
+
+
+def _in_force(row: Mapping[str, Any], today: str | None) -> bool:
+    until = row.get("valid_to")
+    return today is None or (row["valid_from"] <= today and (until is None or today <= until))
+
+
+def limits(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
+    """Limits in force on the current date, and those that begin later."""
+    today = frame(ledger)["booking_date"]
+    rows = sorted(
+        ledger.state.table("limit").values(),
+        key=lambda row: (row["scene"], row["account_code"], row.get("grade", ""), row["id"]),
+    )
+
+    def told(listed: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        found = []
+        for row in listed:
+            line = ledger.chart.classes[row["account_code"]]
+            found.append({**row, "zh": line.name_zh, "en": line.name_en})
+        return found
+
+    in_force = _page([row for row in rows if _in_force(row, today)], page, size)
+    later = [row for row in rows if today is not None and row["valid_from"] > today]
+    return {**in_force, "rows": told(in_force["rows"]), "later": told(later[:size])}
+
+
+def stops(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
+    """Emergency stops in force by their number."""
+    found = [
+        {**document, "who": who(ledger, document["placed_by"])}
+        for _, document in sorted(ledger.state.table("stop").items())
+    ]
+    return _page(found, page, size)
+
+
+def parties(
+    ledger: Ledger, kind: str | None, state: str | None, page: int, size: int
+) -> dict[str, Any]:
+    """Parties by id, of one kind or in one state when asked for, and how many there are of
+    each."""
+    counts: dict[tuple[str, str], int] = {}
+    names = []
+    for name, document in ledger.state.table("party").items():
+        key = (document["kind"], document["state"])
+        counts[key] = counts.get(key, 0) + 1
+        if (kind is None or key[0] == kind) and (state is None or key[1] == state):
+            names.append(name)
+    found = _page(sorted(names), page, size)
+    return {
+        **found, "kind": kind, "state": state,
+        "rows": [
+            {"party_id": name, **ledger.state.get("party", name)} for name in found["rows"]
+        ],
+        "kinds": sorted({key[0] for key in counts}),
+        "states": sorted({key[1] for key in counts}),
+    }
+
+
+def party(ledger: Ledger, name: str) -> dict[str, Any]:
+    """One party with its accounts and contract versions.
+
+    :raises RequestRefused: 404 `party_unknown`
+    """
+    document = ledger.state.get("party", name)
+    if document is None:
+        raise RequestRefused("party_unknown", "there is no such party", 404)
+    accounts = [
+        _account(found)
+        for code in ledger.chart.classes for currency in sorted(ledger.state.accounts)
+        if (found := ledger.state.account(f"{code}:{name}", currency)) is not None
+    ]
+    today = frame(ledger)["booking_date"]
+    in_force = None if today is None else ledger.state.contract(name, today)
+    return {
+        "party_id": name, **document, "accounts": accounts,
+        "contracts": [
+            {**version, "in_force": version is in_force}
+            for version in ledger.state.get("contract", name) or ()
+        ],
+    }
+
+
+# the chain
+
+
+def closed_days(ledger: Ledger, before: str | None, limit: int) -> dict[str, Any]:
+    """Closed dates, newest first."""
+    dates = [
+        day for day in reversed(ledger.store.closed_dates()) if before is None or day < before
+    ]
+    rows = []
+    for closed in dates[:limit]:
+        close = ledger.store.find_close(closed)
+        assert close is not None
+        rows.append({
+            "day": closed, "closed_at": close["closed_at"], "journals": close["journals"],
+            "legs": close["legs"],
+        })
+    return {"rows": rows, "older": dates[limit - 1] if len(dates) > limit else None}
+
+
+def chain(ledger: Ledger, before: int | None, limit: int) -> dict[str, Any]:
+    """The end of the log and the signed heads, newest first.
+
+    Each head comes with the document that was signed, to compare its file with.
+
+    :param before: number of a head in the order of signing; heads before that one
+    """
+    last = ledger.store.last_entry()
+    number = signed_through = 0
+    shown_heads: deque[tuple[int, dict[str, Any]]] = deque(maxlen=limit)
+    for number, head in enumerate(ledger.store.heads(), 1):
+        signed_through = head["sequence"]
+        if before is None or number < before:
+            shown_heads.append((number, head))
+    heads = []
+    for place, head in reversed(shown_heads):
+        document = orjson.loads(head["document"])
+        heads.append({
+            "number": place, "name": head["name"], "day": document.get("booking_date"),
+            "signed_at": document.get("closed_at") or document.get("signed_at"),
+            "sequence": head["sequence"], "digest": head["digest"].hex(),
+            "key_id": head["key_id"], "document": head["document"],
+            "signature": head["signature"],
+        })
+    oldest = heads[-1]["number"] if heads else 1
+    return {
+        "last": None if last is None else {**_listed(last), "digest": last[16].hex()},
+        "journals": ledger.head.journal, "last_closed": ledger.head.closed,
+        "closed": len(ledger.store.closed_dates()), "signed": number,
+        "key_id": ledger.signer.key_id, "heads": heads,
+        "older": oldest if oldest > 1 else None, "paged": before is not None,
+        "since_head": ledger.head.sequence - signed_through,
+    }
