@@ -3,6 +3,8 @@ triggers; documents, segments and meta are derived from the log or set by the se
 
 from __future__ import annotations
 
+import re
+
 SCHEMA_VERSION = 2
 
 TABLES = """
@@ -71,7 +73,8 @@ create index segment_by_date on segment
     (booking_date, account_id, currency_code, debit_minor, credit_minor);
 
 create table head (
-    name text primary key,                -- a date, or hour-<UTC>
+    number integer primary key,           -- in the order of signing
+    name text not null unique,            -- a date, or hour-<UTC>
     sequence integer not null,
     digest blob not null,
     key_id text not null,
@@ -117,6 +120,49 @@ begin
     ) or json_array_length(new.legs) < 2;
 end;
 """
+
+
+#: The same in PostgreSQL, once a statement: its trigger sees all rows that were added.
+POSTGRES_FUNCTIONS = """
+create function append_only() returns trigger language plpgsql as $$
+begin
+    raise exception '% is append-only', tg_table_name
+        using errcode = 'integrity_constraint_violation';
+end $$;
+
+create function entries_balanced() returns trigger language plpgsql as $$
+begin
+    if exists (
+        select 1 from added, json_array_elements(added.legs::json) as leg
+        where added.journal is not null
+        group by added.sequence, leg ->> 1
+        having sum(case leg ->> 2 when 'D' then 1 else -1 end * (leg ->> 3)::numeric) <> 0
+    ) or exists (
+        select 1 from added where journal is not null and json_array_length(legs::json) < 2
+    ) then
+        raise exception 'the legs of the journal do not balance'
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return null;
+end $$;
+
+create trigger entry_balanced after insert on entry referencing new table as added
+    for each statement execute function entries_balanced();
+"""
+
+
+def postgres_statements() -> str:
+    """Everything to run on an empty PostgreSQL schema. Texts sort by bytes, as in Python."""
+    tables = re.sub(r"\btext\b", 'text collate "C"', TABLES.replace(" without rowid", ""))
+    tables = re.sub(r"\bblob\b", "bytea", re.sub(r"\binteger\b", "bigint", tables))
+    triggers = "".join(
+        f"create trigger {table}_append_only before update or delete on {table} "
+        "for each row execute function append_only();\n"
+        f"create trigger {table}_no_truncate before truncate on {table} "
+        "for each statement execute function append_only();\n"
+        for table in APPEND_ONLY
+    )
+    return tables + POSTGRES_FUNCTIONS + triggers
 
 
 def statements() -> str:

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from ledger.adapters.schema import SCHEMA_VERSION, statements
+from ledger.adapters.sql_store import SqlStore
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
-from ledger.service.ports import Checkpoint, Row, Segment
 from paylake.errors import LeaseHeld, PermanentFailure
 
 
-class SqliteStore(SqliteReader):
+class SqliteStore(SqlStore, SqliteReader):
     """The one writer. Holds a lock file while it is open.
 
     :param path: `<home>/ledger/ledger.db`
@@ -79,74 +77,8 @@ class SqliteStore(SqliteReader):
                     self.db.execute("rollback")
                 raise
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Add entries to the log."""
-        self.db.executemany(
-            "insert into entry values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows
-        )
-
-    def keep_secrets(self, secrets: Iterable[tuple[str, bytes]]) -> None:
-        """Add sealed values by commitment."""
-        self.db.executemany("insert or ignore into secret values (?, ?)", secrets)
-
-    def write_checkpoint(
-        self, at: Checkpoint, documents: Iterable[tuple[str, str, Any]],
-        segments: Iterable[Segment],
-    ) -> None:
-        """Replace documents, add segments, move the checkpoint."""
-        many = self.db.executemany
-        put: dict[bool, list[tuple]] = {True: [], False: []}
-        dropped: list[tuple[str, str]] = []
-        for kind, key, document in documents:
-            if document is None:
-                dropped.append((kind, key))
-            elif kind == "item":
-                put[True].append((key, orjson.dumps(document).decode()))
-            else:
-                put[False].append((kind, key, orjson.dumps(document).decode()))
-        many("insert or replace into document values (?, ?, ?)", put[False])
-        many("insert or replace into item values (?, ?)", put[True])
-        many("delete from document where kind = ? and key = ?", dropped)
-        many(
-            "insert into segment values (?,?,?,?,?,?,?,?,?,?)",
-            (
-                (s.account_id, s.currency_code, s.first_sequence, s.last_sequence,
-                 s.booking_date, s.value_date, s.last_booked, s.debit, s.credit, s.postings)
-                for s in segments
-            ),
-        )
-        self.db.execute(
-            "insert or replace into checkpoint values (1, ?, ?, ?, ?)",
-            (at.sequence, at.digest, at.journal, at.booked_at),
-        )
-
-    def set_meta(self, name: str, value: str) -> None:
-        """Set one entry of the meta table."""
-        self.db.execute("insert or replace into meta values (?, ?)", (name, value))
-
-    def set_clock(self, now: str) -> None:
-        """Keep the simulated time."""
-        self.set_meta("clock", now)
-
-    def insert_head(self, head: dict[str, Any]) -> None:
-        """Keep a signed head."""
-        self.db.execute(
-            "insert into head values (?,?,?,?,?,?)",
-            (head["name"], head["sequence"], head["digest"], head["key_id"], head["document"],
-             head["signature"]),
-        )
-
-    def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None:
-        """Keep a close with its day balances."""
-        self.db.execute(
-            "insert into day_close values (?,?,?,?,?,?,?,?,?)",
-            (
-                close["booking_date"], close["closed_at"], close["chain_sequence"],
-                close["chain_digest"], close["journals"], close["legs"], close["key_id"],
-                close["document"], close["signature"],
-            ),
-        )
-        self.db.executemany("insert into day_balance values (?,?,?,?,?,?,?)", balances)
+    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self.db.executemany(sql, rows)
 
 
 def take_lock(path: Path) -> int:

@@ -1,0 +1,222 @@
+"""The ledger's storage on PostgreSQL, by asyncpg.
+
+The service has one writer thread, so the connection's event loop runs inside the calls of that
+thread. One writer at a time holds an advisory lock, taken with the connection and given back with
+it: a second writer is refused, and a writer that lost its connection lost the lock as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from ledger.adapters.schema import SCHEMA_VERSION, postgres_statements
+from ledger.adapters.sql_reader import SqlReader
+from ledger.adapters.sql_store import SqlStore
+from ledger.service.ports import Row
+from paylake.errors import (
+    DiskFull,
+    EnvironmentFault,
+    LeaseHeld,
+    PaylakeError,
+    PermanentFailure,
+    TransientFault,
+)
+
+T = TypeVar("T")
+#: Any number will do, as long as every ledger program asks for the same.
+_LOCK = 0x7061796C616B65
+_FETCH = 2000
+_PLACE = re.compile(r"\?")
+
+
+def shown(url: str) -> str:
+    """An address without its password."""
+    return re.sub(r"//([^:/@]+):[^@]*@", r"//\1:…@", url)
+
+
+@contextmanager
+def named_faults(url: str) -> Iterator[None]:
+    """Turn PostgreSQL's errors into the kernel's, with what to do next."""
+    where = shown(url)
+    try:
+        yield
+    except PaylakeError:
+        raise
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise PermanentFailure(
+            f"the ledger's storage refused a row ({error})",
+            "run `python -m ledger verify`; nothing of the batch was written", where=where,
+        ) from error
+    except asyncpg.DiskFullError as error:
+        raise DiskFull(
+            "the disk of the database is full; nothing of the batch was written",
+            "make room, then send it again", where=where,
+        ) from error
+    except (
+        asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, OSError,
+    ) as error:
+        raise TransientFault(
+            f"the ledger's database is not within reach ({type(error).__name__})",
+            "send it again; see that the database runs", where=where,
+        ) from error
+    except asyncpg.PostgresError as error:
+        raise EnvironmentFault(
+            f"the ledger's database cannot be used ({error})",
+            "check the database, then run `python -m ledger verify`", where=where,
+        ) from error
+
+
+def _numbered(sql: str) -> str:
+    """`?` as `$1`, `$2` …"""
+    count = iter(range(1, 10_000))
+    return _PLACE.sub(lambda _: f"${next(count)}", sql)
+
+
+class PostgresReader(SqlReader):
+    """Reads of one ledger. Opens its own connection.
+
+    :param url: `postgresql://user:password@host:port/database`
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._loop = asyncio.new_event_loop()
+        self._texts: dict[str, str] = {}
+        with named_faults(url):
+            self.connection = self._run(asyncpg.connect(url, timeout=30))
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(call)
+
+    def _sql(self, text: str) -> str:
+        found = self._texts.get(text)
+        if found is None:
+            if len(self._texts) > 500:
+                self._texts.clear()
+            found = self._texts[text] = _numbered(text)
+        return found
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
+        with named_faults(self.url):
+            rows = self._run(self.connection.fetch(self._sql(sql), *values))
+        return (tuple(row) for row in rows)
+
+    def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
+        """Rows by a cursor, which needs a transaction: the caller's, or one of its own."""
+        with named_faults(self.url):
+            own = None
+            if not self.connection.is_in_transaction():
+                own = self.connection.transaction(isolation="repeatable_read", readonly=True)
+                self._run(own.start())
+            try:
+                cursor = self._run(self._cursor(sql, values))
+                while rows := self._run(cursor.fetch(_FETCH)):
+                    for row in rows:
+                        yield tuple(row)
+            finally:
+                if own is not None and not self.connection.is_closed():
+                    self._run(own.rollback())
+
+    async def _cursor(self, sql: str, values: Sequence[Any]) -> Any:
+        return await self.connection.cursor(self._sql(sql), *values)
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> tuple | None:
+        with named_faults(self.url):
+            row = self._run(self.connection.fetchrow(self._sql(sql), *values))
+        return None if row is None else tuple(row)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one state."""
+        with named_faults(self.url):
+            transaction = self.connection.transaction(isolation="repeatable_read", readonly=True)
+            self._run(transaction.start())
+            try:
+                yield
+            finally:
+                self._run(transaction.rollback())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._run(self.connection.close())
+        self._loop.close()
+
+
+class PostgresStore(SqlStore, PostgresReader):
+    """The one writer.
+
+    :param simulated: what kind of ledger to make, or what an existing one must be
+    :raises LeaseHeld: when another process writes to it
+    :raises PermanentFailure: when the ledger is of the other kind or another schema
+    """
+
+    def __init__(self, url: str, *, simulated: bool) -> None:
+        super().__init__(url)
+        try:
+            with named_faults(url):
+                self._prepare(simulated)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, simulated: bool) -> None:
+        run, connection = self._run, self.connection
+        if not run(connection.fetchval(f"select pg_try_advisory_lock({_LOCK})")):
+            raise LeaseHeld(
+                "another process has this ledger open for writing",
+                "stop it first, or talk to it over HTTP", where=shown(self.url),
+            )
+        run(connection.execute("set synchronous_commit = on"))
+        kind = "simulated" if simulated else "real"
+        there = run(connection.fetchval("select to_regclass('entry') is not null"))
+        if not there:
+            async def create() -> None:
+                async with connection.transaction():
+                    await connection.execute(postgres_statements())
+                    await connection.execute(
+                        "insert into meta values ('kind', $1), ('schema', $2)", kind,
+                        str(SCHEMA_VERSION),
+                    )
+
+            run(create())
+        found = self.meta("schema")
+        if found != str(SCHEMA_VERSION):
+            raise PermanentFailure(
+                f"the ledger's database has schema {found}, this program writes {SCHEMA_VERSION}",
+                "use the program version that made it, or migrate it", where=shown(self.url),
+            )
+        if self.meta("kind") != kind:
+            raise PermanentFailure(
+                f"this ledger is {self.meta('kind')}, it cannot be served as {kind}",
+                "start it as what it is, or use another database", where=shown(self.url),
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is written inside, flushed to disk, or roll all of it back."""
+        with named_faults(self.url):
+            transaction = self.connection.transaction()
+            self._run(transaction.start())
+            try:
+                yield
+                self._run(transaction.commit())
+            except BaseException:
+                if not self.connection.is_closed() and self.connection.is_in_transaction():
+                    self._run(transaction.rollback())
+                raise
+
+    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        listed = [tuple(row) for row in rows]
+        if listed:
+            self._run(self.connection.executemany(self._sql(sql), listed))
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add entries to the log, by COPY."""
+        self._run(self.connection.copy_records_to_table("entry", records=rows))

@@ -1,0 +1,102 @@
+"""Writing a ledger: the statements that every storage understands."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from ledger.adapters.sql_reader import CLOSE, HEAD, SqlReader
+from ledger.service.ports import Checkpoint, Row, Segment
+
+ENTRY_COLUMNS = 17
+
+
+def _places(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+class SqlStore(SqlReader):
+    """The one writer's statements. A storage adds its connection and its transaction."""
+
+    @abstractmethod
+    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each row."""
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add entries to the log."""
+        self._many(f"insert into entry values ({_places(ENTRY_COLUMNS)})", rows)
+
+    def keep_secrets(self, secrets: Iterable[tuple[str, bytes]]) -> None:
+        """Add sealed values by commitment."""
+        self._many(
+            "insert into secret values (?, ?) on conflict (commitment) do nothing", secrets
+        )
+
+    def write_checkpoint(
+        self, at: Checkpoint, documents: Iterable[tuple[str, str, Any]],
+        segments: Iterable[Segment],
+    ) -> None:
+        """Replace documents, add segments, move the checkpoint."""
+        items: list[tuple] = []
+        put: list[tuple] = []
+        dropped: list[tuple[str, str]] = []
+        for kind, key, document in documents:
+            if document is None:
+                dropped.append((kind, key))
+            elif kind == "item":
+                items.append((key, orjson.dumps(document).decode()))
+            else:
+                put.append((kind, key, orjson.dumps(document).decode()))
+        self._many(
+            "insert into document values (?, ?, ?) on conflict (kind, key) "
+            "do update set document = excluded.document", put,
+        )
+        self._many(
+            "insert into item values (?, ?) on conflict (business_key) "
+            "do update set document = excluded.document", items,
+        )
+        self._many("delete from document where kind = ? and key = ?", dropped)
+        self._many(
+            f"insert into segment values ({_places(10)})",
+            (
+                (s.account_id, s.currency_code, s.first_sequence, s.last_sequence,
+                 s.booking_date, s.value_date, s.last_booked, s.debit, s.credit, s.postings)
+                for s in segments
+            ),
+        )
+        self._many(
+            "insert into checkpoint values (1, ?, ?, ?, ?) on conflict (one) do update set "
+            "sequence = excluded.sequence, digest = excluded.digest, "
+            "journal = excluded.journal, booked_at = excluded.booked_at",
+            [(at.sequence, at.digest, at.journal, at.booked_at)],
+        )
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Set one entry of the meta table."""
+        self._many(
+            "insert into meta values (?, ?) on conflict (name) "
+            "do update set value = excluded.value", [(name, value)],
+        )
+
+    def set_clock(self, now: str) -> None:
+        """Keep the simulated time."""
+        self.set_meta("clock", now)
+
+    def insert_head(self, head: dict[str, Any]) -> None:
+        """Keep a signed head."""
+        number = self._single("select coalesce(max(number), 0) + 1 from head")[0]
+        self._many(
+            f"insert into head values ({_places(len(HEAD))})",
+            [[number, *(head[name] for name in HEAD[1:])]],
+        )
+
+    def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None:
+        """Keep a close with its day balances."""
+        self._many(
+            f"insert into day_close values ({_places(len(CLOSE))})",
+            [[close[name] for name in CLOSE]],
+        )
+        self._many(f"insert into day_balance values ({_places(7)})", balances)
