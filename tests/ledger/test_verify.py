@@ -11,8 +11,8 @@ import pytest
 
 from ledger.adapters.export import ledger_path
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
-from ledger.requests import signed_bytes
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.requests import signed_bytes
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified
 from tests.ledger.conftest import ANN, DAY, World, at
