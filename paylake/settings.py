@@ -37,6 +37,10 @@ class Settings:
     engine: str = _setting("sail", "sail, spark, or sc://host:port")
     engine_port: int = _setting(15002, "Spark Connect server of the engine")
     ledger_port: int = _setting(8701, "HTTP of the ledger service")
+    ledger_database: str = _setting(
+        "", "postgresql://user:password@host:port/database of the ledger; SQLite in the home by "
+        "default", secret=True,
+    )
     airflow_port: int = _setting(8780, "Airflow API server and UI")
     superset_port: int = _setting(8788, "Superset")
     listen: str = _setting("127.0.0.1", "address that ledger and Superset listen on")

@@ -17,12 +17,15 @@ import orjson
 
 from ledger.adapters.data_files import load_chart, load_operations
 from ledger.adapters.heads import signing_key_id
-from ledger.adapters.sqlite_reader import SqliteReader
+from ledger.adapters.sql_reader import SqlReader
+from ledger.adapters.storage import ledger_path, open_reader, place
 from ledger.domain.chain import journal_id
 from ledger.domain.chart import Chart
 from paylake.deliveries import DeliveryFile, write_delivery
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
+
+__all__ = ["Exported", "balance_file", "export_day", "journal_file", "ledger_path"]
 
 BALANCE_COLUMNS = (
     "account_id", "account_code", "account_kind", "party_id", "currency_code", "opening_minor",
@@ -42,11 +45,6 @@ class Exported:
     balance_rows: int
 
 
-def ledger_path(settings: Settings) -> Path:
-    """The ledger's database of a home."""
-    return settings.path("ledger", "ledger.db")
-
-
 def export_day(
     settings: Settings, day: date, sequence: int = 1, *, sent_at: datetime
 ) -> Exported:
@@ -56,13 +54,13 @@ def export_day(
     :param sent_at: the time that the control files carry, aware
     :raises PermanentFailure: when the date is not closed, or the inbox holds other content
     """
-    reader = SqliteReader(ledger_path(settings))
+    reader = open_reader(settings)
     try:
         with reader.snapshot():
             if reader.find_close(day.isoformat()) is None:
                 raise PermanentFailure(
                     f"the ledger has not closed {day}", "close the date first",
-                    where=str(reader.path),
+                    where=place(settings),
                 )
             journal, journal_totals = journal_file(reader, day)
             balance, balance_totals = balance_file(reader, day, load_chart())
@@ -80,7 +78,7 @@ def export_day(
     return Exported(day, sequence, paths[0], journal.rows, paths[1], balance.rows)
 
 
-def journal_file(reader: SqliteReader, day: date) -> tuple[DeliveryFile, dict[str, Decimal]]:
+def journal_file(reader: SqlReader, day: date) -> tuple[DeliveryFile, dict[str, Decimal]]:
     """JSON Lines, one leg a line, in chain order; and Σ amount by currency."""
     operations = load_operations().by_type
     lines: list[bytes] = []
@@ -114,7 +112,7 @@ def journal_file(reader: SqliteReader, day: date) -> tuple[DeliveryFile, dict[st
 
 
 def balance_file(
-    reader: SqliteReader, day: date, chart: Chart
+    reader: SqlReader, day: date, chart: Chart
 ) -> tuple[DeliveryFile, dict[str, Decimal]]:
     """CSV of every account at the close, by account id; and Σ closing by currency."""
     text = io.StringIO(newline="")

@@ -16,10 +16,9 @@ from pathlib import Path
 import uvicorn
 
 from ledger.adapters.data_files import load_chart, load_hold_kinds, load_operations
-from ledger.adapters.export import export_day, ledger_path
+from ledger.adapters.export import export_day
 from ledger.adapters.heads import HeadFiles, read_heads, signing_key_id, trusted_by
-from ledger.adapters.sqlite_reader import SqliteReader
-from ledger.adapters.sqlite_store import SqliteStore
+from ledger.adapters.storage import ledger_path, open_reader, open_store, place
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.adapters.vault import SealedVault
 from ledger.service.clock import Clock
@@ -51,7 +50,7 @@ class LedgerState:
 
 def state(settings: Settings) -> LedgerState:
     """:raises PermanentFailure: when there is no ledger."""
-    reader = SqliteReader(ledger_path(settings))
+    reader = open_reader(settings)
     try:
         with reader.snapshot():
             closed = reader.closed_dates()
@@ -72,7 +71,7 @@ def verify(settings: Settings) -> Verified:
 
     :raises NotVerified: exit code 16, naming the first broken row
     """
-    reader = SqliteReader(ledger_path(settings))
+    reader = open_reader(settings)
     try:
         found = verify_rows(
             reader, load_chart(), trusted_by(settings), lambda: read_heads(settings),
@@ -90,7 +89,7 @@ def verify(settings: Settings) -> Verified:
             f"The ledger does not verify; first broken row: {found.broken.sentence()}",
             "Stop the service and compare with the last backup and the day heads; nothing "
             "was changed.",
-            where=str(ledger_path(settings)),
+            where=place(settings),
         )
     return found
 
@@ -175,7 +174,7 @@ def check_kind(settings: Settings, simulated: bool) -> None:
 
 def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
     """Open (or make) the ledger of a home for writing. Close it by `ledger.close()`."""
-    store = SqliteStore(ledger_path(settings), simulated=simulated)
+    store = open_store(settings, simulated=simulated)
     try:
         clock = Clock(simulated, lambda moment: business_date(moment, settings))
         keyring = Keyring(settings)

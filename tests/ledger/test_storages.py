@@ -1,0 +1,154 @@
+"""Both storages behave alike: one suite for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ledger.adapters.storage import open_reader
+from ledger.entrypoints.operations import open_ledger, state, verify
+from ledger.service import queries
+from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
+from tests.ledger.conftest import DAY, World, at
+from tests.ledger.postgres import Server
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Server()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def world(request, settings):
+    if request.param == "postgres":
+        server = request.getfixturevalue("server")
+        settings = replace(settings, ledger_database=server.database())
+    made = World(settings)
+    made.start()
+    yield made
+    made.ledger.close()
+
+
+def trade(world) -> None:
+    """A little of everything."""
+    world.do("payment", transaction_id="P")
+    world.do("top_up", amount_minor=100_000)
+    world.do("settlement", amount_minor=10**9)
+    world.do("refund", original_transaction_id="P", amount_minor=5000, issuer_fee_minor=18,
+             network_fee_minor=2, acquirer_fee_minor=11)
+    world.do("dispute", transaction_id="X", original_transaction_id="P", amount_minor=1000)
+    paid = world.do("withdrawal", withdrawal_id="W", amount_minor=5000, fee_minor=25)
+    assert paid["status"] == "posted", paid
+    world.do("withdrawal_result", withdrawal_id="W")
+    world.do("payment", merchant_id="M2", value_date=(DAY - timedelta(3)).isoformat())
+
+
+def test_a_day_and_the_next_after_a_restart(world):
+    trade(world)
+    before = world.balances()
+    head = world.close()
+    assert head["journals"] == 6
+    world.reopen()
+    assert world.balances() == before
+    found = verify(world.settings)
+    assert (found.journals, found.refusals, found.closed_dates) == (6, 1, 1)
+    assert state(world.settings).journals == 6
+    world.ledger.set_clock(at(DAY + timedelta(1), "12:00:00"))
+    when = {"occurred_at": at(DAY + timedelta(1), "11:00:00")}
+    refund = world.do("refund", original_transaction_id="P", amount_minor=4001, **when)
+    assert refund["detail"] == "4000 of 10000 minor units are left"
+    assert world.do("payment", transaction_id="P", **when)["reason"] == "business_key_taken"
+
+
+def test_both_time_axes(world):
+    world.do("payment", amount_minor=1000, occurred_at=at(DAY, "10:00:00"),
+             issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0)
+    world.ledger.checkpoint()
+    world.do("payment", amount_minor=200, occurred_at=at(DAY, "11:00:00"),
+             issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0,
+             value_date=(DAY - timedelta(5)).isoformat())
+    world.do("payment", amount_minor=30, occurred_at=at(DAY, "12:00:00"),
+             issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0)
+    for checkpoint in (False, True):
+        if checkpoint:
+            world.ledger.checkpoint()
+
+        def asked(value_date, known_at):
+            return queries.balance_at(
+                world.ledger, "2201:M1", "CNY", value_date.isoformat(), at(DAY, known_at)
+            )["balance_minor"]
+
+        earlier = DAY - timedelta(1)
+        assert asked(DAY, "12:00:00") == 1230
+        assert asked(DAY, "11:30:00") == 1200
+        assert asked(DAY, "10:59:59") == 1000
+        assert asked(DAY, "09:59:59") == 0
+        assert asked(earlier, "12:00:00") == 200
+        assert asked(earlier, "10:30:00") == 0
+        assert asked(DAY - timedelta(6), "23:00:00") == 0
+
+
+def test_one_writer(world):
+    with pytest.raises(LeaseHeld, match=r"open"):
+        open_ledger(world.settings, simulated=True)
+
+
+def test_the_other_kind_is_refused(world):
+    world.ledger.close()
+    try:
+        with pytest.raises(PermanentFailure, match="cannot be served as real"):
+            open_ledger(world.settings, simulated=False)
+    finally:
+        world.ledger = open_ledger(world.settings, simulated=True)
+
+
+def test_the_storage_itself_refuses_changes_and_unbalanced_legs(world):
+    world.do("payment")
+    store = world.ledger.store
+    statements = [
+        f"{verb} {table}{rest}" for table in ("entry", "head", "day_close", "day_balance")
+        for verb, rest in (("delete from", ""),)
+    ] + ["update entry set actor = 'x'", "update day_close set legs = 0"]
+    world.close()
+    for statement in statements:
+        with pytest.raises(PaylakeError, match="append-only"), store.transaction():
+            store._many(statement, [()])
+    row = list(next(iter(store.entries(world.ledger.head.sequence))))
+    row[0], row[1], row[5], row[6] = 10**6, 10**6, "new", "new"
+    row[13] = '[["1001","CNY","D",5,"gross",null],["2201:M1","CNY","C",4,"gross",null]]'
+    with pytest.raises(PermanentFailure, match="do not balance"), store.transaction():
+        store.append([tuple(row)])
+
+
+def test_a_batch_whose_storage_fails_leaves_no_trace(world, monkeypatch):
+    before, head = world.balances(), world.ledger.head.sequence
+    append = world.ledger.store.append
+
+    def failing(rows):
+        append(rows)
+        raise TransientFault("cut", "send it again")
+
+    monkeypatch.setattr(world.ledger.store, "append", failing)
+    command = world.command("payment")
+    with pytest.raises(TransientFault):
+        world.ledger.apply([command])
+    monkeypatch.undo()
+    assert (world.balances(), world.ledger.head.sequence) == (before, head)
+    assert world.ledger.apply([command])[0]["replayed"] is False
+
+
+def test_a_reader_sees_one_state_while_the_writer_goes_on(world):
+    world.do("payment")
+    reader = open_reader(world.settings)
+    try:
+        with reader.snapshot():
+            first = reader.counts()
+            world.do("payment")
+            assert reader.counts() == first
+        assert reader.counts()[1] == first[1] + 1
+    finally:
+        reader.close()
