@@ -26,13 +26,14 @@ from ledger.entrypoints.bodies import (
     raw_body,
     whole_of,
 )
+from ledger.entrypoints.gathering import Gathering
 from ledger.entrypoints.identity import Identity
 from ledger.entrypoints.openapi import operation
 from ledger.service import queries
 from ledger.service.day_run import DayRun
 from ledger.service.events import events
 from ledger.service.faults import RequestRefused
-from ledger.service.ledger import Ledger
+from ledger.service.ledger import Job, Ledger
 from ledger.service.statements import Asked, statement
 from paylake.dates import next_working_day
 from paylake.settings import Settings
@@ -74,6 +75,8 @@ def _health(app: FastAPI, ledger: Ledger, on_ledger: OnLedger) -> None:
 
 
 def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+    gathering = Gathering(ledger, on_ledger)
+
     @app.post(
         "/v1/commands", summary="Post one command",
         **operation(
@@ -86,7 +89,7 @@ def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLed
         actor, evidence = identity.sender(request, "post", raw)
         command = parsed(raw)
         _count(identity, ledger, actor, [command])
-        result = (await on_ledger(ledger.apply, [command], actor, evidence))[0]
+        result = (await gathering.post(Job([command], actor, evidence)))[0]
         if result["status"] != "refused":
             return answer(result, 200 if result["replayed"] else 201)
         return answer(result, BY_CODE[result["reason"]].http_status)
@@ -100,7 +103,7 @@ def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLed
         actor, evidence = identity.sender(request, "post", raw)
         commands = list_in(parsed(raw, "commands"), "commands")
         _count(identity, ledger, actor, commands)
-        return answer({"results": await on_ledger(ledger.apply, commands, actor, evidence)})
+        return answer({"results": await gathering.post(Job(commands, actor, evidence))})
 
     @app.post(
         "/v1/dry-runs", summary="What a batch would give; nothing is written",

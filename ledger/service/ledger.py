@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -46,6 +46,26 @@ class Head:
         self.digest = GENESIS
         self.booked_at = ""
         self.closed: str | None = None
+
+    def copy(self) -> Head:
+        """Another one that stands at the same place."""
+        made = Head()
+        for name in self.__slots__:
+            setattr(made, name, getattr(self, name))
+        return made
+
+    def follow(self, batch: Batch) -> None:
+        """Move to the end of what a batch added."""
+        self.sequence, self.journal = batch.sequence, batch.journal
+        self.digest, self.booked_at = batch.digest, batch.booked_at
+
+
+class Job(NamedTuple):
+    """Commands of one sender, with the evidence of its request."""
+
+    raws: Sequence[Any]
+    actor: Actor
+    evidence: str
 
 
 class Ledger:
@@ -104,30 +124,43 @@ class Ledger:
             raise RequestRefused(
                 "batch_too_large", f"the batch has {len(raws)} commands, more than {BATCH_LIMIT}"
             )
-        batch = Batch(self, actor, evidence)
+        (results,) = self.apply_all([Job(raws, actor, evidence)])
+        return results
+
+    def apply_all(self, jobs: Sequence[Job]) -> list[list[dict[str, Any]]]:
+        """Several senders' commands in one transaction, so that they share its flush to disk; the
+        results of each. A fault of the storage undoes all of them."""
+        head = self.head.copy()
+        batches: list[Batch] = []
+        results: list[list[dict[str, Any]]] = []
         try:
             with self.store.transaction():
-                results = batch.run(raws)
+                for job in jobs:
+                    batch = Batch(self, job.actor, job.evidence, head)
+                    results.append(batch.run(job.raws))
+                    head.follow(batch)
+                    batches.append(batch)
         except BaseException:
             self.state.back()
             raise
         self.state.keep()
-        head = self.head
-        head.sequence, head.journal = batch.sequence, batch.journal
-        head.digest, head.booked_at = batch.digest, batch.booked_at
-        self.history.add(batch.postings)
-        self.breaker.watch(batch.rows)
+        self.head = head
+        for batch in batches:
+            self.history.add(batch.postings)
+            self.breaker.watch(batch.rows)
         if len(self.history) >= CHECKPOINT_ENTRIES:
             self.checkpoint()
         return results
 
     def dry_run(self, raws: Sequence[Any], actor: Actor = LEDGER) -> list[dict[str, Any]]:
         """What `apply` would answer; nothing is written."""
+        if not raws:
+            raise RequestRefused("batch_empty", "the batch has no commands")
         if len(raws) > BATCH_LIMIT:
             raise RequestRefused(
                 "batch_too_large", f"the batch has {len(raws)} commands, more than {BATCH_LIMIT}"
             )
-        batch = Batch(self, actor)
+        batch = Batch(self, actor, "", self.head)
         try:
             with self.store.transaction():
                 results = batch.run(raws)

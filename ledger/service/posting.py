@@ -23,7 +23,7 @@ from ledger.service.originals import Originals
 from ledger.service.results import posted, refused, replay
 
 if TYPE_CHECKING:
-    from ledger.service.ledger import Ledger
+    from ledger.service.ledger import Head, Ledger
 
 _EMPTY: Mapping[str, Any] = {}
 #: Fields that name a party of a command, beside its merchant and user.
@@ -58,16 +58,16 @@ class Batch:
 
     :param actor: who sends it
     :param evidence: JSON text of the sender's signed request; empty for the house's own systems
+    :param head: the end of the log that it follows
     """
 
-    def __init__(self, ledger: Ledger, actor: Actor, evidence: str = "") -> None:
+    def __init__(self, ledger: Ledger, actor: Actor, evidence: str, head: Head) -> None:
         self.ledger = ledger
         self.state = ledger.state
         self.store = ledger.store
         self.clock = ledger.clock
         self.actor = actor
         self.evidence = evidence
-        head = ledger.head
         self.sequence = head.sequence
         self.journal = head.journal
         self.digest = head.digest

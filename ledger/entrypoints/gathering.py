@@ -1,0 +1,66 @@
+"""Gathering: requests that wait while the writer works are posted together, in one transaction.
+
+Each still gets its own results; they share the flush to disk, which is most of what a single
+command costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ledger.service.faults import RequestRefused
+from ledger.service.ledger import BATCH_LIMIT, Job, Ledger
+
+OnLedger = Callable[..., Awaitable[Any]]
+
+
+class Gathering:
+    """The queue before the writer."""
+
+    def __init__(self, ledger: Ledger, on_ledger: OnLedger) -> None:
+        self.ledger = ledger
+        self.on_ledger = on_ledger
+        self._waiting: deque[tuple[Job, asyncio.Future]] = deque()
+        self._task: asyncio.Task | None = None
+
+    async def post(self, job: Job) -> list[dict[str, Any]]:
+        """Results of a job, once it is committed.
+
+        :raises RequestRefused: `batch_empty`, `batch_too_large`
+        """
+        if not job.raws:
+            raise RequestRefused("batch_empty", "the batch has no commands")
+        if len(job.raws) > BATCH_LIMIT:
+            raise RequestRefused(
+                "batch_too_large",
+                f"the batch has {len(job.raws)} commands, more than {BATCH_LIMIT}",
+            )
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        """Post what waits, as much at once as a batch may hold, until nothing waits."""
+        while self._waiting:
+            part = [self._waiting.popleft()]
+            size = len(part[0][0].raws)
+            while self._waiting and size + len(self._waiting[0][0].raws) <= BATCH_LIMIT:
+                part.append(self._waiting.popleft())
+                size += len(part[-1][0].raws)
+            try:
+                results = await self.on_ledger(
+                    self.ledger.apply_all, [job for job, _ in part]
+                )
+            except Exception as error:  # each sender gets it; the handlers of errors answer
+                for _, future in part:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), found in zip(part, results, strict=True):
+                if not future.done():
+                    future.set_result(found)

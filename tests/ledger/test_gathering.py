@@ -1,0 +1,75 @@
+"""Requests that wait are posted together and answered apart."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ledger.entrypoints.gathering import Gathering
+from ledger.service.faults import RequestRefused
+from ledger.service.ledger import Job
+from paylake.errors import TransientFault
+from tests.ledger.conftest import SYSTEM
+
+
+def gather(world, jobs, before=None):
+    """Post jobs at the same moment; results or errors, and the sizes of the transactions."""
+    sizes = []
+
+    async def on_ledger(call, given):
+        sizes.append(len(given))
+        if before is not None:
+            before(given)
+        return await asyncio.to_thread(call, given)
+
+    async def run():
+        gathering = Gathering(world.ledger, on_ledger)
+        return await asyncio.gather(
+            *(gathering.post(job) for job in jobs), return_exceptions=True
+        )
+
+    return asyncio.run(run()), sizes
+
+
+def test_what_waits_goes_together_in_order(world):
+    jobs = [Job([world.command("payment", transaction_id=f"G{n}")], SYSTEM, "")
+            for n in range(50)]
+    results, sizes = gather(world, jobs)
+    assert [r[0]["status"] for r in results] == ["posted"] * 50
+    sequences = [r[0]["sequence"] for r in results]
+    assert sequences == sorted(sequences) and sum(sizes) == 50 and len(sizes) < 5
+
+
+def test_the_same_key_from_two_senders_posts_once(world):
+    command = world.command("payment")
+    results, _ = gather(world, [Job([command], SYSTEM, "") for _ in range(5)])
+    assert sorted(r[0]["replayed"] for r in results) == [False, True, True, True, True]
+
+
+def test_no_transaction_is_larger_than_a_batch(world):
+    jobs = [Job([world.command("payment") for _ in range(400)], SYSTEM, "") for _ in range(5)]
+    results, sizes = gather(world, jobs)
+    assert all(r[0]["status"] == "posted" for r in results) and max(sizes) <= 2
+    assert world.ledger.head.journal == 2000
+
+
+def test_a_fault_of_the_storage_undoes_all_and_reaches_each(world):
+    failing = [True]
+
+    def before(_):
+        if failing.pop() if failing else False:
+            raise TransientFault("cut", "send it again")
+
+    jobs = [Job([world.command("payment")], SYSTEM, "") for _ in range(3)]
+    head = world.ledger.head.sequence
+    results, _ = gather(world, jobs, before)
+    assert all(isinstance(r, TransientFault) for r in results)
+    assert world.ledger.head.sequence == head
+    results, _ = gather(world, jobs)
+    assert all(r[0]["status"] == "posted" for r in results)
+
+
+def test_an_empty_or_too_large_job_is_refused_by_name(world):
+    results, _ = gather(world, [Job([], SYSTEM, ""), Job([{}] * 1001, SYSTEM, "")])
+    assert [r.reason for r in results if isinstance(r, RequestRefused)] == [
+        "batch_empty", "batch_too_large",
+    ]
