@@ -121,6 +121,7 @@ def test_single_command_statuses(http, world):
     ("GET", "/v1/balances?limit=0", None, 422, "invalid_field"),
     ("GET", "/v1/balances?limit=-1", None, 422, "invalid_field"),
     ("POST", "/v1/dry-runs", b'{"commands": {}}', 400, "invalid_field"),
+    ("POST", "/v1/dry-runs", b'{"commands": []}', 422, "batch_empty"),
     ("POST", "/v1/accounts", b'{"accounts": 1}', 400, "invalid_field"),
     ("GET", "/v1/accounts/2101:U9/balance", None, 404, "account_not_open"),
     ("GET", "/v1/accounts/2101:U1/balance?known_at=now", None, 422, "invalid_field"),
