@@ -70,6 +70,18 @@ def test_clock_not_set(settings):
         world.ledger.close()
 
 
+def test_a_closed_period_takes_nothing_dated_back_into_it(world):
+    world.close()
+    world.ledger.set_clock(at(DAY.replace(day=13), "12:00:00"))
+    today = {"occurred_at": at(DAY.replace(day=13), "10:00:00")}
+    assert world.do("fee", value_date="2026-09-12", **today)["status"] == "posted"
+    waits = world.send("period_close", ANN, valid_to="2026-09-12", reason="month", **today)
+    assert world.approve(waits["sequence"], **today)["status"] == "posted"
+    _refused(world.do("fee", value_date="2026-09-12", **today), "value_date_closed",
+             "value_date")
+    assert world.do("fee", value_date="2026-09-13", **today)["status"] == "posted"
+
+
 def test_clock(world):
     before = world.ledger.head.sequence
     _refused(world.do("fee", occurred_at="2026-09-12T23:00:00+08:00"), "ahead_of_clock",
