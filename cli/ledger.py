@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, datetime
+from pathlib import Path
 
 import click
 
 from cli.app import Context
 from cli.options import DateType, as_json
-from cli.output import document
+from cli.output import console, document
 from paylake.errors import UsageFault
 
 
@@ -38,6 +39,32 @@ def verify(ctx: Context, as_json: bool) -> None:
     document(
         operations.verified_as_dict(operations.verify(ctx.settings)), as_json=as_json
     )
+
+
+@ledger.command()
+@as_json
+@click.pass_obj
+def migrate(ctx: Context, as_json: bool) -> None:
+    """Bring an older ledger to this program's tables; a copy as it was stays beside it."""
+    from ledger.entrypoints import operations
+
+    document(operations.migrate(ctx.settings), as_json=as_json)
+
+
+@ledger.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--rejects", type=click.Path(path_type=Path), help="Default: FILE.rejects.csv.")
+@as_json
+@click.pass_obj
+def import_(ctx: Context, file: Path, rejects: Path | None, as_json: bool) -> None:
+    """Send commands of a CSV or Parquet file to the running service; may be repeated."""
+    from ledger.entrypoints import operations
+
+    done = operations.import_file(
+        ctx.settings, file, rejects or file.with_suffix(".rejects.csv"),
+        lambda rows, refused: console.print(f"{rows:,} rows, {refused:,} refused"),
+    )
+    document(done, as_json=as_json)
 
 
 @ledger.command()

@@ -159,7 +159,10 @@ def accounts(
             found[1 if change < 0 else 2] = True
     for account, (_, lowers, raises) in moves.items():
         if account.status != "normal" or account.frozen or account.purpose is not None:
-            refusal = _status(account, operation, lowers, raises)
+            # What its own hold kept for it may already have left; it is booked all the same.
+            refusal = _status(
+                account, operation, lowers and account.account_id not in releases, raises
+            )
             if refusal is not None:
                 return refusal
     for key, total in sums.items():

@@ -151,6 +151,11 @@ class Movements:
         """An authority's order takes the hold over; its own end applies (rule D0.15)."""
         hold = c.hold
         assert hold is not None
+        if self.kinds[hold["kind"]].released_by == "operation":
+            return Refusal(
+                "hold_not_allowed", "money that is under way to the bank cannot be taken over",
+                "hold_id",
+            )
         return Plan([], effects=[["hold", v["hold_id"], {
             **hold, "kind": "authority", "case": v["case_number"],
             "expires_on": v.get("expires_on"),

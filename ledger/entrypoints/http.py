@@ -22,6 +22,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.bodies import problem
 from ledger.entrypoints.console import add_console
 from ledger.entrypoints.identity import Identity
+from ledger.entrypoints.metrics import Counting, Metrics
 from ledger.entrypoints.openapi import SECURITY, schemas
 from ledger.entrypoints.routes import add_routes
 from ledger.service.faults import RequestRefused
@@ -30,6 +31,7 @@ from paylake.errors import DiskFull, PaylakeError, TransientFault
 from paylake.settings import Settings
 
 log = logging.getLogger("ledger")
+ANCHOR_SECONDS = 3600
 
 
 def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
@@ -38,7 +40,9 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI):
+        hourly = asyncio.create_task(_anchor_hourly(ledger, on_ledger))
         yield
+        hourly.cancel()
         worker.submit(ledger.close).result()
         worker.shutdown(wait=True)
         log.info("ledger closed at sequence %d", ledger.head.sequence)
@@ -52,10 +56,23 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
         return await asyncio.get_running_loop().run_in_executor(worker, call, *arguments)
 
     _add_errors(app)
-    add_routes(app, settings, ledger, Identity(ledger, tokens), on_ledger)
+    metrics = Metrics(ledger)
+    app.add_middleware(Counting, metrics=metrics)
+    add_routes(app, settings, ledger, Identity(ledger, tokens), metrics, on_ledger)
     add_console(app, ledger, tokens, on_ledger, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
+    """Sign the end of the log every hour: what is rolled back within the day shows. A simulated
+    ledger has no hours of its own; its heads are those of its days."""
+    while not ledger.clock.simulated:
+        await asyncio.sleep(ANCHOR_SECONDS)
+        try:
+            await on_ledger(ledger.anchor)
+        except PaylakeError as error:
+            log.error("the hourly head could not be signed: %s", error)
 
 
 def _add_errors(app: FastAPI) -> None:

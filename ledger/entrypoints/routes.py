@@ -28,6 +28,7 @@ from ledger.entrypoints.bodies import (
 )
 from ledger.entrypoints.gathering import Gathering
 from ledger.entrypoints.identity import Identity
+from ledger.entrypoints.metrics import Metrics
 from ledger.entrypoints.openapi import operation
 from ledger.service import queries
 from ledger.service.day_run import DayRun
@@ -44,11 +45,12 @@ OnLedger = Callable[..., Awaitable[Any]]
 
 
 def add_routes(
-    app: FastAPI, settings: Settings, ledger: Ledger, identity: Identity, on_ledger: OnLedger
+    app: FastAPI, settings: Settings, ledger: Ledger, identity: Identity, metrics: Metrics,
+    on_ledger: OnLedger,
 ) -> None:
     """Add every path to the application."""
-    _health(app, ledger, on_ledger)
-    _commands(app, ledger, identity, on_ledger)
+    _health(app, ledger, identity, metrics, on_ledger)
+    _commands(app, ledger, identity, metrics, on_ledger)
     _days(app, settings, ledger, identity, on_ledger)
     _reads(app, ledger, identity, on_ledger)
     _streams(app, ledger, identity, on_ledger)
@@ -68,13 +70,22 @@ def _count(identity: Identity, ledger: Ledger, actor: Actor, commands: list[Any]
         identity.count(actor, name, number)
 
 
-def _health(app: FastAPI, ledger: Ledger, on_ledger: OnLedger) -> None:
+def _health(
+    app: FastAPI, ledger: Ledger, identity: Identity, metrics: Metrics, on_ledger: OnLedger
+) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus(request: Request) -> Response:
+        identity.sender(request, "read")
+        return metrics.text()
+
     @app.get("/healthz", summary="Alive and ready", **operation("Health"))
     async def healthz() -> Response:
         return answer(await on_ledger(queries.health, ledger))
 
 
-def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+def _commands(
+    app: FastAPI, ledger: Ledger, identity: Identity, metrics: Metrics, on_ledger: OnLedger
+) -> None:
     gathering = Gathering(ledger, on_ledger)
 
     @app.post(
@@ -89,7 +100,8 @@ def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLed
         actor, evidence = identity.sender(request, "post", raw)
         command = parsed(raw)
         _count(identity, ledger, actor, [command])
-        result = (await gathering.post(Job([command], actor, evidence)))[0]
+        (result,) = await gathering.post(Job([command], actor, evidence))
+        metrics.count([command], [result])
         if result["status"] != "refused":
             return answer(result, 200 if result["replayed"] else 201)
         return answer(result, BY_CODE[result["reason"]].http_status)
@@ -103,7 +115,9 @@ def _commands(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLed
         actor, evidence = identity.sender(request, "post", raw)
         commands = list_in(parsed(raw, "commands"), "commands")
         _count(identity, ledger, actor, commands)
-        return answer({"results": await gathering.post(Job(commands, actor, evidence))})
+        results = await gathering.post(Job(commands, actor, evidence))
+        metrics.count(commands, results)
+        return answer({"results": results})
 
     @app.post(
         "/v1/dry-runs", summary="What a batch would give; nothing is written",

@@ -32,7 +32,7 @@ class Authority:
         module, and signs (SM2) the digest of the entry that waits: exactly what is approved.
         """
         checker = values["operator_id"]
-        if actor.kind == "operator" and actor.id != checker or actor.kind == "caller":
+        if (actor.kind == "operator" and actor.id != checker) or actor.kind == "caller":
             return Refusal("no_right", "a review is sent by the checker", "operator_id")
         if waiting is None:
             return Refusal(

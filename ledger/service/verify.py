@@ -21,8 +21,8 @@ import orjson
 from ledger.domain import format1, guards
 from ledger.domain.chain import GENESIS, entry_digest, journal_id, sm3
 from ledger.domain.chart import Chart
-from ledger.domain.requests import signed_bytes
 from ledger.domain.state import State
+from ledger.requests import signed_bytes
 from ledger.service import folding
 from ledger.service.authority import Verifier
 from ledger.service.history import seconds
@@ -105,7 +105,9 @@ class _Verification:
         self.days: dict[str, _Day] = {}
         self.digest = GENESIS
         self.heads = list(reader.heads())
-        self.keep = {head["sequence"] for head in self.heads}
+        self.keep = {head["sequence"] for head in self.heads} | {
+            reader.find_close(day)["chain_sequence"] for day in reader.closed_dates()
+        }
         self.digests: dict[int, bytes] = {0: GENESIS}
         self.checkpoint = reader.checkpoint()
         self.waiting: dict[int, bytes] = {}
@@ -336,7 +338,9 @@ class _Verification:
                 postings.frombytes(segment.postings)
                 amounts = postings[2::3]
                 debit = sum(amount for amount in amounts if amount > 0)
-                says = (postings[0], postings[-3], debit, debit - sum(amounts))
+                says = (
+                    postings[0], postings[-3], max(postings[1::3]), debit, debit - sum(amounts),
+                )
                 for sequence, moment, amount in zip(*[iter(postings)] * 3, strict=True):
                     mark = self._print(mark, sequence, moment, amount)
             except UNREADABLE as error:
@@ -344,8 +348,10 @@ class _Verification:
                     _segments_of(name),
                     f"one of its values is not of its form ({type(error).__name__})",
                 )
-            if says != (segment.first_sequence, segment.last_sequence, segment.debit,
-                        segment.credit):
+            if says != (
+                segment.first_sequence, segment.last_sequence, segment.last_booked,
+                segment.debit, segment.credit,
+            ):
                 return Broken(_segments_of(name), "its totals are not those of its postings")
         if last and mark != self._expected(*last):
             return Broken(_segments_of(last), "the log gives other postings")

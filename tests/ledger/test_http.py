@@ -420,3 +420,18 @@ def test_the_client_retries_transient_faults_alone():
     odd = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))
     with pytest.raises(PermanentFailure, match="not JSON"):
         LedgerClient("http://x", "t", transport=odd).health()
+
+
+def test_metrics_count_and_say_nothing_of_customers(http, world):
+    http.post("/v1/batches", json={"commands": [
+        world.command("payment"), world.command("settlement", amount_minor=10**9), "rubbish",
+    ]})
+    text = http.get("/metrics").text
+    assert 'ledger_commands_total{operation="payment",outcome="posted"} 1.0' in text
+    assert 'ledger_commands_total{operation="settlement",outcome="refused"} 1.0' in text
+    assert 'ledger_commands_total{operation="unknown",outcome="refused"} 1.0' in text
+    assert 'ledger_refusals_total{reason="below_floor"} 1.0' in text
+    assert 'ledger_http_requests_total{route="/v1/batches",status="200"} 1.0' in text
+    assert "ledger_journals 1.0" in text
+    assert "M1" not in text
+    assert http.get("/metrics", headers={"authorization": ""}).status_code == 401

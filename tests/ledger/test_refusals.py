@@ -289,11 +289,9 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         journal_id="J000000000001")),
     ("hold_unknown", "hold_id", lambda w: w.send("hold_release", ANN, result_id="R",
                                                  hold_id="H", case_number="N")),
-    ("hold_unknown", None, _in_turn(  # an authority took it over and freed it
+    ("hold_not_allowed", "hold_id", _in_turn(  # the money is under way
         _withdrawn,
-        lambda w: w.register("hold_takeover", result_id="T", hold_id="W", case_number="O"),
-        lambda w: w.approved("hold_release", result_id="R", hold_id="W", case_number="O"),
-        lambda w: w.do("withdrawal_result", withdrawal_id="W"))),
+        lambda w: w.send("hold_takeover", result_id="T", hold_id="W", case_number="O"))),
     ("not_your_merchant", None, lambda w: w.ledger.apply(
         [w.command("payment", merchant_id="M3")], _caller(w))[0]),
     ("not_your_merchant", None, lambda w: w.ledger.apply(

@@ -178,3 +178,17 @@ def test_d0_21_penalty_of_one_per_cent_a_day_on_what_is_unpaid(world):
 
 def test_d0_21_a_penalty_is_rounded_half_up_to_the_fen():
     assert [penalty(n) for n in (49, 50, 149, 150, 100_050)] == [0, 1, 1, 2, 1001]
+
+
+@pytest.mark.parametrize("block", [
+    {"type_": "hold", "hold_id": "H", "hold_kind": "suspicious", "case_number": "C1"},
+    {"type_": "account_status", "status": "frozen", "reason": "asked by the court"},
+])
+def test_d1_10_a_withdrawal_that_the_bank_paid_is_booked_whatever_came_between(world, block):
+    world.do("top_up", amount_minor=100_000)
+    world.do("withdrawal", withdrawal_id="W", amount_minor=5_000, fee_minor=25)
+    world.register(**block, account_id="2101:U1", currency_code="CNY")
+    assert world.do("withdrawal_result", withdrawal_id="W")["status"] == "posted"
+    assert world.balance("2101:U1") == 100_000 - 5_025
+    again = world.do("withdrawal", amount_minor=5_000, fee_minor=25)
+    assert again["reason"] == "account_status"  # nothing new leaves

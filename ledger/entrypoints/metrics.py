@@ -1,0 +1,102 @@
+"""Prometheus metrics at `/metrics`, for those with the right to read. No ids, no amounts of single
+customers: counts by operation, outcome and reason, times, and where the log stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi.responses import Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+from ledger.service.ledger import Ledger
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """The metrics of one service."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        registry = CollectorRegistry()
+        self.known = frozenset(ledger.operations.by_type)
+        self.commands = Counter(
+            "ledger_commands", "Commands by operation and outcome", ("operation", "outcome"),
+            registry=registry,
+        )
+        self.refusals = Counter(
+            "ledger_refusals", "Refused commands by reason", ("reason",), registry=registry
+        )
+        self.requests = Counter(
+            "ledger_http_requests", "Answers by route and status", ("route", "status"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "ledger_http_request_seconds", "Time of requests by route", ("route",),
+            registry=registry, buckets=_BUCKETS,
+        )
+        for name, about, of in (
+            ("ledger_log_entries", "Entries of the log", lambda: ledger.head.sequence),
+            ("ledger_journals", "Journals of the log", lambda: ledger.head.journal),
+            ("ledger_open_holds", "Open holds", lambda: len(ledger.state.holds)),
+            ("ledger_waiting_approvals", "What waits for a checker",
+             lambda: len(ledger.state.tables.get("pending", ()))),
+            ("ledger_stops", "Emergency stops in force",
+             lambda: len(ledger.state.tables.get("stop", ()))),
+        ):
+            Gauge(name, about, registry=registry).set_function(of)
+
+        self.registry = registry
+
+    def count(self, commands: Sequence[Any], results: Sequence[Mapping[str, Any]]) -> None:
+        """Count what became of commands."""
+        outcomes: dict[tuple[str, str], int] = {}
+        for command, result in zip(commands, results, strict=True):
+            type_ = command.get("type") if isinstance(command, dict) else None
+            name = type_ if type_ in self.known else "unknown"
+            outcome = "replayed" if result.get("replayed") else result["status"]
+            outcomes[name, outcome] = outcomes.get((name, outcome), 0) + 1
+            if result["status"] == "refused":
+                self.refusals.labels(result["reason"]).inc()
+        for (name, outcome), number in outcomes.items():
+            self.commands.labels(name, outcome).inc(number)
+
+    def text(self) -> Response:
+        """The page that Prometheus reads."""
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class Counting:
+    """Counts and times every answer, by route; plain ASGI, so that it costs next to nothing."""
+
+    def __init__(self, app: Any, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def watched(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            path = getattr(scope.get("route"), "path", "none")
+            self.metrics.requests.labels(path, status).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
