@@ -99,15 +99,9 @@ class Pages:
         try:
             return await page(request)
         except RequestRefused as error:
-            texts = _MISSING.get(error.reason)
-            if texts is None:
-                raise
-            key, href, link = texts
-            name = next(iter(request.path_params.values()), "")
-            return await self._message(
-                request, error.http_status, key, what=f"{key}_what", name=str(name)[:80],
-                next_step=_NEXT.get(key, f"{key}_next"), href=href, link=link,
-            )
+            if error.reason in _MISSING:
+                return await self._missing(request, error)
+            log.error("console: unexpected refusal %s", error.reason)
         except (TransientFault, DiskFull) as error:
             log.error("console: storage: %s", error)
             return await self._message(
@@ -120,6 +114,15 @@ class Pages:
             # Type alone: the message may carry what the caller sent.
             log.error("console: unexpected %s", type(error).__name__)
         return await self._message(request, 500, "fault", next_step="fault_next")
+
+    async def _missing(self, request: Request, error: RequestRefused) -> Response:
+        """What was asked for is not there: what it was, and where to look."""
+        key, href, link = _MISSING[error.reason]
+        name = next(iter(request.path_params.values()), "")
+        return await self._message(
+            request, error.http_status, key, what=f"{key}_what", name=str(name)[:80],
+            next_step=_NEXT.get(key, f"{key}_next"), href=href, link=link,
+        )
 
     async def _message(
         self, request: Request, status: int, title: str, *, next_step: str,
@@ -303,6 +306,7 @@ class Pages:
         return await self._show(
             request, "days", views.day, day, _number(request, "after") or 0, SIZE,
             template="day.html", before=_beside(day, -1), later=_beside(day, 1),
+            paged="after" in request.query_params,
         )
 
     async def holds(self, request: Request) -> Response:

@@ -4,8 +4,10 @@ that would be scripts or SQL if they were let."""
 
 from __future__ import annotations
 
+import html
+import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,9 @@ from fastapi.testclient import TestClient
 
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.domain.actors import Actor
+from ledger.domain.chain import sm3
 from ledger.entrypoints.http import create_app
+from ledger.requests import signed_bytes
 from paylake import settings as settings_module
 from paylake.keys import Keyring
 from tests.ledger.conftest import ANN, DAY, World, at
@@ -141,6 +145,32 @@ def site(tmp_path_factory):
         )
 
 
+@pytest.fixture(scope="session")
+def signed(site):
+    """Two journals of one signed request of Ann."""
+    body = json.dumps({"commands": [
+        site.world.command(
+            "payment", transaction_id=f"SIG-{n}", amount_minor=500, issuer_fee_minor=0,
+            network_fee_minor=0, acquirer_fee_minor=0, occurred_at=at(NEXT, "12:10:00"),
+        )
+        for n in (1, 2)
+    ]}).encode()
+    request = {
+        "signer": "operator:ann", "method": "POST", "path": "/v1/batches",
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "nonce": "ab" * 8,
+        "digest": sm3(body).hex(),
+    }
+    signature = site.world.keys["ann"].sign(signed_bytes(request)).hex()
+    answer = site.client.post("/v1/batches", content=body, headers={
+        "x-paylake-signer": "operator:ann", "x-paylake-timestamp": request["timestamp"],
+        "x-paylake-nonce": request["nonce"], "x-paylake-signature": signature,
+    })
+    results = answer.json()["results"]
+    assert [r["status"] for r in results] == ["posted", "posted"], answer.text
+    site.made.signed, site.made.signed_too = results
+    return results
+
+
 class Reader:
     """A person at the console, in one language."""
 
@@ -159,7 +189,8 @@ class Reader:
 
     def text(self, path: str, status: int = 200) -> str:
         """What is read on a page: no tags, white space as one blank."""
-        return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", self.get(path, status)))
+        text = html.unescape(re.sub(r"<[^>]+>", " ", self.get(path, status)))
+        return re.sub(r"\s+", " ", text)
 
 
 @pytest.fixture
