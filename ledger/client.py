@@ -18,8 +18,9 @@ import httpx
 import orjson
 
 from ledger.requests import signed_bytes
+from ledger.sessions import COVER_COUNT, KeyHalf, cover_bytes, request_mac
 from paylake.crypto import PrivateKey, sm3_hex
-from paylake.errors import PermanentFailure, TransientFault
+from paylake.errors import PermanentFailure, TransientFault, UsageFault
 
 #: Commands in one transaction, at most; the service refuses a larger batch.
 BATCH_LIMIT = 1000
@@ -88,6 +89,76 @@ class Signer:
         }
 
 
+class SessionSigner:
+    """The requests of one open session: an HMAC-SM3 each; it remembers what is to be covered."""
+
+    def __init__(self, session_id: str, key: bytes, cover_count: int) -> None:
+        self.session_id = session_id
+        self.key = key
+        self.cover_count = cover_count
+        self.number = 0
+        self.covered = 0
+        self.digests: list[str] = []
+
+    def headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
+        """The headers of the next request; `path` with its query."""
+        digest = sm3_hex(body)
+        self.number += 1
+        self.digests.append(digest)
+        return {
+            "x-paylake-session": self.session_id, "x-paylake-number": str(self.number),
+            "x-paylake-mac": request_mac(
+                self.key, self.session_id, self.number, method, path, digest
+            ),
+        }
+
+
+class LedgerSession:
+    """A client whose requests go through one session. Close it: that covers what is not yet."""
+
+    def __init__(self, opener: LedgerClient, signer: Signer, cover_count: int) -> None:
+        half = KeyHalf()
+        opened = opener._call("POST", "/v1/sessions", {"key_half": half.public})
+        key = half.key(opened["session_id"], opened["key_half"], caller_first=True)
+        self._opener = opener
+        self._signer = signer
+        self.session = SessionSigner(opened["session_id"], key, cover_count)
+        self._client = opener.as_signer(self.session)
+
+    def command(self, command: Command) -> Result:
+        """Post one command; covers first when the contract's number is reached.
+
+        A request that got no answer ends the session, for whether it was counted is not known:
+        open another and send the command again, its key makes that safe.
+        """
+        if len(self.session.digests) >= self.session.cover_count:
+            self.cover()
+        return self._client.command(command)
+
+    def cover(self) -> None:
+        """Sign the running digest of what was sent so far."""
+        session = self.session
+        if not session.digests:
+            return
+        last = session.number
+        signature = self._signer.key.sign(
+            cover_bytes(session.session_id, session.covered + 1, session.digests)
+        ).hex()
+        self._opener._call(
+            "POST", f"/v1/sessions/{session.session_id}/cover",
+            {"last_number": last, "signature": signature},
+        )
+        session.covered = last
+        session.digests.clear()
+
+    def __enter__(self) -> LedgerSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cover()
+        self._client.close()
+
+
 class LedgerRefusal(PermanentFailure):
     """The service refused a whole request (not one command of it); `reason` is its code."""
 
@@ -107,7 +178,7 @@ class LedgerClient:
     def __init__(
         self,
         base_url: str,
-        token: str | Signer,
+        token: str | Signer | SessionSigner,
         *,
         timeout: float = 60.0,
         retries: int = 6,
@@ -126,11 +197,23 @@ class LedgerClient:
             trust_env=False,
             headers={"content-type": "application/json"},
         )
-        self._signer = token if isinstance(token, Signer) else None
+        self._signer = None if isinstance(token, str) else token
+        if isinstance(token, SessionSigner):
+            self._retries = 0  # a number serves once
         if self._signer is None:
             self._http.headers["authorization"] = f"Bearer {token}"
 
-    def as_signer(self, signer: Signer) -> LedgerClient:
+    def session(self, cover_count: int = COVER_COUNT // 2) -> LedgerSession:
+        """Open a session (the client must sign as a caller).
+
+        :param cover_count: requests after which the running digest is signed; the caller's
+            contract says how many may wait
+        """
+        if not isinstance(self._signer, Signer):
+            raise UsageFault("a session is opened by a signing client", "give it a Signer")
+        return LedgerSession(self, self._signer, cover_count)
+
+    def as_signer(self, signer: Signer | SessionSigner) -> LedgerClient:
         """Another client to the same service, which signs its requests."""
         return LedgerClient(str(self._http.base_url), signer, **self._made)
 

@@ -17,7 +17,7 @@ MODULES = (
     "account_status", "accounts", "acquiring", "advances", "authorisations", "callers",
     "compensation", "contracts", "corrections", "deposits", "destinations", "disputes", "fees",
     "holds", "limits", "merchant_balance", "own_funds", "parties", "periods", "points", "prepaid",
-    "receipts", "settlement", "stops", "wealth", "authority",
+    "receipts", "sessions", "settlement", "stops", "wealth", "authority",
 )
 
 

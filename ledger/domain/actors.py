@@ -30,6 +30,7 @@ LEDGER = Actor("system", "ledger")
 #: What a caller may send: everything else is the institution's own.
 CALLER_MODULES = frozenset({
     "acquiring", "accounts", "authorisations", "merchant_balance", "prepaid", "wealth", "points",
+    "sessions",
 })
 
 
@@ -57,6 +58,8 @@ def bootstrapping(state: State) -> bool:
 
 def may_enter(state: State, actor: Actor, operation: Operation) -> Refusal | None:
     """Whether the sender may send this type at all."""
+    if operation.module == "system" and actor != LEDGER:
+        return Refusal("no_right", f"the ledger itself sends a {operation.type}", "type")
     if actor.kind == "system":
         return None
     if actor.kind == "caller":

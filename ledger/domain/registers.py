@@ -4,6 +4,7 @@ why the register does not allow it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
 
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 Values = Mapping[str, Any]
 Handler = Callable[[State, Values, Context], Plan | Refusal]
 
@@ -322,7 +324,8 @@ def caller(state: State, v: Values, c: Context) -> Plan | Refusal:
             return Refusal("party_unknown", f"{name} is not registered", "party_id")
     return _put("caller", v["caller_id"], {
         "party_id": v["party_id"], "public_key": v["public_key"], "on_behalf": v["on_behalf"],
-        "rates": v["rates"], "enabled": v["enabled"],
+        "rates": v["rates"], "enabled": v["enabled"], "cover_count": v.get("cover_count"),
+        "cover_seconds": v.get("cover_seconds"),
     })
 
 
@@ -358,6 +361,27 @@ def stop_lift(state: State, v: Values, c: Context) -> Plan | Refusal:
     return _put("stop", v["stop_id"], None)
 
 
+def session_open(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A session of a caller: its requests are numbered from 1."""
+    return _put("session", v["session_id"], {"caller": v["caller_id"], "covered": 0})
+
+
+def session_cover(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """The caller's signature over the next requests of its session; the service has verified it,
+    `verify` does so again (rule D0.36)."""
+    session = state.get("session", v["session_id"])
+    if session is None or c.actor != f"caller:{session['caller']}":
+        return _differs(f"{v['session_id']} is no session of {c.actor}", "session_id")
+    digests = v["digests"]
+    if v["first_number"] != session["covered"] + 1 or not digests:
+        return _differs(f"the next is number {session['covered'] + 1}", "first_number")
+    if not all(isinstance(d, str) and _DIGEST.match(d) for d in digests):
+        return _differs("digests are 64 hexadecimal digits each", "digests")
+    return _put("session", v["session_id"], {
+        **session, "covered": session["covered"] + len(digests),
+    })
+
+
 def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
     """Nothing is dated back into a closed period any more (rule D0.56)."""
     through = state.get("period", "closed")
@@ -382,6 +406,6 @@ HANDLERS: dict[str, Handler] = {
     function.__name__: function for function in (
         open_account, move_account, account_status, party, party_state, contract, destination,
         bind_account, tariff, authorise, mandate, mandate_end, operator, membership, right,
-        caller, limit, stop, stop_lift, period_close, breaker,
+        caller, limit, stop, stop_lift, period_close, breaker, session_open, session_cover,
     )
 }

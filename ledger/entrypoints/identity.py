@@ -24,6 +24,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.domain.fields import parse_moment
+from ledger.entrypoints.session_keys import Sessions, path_of
 from ledger.requests import signed_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
@@ -51,6 +52,7 @@ class Identity:
         self.now = now
         self._nonces: OrderedDict[str, float] = OrderedDict()
         self._rates: dict[tuple[str, str, int], int] = {}
+        self.sessions = Sessions(ledger, now)
 
     def sender(self, request: Request, right: str, body: bytes = b"") -> tuple[Actor, str]:
         """The sender and the evidence to keep (JSON text; empty for a token).
@@ -59,6 +61,8 @@ class Identity:
             `request_replayed`; 403 `forbidden`
         """
         headers = request.headers
+        if "x-paylake-session" in headers:
+            return self.sessions.sender(request, right, body)
         if "x-paylake-signer" in headers:
             return self._signed(request, right, body)
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -93,7 +97,7 @@ class Identity:
                 f"the timestamp is not within {WINDOW_SECONDS} seconds of this service's time",
                 401,
             )
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        path = path_of(request)
         evidence = {
             "signer": signer, "public_key": known["public_key"], "method": request.method,
             "path": path, "timestamp": stamp, "nonce": nonce, "digest": sm3(body).hex(),

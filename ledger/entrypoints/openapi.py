@@ -237,6 +237,22 @@ def schemas() -> dict[str, Any]:
                 },
             }}},
         },
+        "SessionOrder": {
+            "type": "object", "required": ["key_half"], "additionalProperties": False,
+            "properties": {"key_half": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+        },
+        "SessionOpened": {
+            "type": "object", "required": ["session_id", "key_half"],
+            "properties": {"session_id": text, "key_half": text},
+        },
+        "Cover": {
+            "type": "object", "required": ["last_number", "signature"],
+            "additionalProperties": False,
+            "properties": {
+                "last_number": {"type": "integer", "minimum": 1},
+                "signature": {"type": "string", "pattern": "^([0-9a-f]{2})+$"},
+            },
+        },
         "DayRun": {
             "type": "object",
             "properties": {

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from ledger.adapters.export import export_day
-from ledger.domain.actors import Actor
+from ledger.domain.actors import LEDGER, Actor
 from ledger.domain.fields import parse_moment
 from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.bodies import (
@@ -51,6 +51,7 @@ def add_routes(
     """Add every path to the application."""
     _health(app, ledger, identity, metrics, on_ledger)
     _commands(app, ledger, identity, metrics, on_ledger)
+    _sessions(app, ledger, identity, on_ledger)
     _days(app, settings, ledger, identity, on_ledger)
     _reads(app, ledger, identity, on_ledger)
     _streams(app, ledger, identity, on_ledger)
@@ -141,6 +142,49 @@ def _commands(
             raise RequestRefused("forbidden", "a caller does not open accounts", 403)
         accounts = list_in(parsed(raw, "accounts"), "accounts")
         return answer({"results": await on_ledger(ledger.open_accounts, accounts, actor)})
+
+
+def _sessions(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+    sessions = identity.sessions
+
+    def timed(command: dict[str, Any]) -> dict[str, Any]:
+        if ledger.clock.simulated:
+            command["occurred_at"] = ledger.clock.now()
+        return command
+
+    @app.post(
+        "/v1/sessions", summary="Open a session: later requests carry an HMAC-SM3",
+        **operation("SessionOpened", 400, 413, 422, body="SessionOrder", status=201),
+    )
+    async def open_session(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        session_id, half, key = sessions.offer(actor, parsed(raw, "key_half")["key_half"])
+        command = timed({
+            "type": "session_open", "idempotency_key": session_id, "session_id": session_id,
+            "caller_id": actor.id,
+        })
+        (result,) = await on_ledger(ledger.apply, [command], LEDGER, evidence)
+        if result["status"] != "posted":
+            raise RequestRefused(result["reason"], result["detail"], 409)
+        sessions.opened(actor, session_id, key)
+        return answer({"session_id": session_id, "key_half": half}, 201)
+
+    @app.post(
+        "/v1/sessions/{session_id}/cover",
+        summary="Sign the running digest of a session's requests",
+        **operation("Result", 400, 404, 409, 413, 422, body="Cover"),
+    )
+    async def cover(session_id: str, request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        document = parsed(raw, "last_number", "signature")
+        last = document["last_number"]
+        command = timed(sessions.covering(actor, session_id, last, document["signature"]))
+        (result,) = await on_ledger(ledger.apply, [command], actor, evidence)
+        if result["status"] == "posted":
+            sessions.covered(session_id, last)
+        return answer(result)
 
 
 def _days(

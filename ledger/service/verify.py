@@ -26,6 +26,7 @@ from ledger.requests import signed_bytes
 from ledger.service import folding
 from ledger.service.authority import Verifier
 from ledger.service.history import seconds
+from ledger.sessions import cover_bytes
 
 #: name -> (document, signature) as kept in files
 HeadFiles = Mapping[str, tuple[bytes, bytes]]
@@ -112,6 +113,7 @@ class _Verification:
         self.checkpoint = reader.checkpoint()
         self.waiting: dict[int, bytes] = {}
         self.first = format1.Replay()
+        self.sessions: dict[str, dict[int, str]] = {}
         self.first_heads: dict[str, tuple[bytes, bytes]] = {}
         self.booked_at = ""
         self.keys: dict[str, set[str]] = {}  # the public keys that each signer has had
@@ -126,6 +128,7 @@ class _Verification:
             self._entries() or self._beyond_checkpoint() or self._closes() or self._heads()
             or self._files()
         )
+        found.uncovered_requests = sum(len(waiting) for waiting in self.sessions.values())
         found.accounts = len(self.state.all_accounts())
         found.chain_digest = self.digest.hex()
         return found
@@ -264,21 +267,42 @@ class _Verification:
         said = json.loads(row[8])
         if "format1" in said:
             return self.first.entry(row, said["format1"])
+        if "session" in said:
+            self.request = (row[0], row[7])
+            self.sessions.setdefault(said["session"], {})[said["number"]] = said["digest"]
+            return self._covered(row) if row[2] == "session_cover" else None
         if "signature" not in said:
-            if "request" not in said:
-                self.found.uncovered_requests += 1
-            elif self.request != (said["request"], row[7]):
+            if self.request != (said["request"], row[7]):
                 return f"entry {said['request']} does not carry a request of {row[7]}"
             return None
-        if said["signer"] != row[7]:
-            return f"its request was signed by {said['signer']}, not by {row[7]}"
-        if said["public_key"] not in self.keys.get(row[7], ()):
-            return f"its request was signed with a key that {row[7]} never had"
+        sender = row[7]
+        if row[2] == "session_open":  # the service books it for the caller that asked
+            sender = f"caller:{json.loads(row[12])['caller_id']}"
+        if said["signer"] != sender:
+            return f"its request was signed by {said['signer']}, not by {sender}"
+        if said["public_key"] not in self.keys.get(sender, ()):
+            return f"its request was signed with a key that {sender} never had"
         self.request = (row[0], row[7])
         self.found.requests += 1
         message = signed_bytes(said)
         if not self.signature(said["public_key"], message, bytes.fromhex(said["signature"])):
             return f"the signature of {said['signer']} over its request does not verify"
+        return self._covered(row) if row[2] == "session_cover" else None
+
+    def _covered(self, row: tuple) -> str | None:
+        """The caller's signature over the running digest of requests of its session, and that
+        what those requests caused carries their digests."""
+        if row[4] != "posted":
+            return None
+        said = json.loads(row[12])
+        waiting = self.sessions.setdefault(said["session_id"], {})
+        for number, digest in enumerate(said["digests"], said["first_number"]):
+            if waiting.pop(number, digest) != digest:
+                return f"request {number} of {said['session_id']} has another digest"
+        message = cover_bytes(said["session_id"], said["first_number"], said["digests"])
+        signature = bytes.fromhex(said["signature"])
+        if not any(self.signature(key, message, signature) for key in self.keys.get(row[7], ())):
+            return f"the signature of {row[7]} over its session does not verify"
         return None
 
     # what is derived
@@ -521,6 +545,6 @@ class _Verification:
 
 
 def _segments_of(name: tuple[str, ...]) -> str:
-    account, currency, day, value_date = name
+    account, _, day, value_date = name
     shown = f"segments of {account} on {day}"
     return shown if value_date == day else f"{shown}, value date {value_date}"

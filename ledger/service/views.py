@@ -48,7 +48,9 @@ def overview(ledger: Ledger) -> dict[str, Any]:
         "journals": ledger.head.journal, "holds": len(state.holds), "waiting": len(waiting),
         "waiting_since": min((w["booked_at"] for w in waiting.values()), default=None),
         "held_since": min((h["placed_on"] for h in state.holds.values()), default=None),
-        "stops": len(state.table("stop")), "parties": len(state.table("party")),
+        "stops": len(state.table("stop")),
+        "stopped": [stop for _, stop in sorted(state.table("stop").items())][:3],
+        "parties": len(state.table("party")),
         "limits": sum(_in_force(row, today) for row in state.table("limit").values()),
     }
 

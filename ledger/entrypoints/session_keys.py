@@ -1,0 +1,163 @@
+"""Open sessions of callers: keys, numbers, and what still waits for the caller's signature. Kept in
+memory: a restarted service knows none, and callers open new ones."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import Request
+
+from ledger.domain.actors import Actor
+from ledger.domain.chain import sm3
+from ledger.service.faults import RequestRefused
+from ledger.service.ledger import Ledger
+from ledger.sessions import COVER_COUNT, COVER_SECONDS, KeyHalf, cover_bytes, request_mac
+
+_MOST = 10_000
+_RIGHTS = frozenset({"post"})
+
+
+def path_of(request: Request) -> str:
+    """The path with its query, as it is signed."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+@dataclass(slots=True)
+class Session:
+    """One open session; `digests` are those of the requests not yet covered."""
+
+    caller: str
+    key: bytes
+    number: int
+    covered: int
+    oldest: float
+    digests: list[str]
+
+
+class Sessions:
+    """All open sessions of one service.
+
+    :param now: wall clock, seconds since 1970
+    """
+
+    def __init__(self, ledger: Ledger, now: Callable[[], float]) -> None:
+        self.ledger = ledger
+        self.now = now
+        self._open: dict[str, Session] = {}
+
+    def offer(self, actor: Actor, half: Any) -> tuple[str, str, bytes]:
+        """A session's id, this side's half and the key, for a caller that sent its half.
+
+        :raises RequestRefused: `forbidden`, `invalid_field`
+        """
+        if actor.kind != "caller":
+            raise RequestRefused("forbidden", "callers alone open sessions", 403)
+        session_id, mine = f"S-{secrets.token_hex(12)}", KeyHalf()
+        try:
+            key = mine.key(session_id, half, caller_first=False)
+        except (TypeError, ValueError) as error:
+            raise RequestRefused(
+                "invalid_field", "key_half is an X25519 public key, 64 hexadecimal digits"
+            ) from error
+        return session_id, mine.public, key
+
+    def opened(self, actor: Actor, session_id: str, key: bytes) -> None:
+        """Its entry stands in the log: requests may come."""
+        if len(self._open) >= _MOST:
+            self._open.pop(next(iter(self._open)))
+        self._open[session_id] = Session(actor.id, key, 0, 0, self.now(), [])
+
+    def sender(self, request: Request, right: str, body: bytes) -> tuple[Actor, str]:
+        """The caller of a request in a session, and its evidence.
+
+        :raises RequestRefused: 401 `session_unknown`, `signature_wrong`, `request_replayed`;
+            403 `forbidden`; 409 `session_uncovered`
+        """
+        headers = request.headers
+        session_id = headers["x-paylake-session"]
+        session = self._open.get(session_id)
+        if session is None:
+            raise RequestRefused("session_unknown", "open a session first", 401)
+        number = headers.get("x-paylake-number", "")
+        digest = sm3(body).hex()
+        if not number.isascii() or not number.isdigit() or len(number) > 12 or (
+            not hmac.compare_digest(
+                headers.get("x-paylake-mac", "").encode(),
+                request_mac(
+                    session.key, session_id, int(number), request.method, path_of(request),
+                    digest,
+                ).encode(),
+            )
+        ):
+            raise RequestRefused("signature_wrong", "the HMAC does not verify", 401)
+        if int(number) != session.number + 1:
+            raise RequestRefused(
+                "request_replayed", f"the next number is {session.number + 1}", 401
+            )
+        caller = self.ledger.state.get("caller", session.caller)
+        if caller is None or not caller["enabled"]:
+            raise RequestRefused("unauthorised", "the caller is not known here", 401)
+        if right not in _RIGHTS:
+            raise RequestRefused("forbidden", f"a caller has not the right to {right}", 403)
+        if not path_of(request).endswith("/cover"):
+            self._has_room(session, caller)
+        if not session.digests:
+            session.oldest = self.now()
+        session.number += 1
+        session.digests.append(digest)
+        evidence = {"session": session_id, "number": session.number, "digest": digest}
+        return Actor("caller", session.caller), orjson.dumps(evidence).decode()
+
+    def _has_room(self, session: Session, caller: dict[str, Any]) -> None:
+        most = caller.get("cover_count") or COVER_COUNT
+        seconds = caller.get("cover_seconds") or COVER_SECONDS
+        if len(session.digests) >= most or (
+            session.digests and self.now() - session.oldest > seconds
+        ):
+            raise RequestRefused(
+                "session_uncovered",
+                f"{len(session.digests)} requests wait for the caller's signature; the contract "
+                f"allows {most}, and {seconds} seconds", 409,
+            )
+
+    def covering(self, actor: Actor, session_id: str, last: Any, signature: Any) -> dict[str, Any]:
+        """The command that covers requests up to `last`; the signature is verified here.
+
+        :raises RequestRefused: 404 `session_unknown`, 401 `signature_wrong`, 422 `invalid_field`
+        """
+        session = self._open.get(session_id)
+        if session is None or session.caller != actor.id:
+            raise RequestRefused("session_unknown", "no such session of this caller", 404)
+        if type(last) is not int or not session.covered < last <= session.number:
+            raise RequestRefused(
+                "invalid_field", f"last_number is from {session.covered + 1} to {session.number}"
+            )
+        digests = session.digests[: last - session.covered]
+        key = self.ledger.state.get("caller", actor.id)["public_key"]
+        try:
+            raw = bytes.fromhex(signature)
+        except (TypeError, ValueError):
+            raw = b""
+        if not self.ledger.authority.verify(
+            key, cover_bytes(session_id, session.covered + 1, digests), raw
+        ):
+            raise RequestRefused(
+                "signature_wrong", "it is not the caller's over the running digest", 401
+            )
+        return {
+            "type": "session_cover", "idempotency_key": f"cover-{session_id}-{last}",
+            "session_id": session_id, "first_number": session.covered + 1, "digests": digests,
+            "signature": signature,
+        }
+
+    def covered(self, session_id: str, last: int) -> None:
+        """The cover stands in the log."""
+        session = self._open[session_id]
+        del session.digests[: last - session.covered]
+        session.covered = last
+        session.oldest = self.now()

@@ -1,0 +1,145 @@
+"""Sessions: an HMAC each, the caller's signature over all, and what is not yet covered shown."""
+
+from __future__ import annotations
+
+import httpx
+import orjson
+import pytest
+from fastapi.testclient import TestClient
+
+from ledger.adapters.tokens import Tokens
+from ledger.client import LedgerClient, LedgerRefusal, Signer
+from ledger.entrypoints.http import create_app
+from ledger.entrypoints.operations import open_ledger, verify
+from ledger.sessions import cover_bytes, request_mac
+from paylake.crypto import PrivateKey
+from paylake.errors import NotVerified, UsageFault
+from tests.ledger.test_verify import _forge
+
+CALLER_COUNT = 20
+
+
+@pytest.fixture
+def caller_key() -> PrivateKey:
+    return PrivateKey.generate()
+
+
+@pytest.fixture
+def bridge(world, settings, caller_key):
+    """A transport into the application of a ledger with one caller for M1."""
+    world.approved(
+        "caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
+        on_behalf=[], rates={"transaction": 10**6}, enabled=True, cover_count=CALLER_COUNT,
+        cover_seconds=60,
+    )
+    app = create_app(settings, world.ledger, Tokens.load(settings))
+    with TestClient(app, raise_server_exceptions=False) as http:
+
+        class Bridge(httpx.BaseTransport):
+            def handle_request(self, request):
+                answer = http.request(
+                    request.method, str(request.url), content=request.read(),
+                    headers=dict(request.headers),
+                )
+                return httpx.Response(answer.status_code, content=answer.content)
+
+        yield Bridge()
+    world.ledger = open_ledger(settings, simulated=True)
+
+
+@pytest.fixture
+def client(bridge, caller_key):
+    return LedgerClient(
+        "http://testserver", Signer("caller:C1", caller_key), transport=bridge,
+        pause=lambda _: None,
+    )
+
+
+def test_commands_of_a_session_are_covered_and_verified(client, world, settings):
+    with client.session() as session:
+        for _ in range(5):
+            assert session.command(world.command("payment"))["status"] == "posted"
+        assert verify(settings).uncovered_requests == 5
+    found = verify(settings)
+    assert (found.uncovered_requests, found.journals) == (0, 5)
+    row = world.ledger.store.find_by_journal(3)
+    assert row[7] == "caller:C1" and orjson.loads(row[8])["number"] == 3
+
+
+def test_a_session_covers_by_itself_and_never_exceeds_its_contract(client, world):
+    with client.session(cover_count=4) as session:
+        for _ in range(10):
+            assert session.command(world.command("payment"))["status"] == "posted"
+        assert session.session.covered == 8
+    with client.session(cover_count=10**6) as session:
+        for _ in range(CALLER_COUNT):
+            session.command(world.command("payment"))
+        with pytest.raises(LedgerRefusal) as caught:
+            session.command(world.command("payment"))
+        assert caught.value.reason == "session_uncovered"
+        session.session.digests.pop()  # the service did not count it
+        session.session.number -= 1
+
+
+def test_altered_replayed_and_foreign_requests_are_refused(client, world, bridge):
+    session = client.session()
+    body = orjson.dumps(world.command("payment"))
+    raw = httpx.Client(base_url="http://testserver", transport=bridge)
+
+    def send(headers, content=body):
+        answer = raw.post("/v1/commands", content=content, headers=headers)
+        return answer.status_code, answer.json().get("error", answer.json()).get("reason")
+
+    headers = session.session.headers("POST", "/v1/commands", body)
+    assert send(headers, body.replace(b"10000", b"10001")) == (401, "signature_wrong")
+    assert send(headers)[0] == 201
+    assert send(headers) == (401, "request_replayed")
+    ahead = {**headers, "x-paylake-number": "9", "x-paylake-mac": request_mac(
+        session.session.key, session.session.session_id, 9, "POST", "/v1/commands",
+        session.session.digests[0],
+    )}
+    assert send(ahead) == (401, "request_replayed")
+    assert send({**headers, "x-paylake-number": "2"}) == (401, "signature_wrong")
+    assert send({**headers, "x-paylake-session": "S-x"}) == (401, "session_unknown")
+    session.__exit__()
+
+
+def test_a_signature_over_other_digests_covers_nothing(client, world, settings, caller_key):
+    session = client.session()
+    session.command(world.command("payment"))
+    session.session.digests[0] = "00" * 32
+    with pytest.raises(LedgerRefusal) as caught:
+        session.cover()
+    assert caught.value.reason == "signature_wrong"
+    assert verify(settings).uncovered_requests == 1
+
+
+def test_a_cover_altered_in_the_log_does_not_verify(client, world, settings):
+    with client.session() as session:
+        session.command(world.command("payment"))
+    _forge(world, "update entry set content = json_set(content, '$.signature', "
+           "'3006020101020101') where type = 'session_cover'")
+    with pytest.raises(NotVerified, match="over its session does not verify"):
+        verify(settings)
+
+
+def test_only_signing_callers_open_sessions(client, world, bridge, settings):
+    token = settings.path("keys", "ledger.token").read_text("ascii")
+    plain = LedgerClient("http://testserver", token, transport=bridge)
+    with pytest.raises(UsageFault):
+        plain.session()
+    with pytest.raises(LedgerRefusal) as caught:
+        plain._call("POST", "/v1/sessions", {"key_half": "00" * 32})
+    assert caught.value.reason == "forbidden"
+    for half in ("zz", "00" * 31, 7, "00" * 32):
+        with pytest.raises(LedgerRefusal) as caught:
+            client._call("POST", "/v1/sessions", {"key_half": half})
+        assert caught.value.reason == "invalid_field"
+
+
+def test_the_running_digest_depends_on_every_request_and_their_order():
+    one, two = "11" * 32, "22" * 32
+    found = {
+        cover_bytes("S", 1, digests) for digests in ([one], [two], [one, two], [two, one])
+    } | {cover_bytes("S", 2, [one]), cover_bytes("R", 1, [one])}
+    assert len(found) == 6
