@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 import reference_ledger
+
 from cli.app import paylake as root_command
 from expectations import suites
 from ingestion.evaluate import QUARANTINE_SCHEMA

@@ -22,8 +22,8 @@ def operations_page(head: Head, table: Table) -> str:
         "Operations of the ledger", "ledger/data/operations",
         "Every command that the ledger takes. All take " + ", ".join(
             f"`{f.name}`{' (optional)' if f.optional else ''}" for f in COMMON
-        ) + ". A field with `?` may be left out. Codes of accounts: [accounts](ledger-accounts.md); "
-        "reasons of refusals: [refusals](ledger-refusals.md).",
+        ) + ". A field with `?` may be left out. Codes of accounts: "
+        "[accounts](ledger-accounts.md); reasons of refusals: [refusals](ledger-refusals.md).",
     )
     specs: dict[str, Any] = {}
     for path in sorted((DATA / "operations").glob("*.yml")):

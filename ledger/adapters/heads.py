@@ -67,7 +67,7 @@ class HeadFiles:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path, data in zip(head_paths(self.folder, day), (document, signature), strict=True):
             if not path.exists():
-                _write(path, data)
+                write_whole(path, data)
 
 
 def day_of(name: str) -> date:
@@ -109,7 +109,8 @@ def trusted_by(settings: Settings) -> Callable[[str, str, bytes, bytes], bool]:
     return check
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a loss of power."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with partial.open("wb") as file:
         file.write(data)

@@ -261,6 +261,15 @@ def schemas() -> dict[str, Any]:
                 "old": {"type": "array", "items": {"type": "object"}},
             },
         },
+        "Instructions": {
+            "type": "object", "required": ["files"],
+            "properties": {"files": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "path": text, "rows": whole, "totals_minor": {"type": "object"},
+                },
+            }}},
+        },
         "Anchor": {
             "type": "object",
             "properties": {

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from ledger.adapters.export import export_day
+from ledger.adapters.instructions import write_instructions
 from ledger.domain.actors import LEDGER, Actor
 from ledger.domain.fields import parse_moment
 from ledger.domain.refusals import BY_CODE
@@ -227,6 +228,19 @@ def _days(
         wanted = day_of(day)
         ran = await on_ledger(DayRun(ledger, wanted, next_working_day).run)
         return answer(asdict(ran))
+
+    @app.post(
+        "/v1/days/{day}/instructions",
+        summary="Write a closed date's files for the banks of the three settlement modes",
+        **operation("Instructions", 404, 409),
+    )
+    async def instructions(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        written = await asyncio.to_thread(write_instructions, settings, day_of(day))
+        return answer({"files": [
+            {"path": str(file.path), "rows": file.rows, "totals_minor": file.totals}
+            for file in written
+        ]})
 
     @app.post("/v1/heads", summary="Sign the end of the log now", **operation("Anchor", 409))
     async def anchor(request: Request) -> Response:

@@ -1,0 +1,102 @@
+"""What goes to the banks of a date: the instruction file of bank-managed merchants, and the
+fund-movement file of self-managed ones, which is empty with zero control totals (rules D0.3, D0.5).
+
+The bytes depend on the closed date alone. Each file has its SM3 digest, counts and totals in a
+control file beside it, signed by the ledger's key.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import orjson
+
+from ledger.adapters.heads import signing_key_id, write_whole
+from ledger.adapters.sql_reader import SqlReader
+from ledger.adapters.storage import open_reader, place
+from paylake.crypto import sm3_hex
+from paylake.errors import PermanentFailure
+from paylake.keys import Keyring
+from paylake.settings import Settings
+
+FORMAT = "paylake-instructions/1"
+COLUMNS = ("payout_id", "merchant_id", "amount_minor", "currency_code", "booking_date", "booked_at")
+#: settlement mode -> (file, code of the pending-settlement account behind it)
+_FILES = {"bank": ("bank_instructions", "9201"), "self": ("fund_movements", "9211")}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file, its rows and its total in minor units by currency."""
+
+    path: Path
+    rows: int
+    totals: dict[str, int]
+
+
+def write_instructions(settings: Settings, day: date) -> list[Written]:
+    """Write both files of a closed date into `<home>/ledger/instructions/<date>/`.
+
+    :raises PermanentFailure: when the date is not closed
+    """
+    reader = open_reader(settings)
+    try:
+        with reader.snapshot():
+            if reader.find_close(day.isoformat()) is None:
+                raise PermanentFailure(
+                    f"the ledger has not closed {day}", "close the date first",
+                    where=place(settings),
+                )
+            rows = {mode: _rows(reader, day, code) for mode, (_, code) in _FILES.items()}
+    finally:
+        reader.close()
+    rows["self"] = []  # the institution takes no part: the books moved, no money does
+    folder = settings.path("ledger", "instructions", day.isoformat())
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write(settings, folder, day, mode, listed) for mode, listed in rows.items()]
+
+
+def _rows(reader: SqlReader, day: date, code: str) -> list[tuple]:
+    """Payouts of a date whose pending settlement stands in accounts of a code."""
+    found = []
+    for row in reader.day_entries(day.isoformat()):
+        if row[2] != "settlement":
+            continue
+        for account_id, currency, direction, amount, _, _ in orjson.loads(row[13]):
+            account, _, merchant = account_id.partition(":")
+            if account == code and direction == "D":
+                found.append((row[6], merchant, amount, currency, row[10], row[9]))
+    return found
+
+
+def _write(
+    settings: Settings, folder: Path, day: date, mode: str, rows: list[tuple]
+) -> Written:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    data = text.getvalue().encode("utf-8")
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row[3]] = totals.get(row[3], 0) + row[2]
+    path = folder / f"{_FILES[mode][0]}_{day:%Y%m%d}.csv"
+    key_id = signing_key_id(settings)
+    control = (json.dumps({
+        "format": FORMAT, "file": path.name, "settlement_mode": mode,
+        "booking_date": day.isoformat(), "rows": len(rows),
+        "amount_totals_minor": totals or {"CNY": 0}, "sm3": sm3_hex(data), "key_id": key_id,
+    }, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+    name = path.with_suffix(".control.json")
+    write_whole(path, data)
+    if not name.is_file() or name.read_bytes() != control:
+        write_whole(name, control)
+        write_whole(
+            name.with_name(name.name + ".sig"), Keyring(settings).private(key_id).sign(control)
+        )
+    return Written(path, len(rows), totals)
