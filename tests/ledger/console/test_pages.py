@@ -349,6 +349,17 @@ def test_a_journal(site, signed, english, chinese):
     assert "still waits" in english.text(f"/console/entries/{made.pending[0]['sequence']}")
 
 
+@pytest.mark.parametrize(("evidence", "words"), [
+    ({"session": "S-1", "number": 3, "digest": "ab" * 32}, "Session S-1 Number in the session 3"),
+    ({"request": 7}, "The same request as entry 7"),
+    ({"other": {"of": ["a later format"]}}, "a later format"),
+])
+def test_evidence_of_every_kind(site, english, monkeypatch, evidence, words):
+    real = views._entry
+    monkeypatch.setattr(views, "_entry", lambda *a: {**real(*a), "evidence": evidence})
+    assert words in english.text("/console/journals/J000000000001")
+
+
 def test_journals_of_a_date(site, english):
     text = english.text(f"/console/days/{DAY}")
     assert "closed" in text and site.made.head["chain_digest"] in text
