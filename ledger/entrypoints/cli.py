@@ -36,14 +36,31 @@ def serve(home: Path | None, port: int | None, simulated: bool) -> None:
 @main.command()
 @_home
 @click.option("--chain", is_flag=True, help="Recompute the digests alone, on every core.")
-def verify(home: Path | None, chain: bool) -> None:
+@click.option("--since", metavar="HEAD", help="The digests after a signed head (a date).")
+@click.option("--export", "export_", type=click.Path(path_type=Path, exists=True),
+              help="An export of the log, without the database.")
+def verify(home: Path | None, chain: bool, since: str | None, export_: Path | None) -> None:
     """Check every row; exit code 16 names the first that is broken."""
     settings = settings_module.load(home=home)
-    if chain:
-        print(json.dumps(operations.verify_chain(settings), indent=1))
+    if chain or since:
+        print(json.dumps(
+            operations.verify_since(settings, since) if since
+            else operations.verify_chain(settings), indent=1,
+        ))
         return
-    found = operations.verify(settings)
+    found = (
+        operations.verify(settings) if export_ is None
+        else operations.verify_export(settings, export_)
+    )
     print(json.dumps(operations.verified_as_dict(found), indent=1))
+
+
+@main.command(name="export-log")
+@_home
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder.")
+def export_log(home: Path | None, out: Path) -> None:
+    """Write the whole log with its signed heads, for verifying it elsewhere."""
+    print(json.dumps(operations.export_log(settings_module.load(home=home), out), indent=1))
 
 
 @main.command(name="import")

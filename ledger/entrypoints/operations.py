@@ -4,6 +4,7 @@ line and by `bin/paylake ledger …`."""
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import logging.config
 import signal
@@ -25,10 +26,11 @@ from ledger.service.clock import Clock
 from ledger.service.ledger import Ledger
 from ledger.service.verify import Verified
 from ledger.service.verify import verify as verify_rows
+from ledger.service.verify import verify_export as verify_exported_rows
 from paylake import home
 from paylake.crypto import verify_hex
 from paylake.dates import business_date
-from paylake.errors import EnvironmentFault, NotVerified, UsageFault
+from paylake.errors import EnvironmentFault, NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
@@ -92,6 +94,73 @@ def verify(settings: Settings) -> Verified:
             where=place(settings),
         )
     return found
+
+
+def verify_export(settings: Settings, folder: Path) -> Verified:
+    """Check an export of the log with the trust file's keys alone.
+
+    :raises NotVerified: exit code 16, naming the first broken row
+    """
+    from ledger.adapters.log_export import ExportReader
+
+    try:
+        found = verify_exported_rows(
+            ExportReader(folder), load_chart(), trusted_by(settings), verify_hex
+        )
+    except PermanentFailure as error:
+        raise NotVerified(error.what, error.next_step, where=error.where) from error
+    if found.broken is not None:
+        raise NotVerified(
+            f"The export does not verify; first broken row: {found.broken.sentence()}",
+            "Ask for another copy, and compare with the heads that you hold.",
+            where=str(folder),
+        )
+    return found
+
+
+def verify_since(settings: Settings, name: str) -> dict[str, object]:
+    """Recompute the chain after a signed head: its file's signature, then every digest.
+
+    :param name: of the head: a date, or that of an hourly one
+    :raises UsageFault: when there is no such head
+    :raises NotVerified: exit code 16, naming the first broken row
+    """
+    from ledger.adapters.chain_check import check_chain
+
+    file = read_heads(settings).get(name)
+    if file is None:
+        raise UsageFault(
+            f"There is no head {name}", "The folder ledger/heads has one file a head.",
+            where=str(settings.path("ledger", "heads")),
+        )
+    said = json.loads(file[0])
+    if not trusted_by(settings)(said["key_id"], name, *file):
+        raise NotVerified(
+            f"The signature of head {name} does not verify", "Use an earlier head.",
+            where=str(settings.path("ledger", "heads")),
+        )
+    found = check_chain(
+        ledger_path(settings), said["chain_sequence"] + 1, bytes.fromhex(said["chain_digest"])
+    )
+    if found.broken is not None:
+        raise NotVerified(
+            f"The chain since {name} does not verify; first broken row: "
+            f"{found.broken.sentence()}",
+            "Stop the service and compare with the last backup; nothing was changed.",
+            where=place(settings),
+        )
+    return {
+        "since": name, "entries": found.entries, "journals": found.journals,
+        "chain_digest": found.chain_digest,
+    }
+
+
+def export_log(settings: Settings, folder: Path) -> dict[str, object]:
+    """Write the whole log and its heads into a folder."""
+    from ledger.adapters.log_export import export_log as run
+
+    done = run(settings, folder)
+    return {"entries": done.entries, "heads": done.heads, "folder": str(done.folder)}
 
 
 def verify_chain(settings: Settings) -> dict[str, object]:

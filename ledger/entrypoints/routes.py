@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from ledger.adapters.export import export_day
 from ledger.adapters.instructions import write_instructions
+from ledger.adapters.log_export import stream
 from ledger.domain.actors import LEDGER, Actor
 from ledger.domain.fields import parse_moment
 from ledger.domain.refusals import BY_CODE
@@ -55,7 +56,7 @@ def add_routes(
     _sessions(app, ledger, identity, on_ledger)
     _days(app, settings, ledger, identity, on_ledger)
     _reads(app, ledger, identity, on_ledger)
-    _streams(app, ledger, identity, on_ledger)
+    _streams(app, settings, ledger, identity, on_ledger)
 
 
 def _count(identity: Identity, ledger: Ledger, actor: Actor, commands: list[Any]) -> None:
@@ -343,7 +344,9 @@ def _reads(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger
         ))
 
 
-def _streams(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedger) -> None:
+def _streams(
+    app: FastAPI, settings: Settings, ledger: Ledger, identity: Identity, on_ledger: OnLedger
+) -> None:
     @app.get(
         "/v1/accounts/{account_id}/movements",
         summary="Movements of an account in the last three calendar months",
@@ -365,6 +368,16 @@ def _streams(app: FastAPI, ledger: Ledger, identity: Identity, on_ledger: OnLedg
             statement, ledger, account_id, currency_code, asked,
             whole_of("after", after) or 0, limit_of(limit),
         ))
+
+    @app.get(
+        "/v1/log", summary="The log itself, an entry a line, as a stream",
+        responses={200: {"description": "entries", "content": {"application/x-ndjson": {}}}},
+    )
+    async def log_lines(request: Request, after: str = "0") -> Response:
+        identity.sender(request, "operate")
+        return StreamingResponse(
+            stream(settings, whole_of("after", after) or 0), media_type="application/x-ndjson"
+        )
 
     @app.get(
         "/v1/events", summary="What happened, to be taken exactly once: the outbox",

@@ -1,0 +1,140 @@
+"""The log as files: for a consumer, for an archive, and for whoever wants to verify it without the
+database.
+
+`entries.jsonl` has one entry a line, its columns as a JSON list (digest hexadecimal), `heads.jsonl`
+the signed heads (document as text, signature hexadecimal). Sensitive values are not in it: the log
+has commitments alone. The trust file's keys are all that a verification needs beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ledger.adapters.storage import open_reader
+from ledger.service.ports import Row
+from paylake.errors import PermanentFailure
+from paylake.settings import Settings
+
+ENTRIES, HEADS = "entries.jsonl", "heads.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class LogExported:
+    """What was written."""
+
+    entries: int
+    heads: int
+    folder: Path
+
+
+def line(row: Row) -> bytes:
+    """One entry as a line."""
+    return orjson.dumps([*row[:16], row[16].hex()], option=orjson.OPT_APPEND_NEWLINE)
+
+
+def stream(settings: Settings, after: int) -> Iterator[bytes]:
+    """Entries after a sequence as lines, by a connection of its own, in one state of the log."""
+    reader = open_reader(settings)
+    try:
+        with reader.snapshot():
+            for row in reader.entries(after + 1):
+                yield line(row)
+    finally:
+        reader.close()
+
+
+def export_log(settings: Settings, folder: Path) -> LogExported:
+    """Write the whole log and its heads into a folder; files appear when they are whole.
+
+    :raises PermanentFailure: when there is no ledger
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    reader = open_reader(settings)
+    counts = []
+    try:
+        with reader.snapshot():
+            for name, lines in (
+                (ENTRIES, (line(row) for row in reader.entries(1))),
+                (HEADS, (_head(head) for head in reader.heads())),
+            ):
+                partial = folder / f".{name}.partial"
+                count = 0
+                with partial.open("wb") as file:
+                    for data in lines:
+                        file.write(data)
+                        count += 1
+                partial.replace(folder / name)
+                counts.append(count)
+    finally:
+        reader.close()
+    return LogExported(counts[0], counts[1], folder)
+
+
+def _head(head: dict[str, Any]) -> bytes:
+    return orjson.dumps({
+        **head, "digest": head["digest"].hex(), "document": head["document"].decode(),
+        "signature": head["signature"].hex(),
+    }, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class ExportReader:
+    """Reads an export as `verify` reads a database; what is derived is not in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in (ENTRIES, HEADS):
+            if not (folder / name).is_file():
+                raise PermanentFailure(
+                    f"the export has no {name}", "export the log again", where=str(folder)
+                )
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Files do not change."""
+        yield
+
+    def _lines(self, name: str) -> Iterator[tuple[int, Any]]:
+        with (self.folder / name).open("rb") as file:
+            for number, data in enumerate(file, 1):
+                try:
+                    yield number, orjson.loads(data)
+                except orjson.JSONDecodeError as error:
+                    raise PermanentFailure(
+                        f"line {number} of {name} is not JSON ({error})",
+                        "export the log again, or ask for another copy",
+                        where=str(self.folder / name),
+                    ) from error
+
+    def entries(self, first: int, last: int | None = None) -> Iterator[Row]:
+        """Entries in the order of the file."""
+        for number, row in self._lines(ENTRIES):
+            try:
+                found = (*row[:16], bytes.fromhex(row[16]))
+            except (TypeError, ValueError, IndexError) as error:
+                raise PermanentFailure(
+                    f"line {number} of {ENTRIES} is not an entry", "export the log again",
+                    where=str(self.folder / ENTRIES),
+                ) from error
+            yield found
+
+    def heads(self) -> Iterator[dict[str, Any]]:
+        """Signed heads in the order of signing."""
+        for _, head in self._lines(HEADS):
+            yield {
+                **head, "digest": bytes.fromhex(head["digest"]),
+                "document": head["document"].encode(),
+                "signature": bytes.fromhex(head["signature"]),
+            }
+
+    def checkpoint(self) -> None:
+        """An export has none."""
+
+    def closed_dates(self) -> list[str]:
+        """Closes are derived from the log, and their heads are there."""
+        return []
