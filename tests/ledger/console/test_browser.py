@@ -143,6 +143,7 @@ def outside(driver, base):
     return [url for url in asked if not url.startswith((base, "data:", "chrome", "about:"))]
 
 
+@pytest.mark.long
 def test_all_pages_by_keyboard_alone(site, base):
     with browser() as driver:
         person = log_in(driver, base, site.token, "zh")
@@ -203,7 +204,9 @@ def test_all_pages_by_keyboard_alone(site, base):
         assert outside(driver, base) == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [
+    "zh", *(pytest.param(name, marks=pytest.mark.long) for name in LANGUAGES if name != "zh"),
+])
 def test_no_page_is_wider_than_its_window(site, base, language):
     with browser() as driver:
         log_in(driver, base, site.token, language)
