@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from ledger.domain.chain import journal_of
-from ledger.domain.operations import Operation, Operations, Plan
+from ledger.domain.operations import Operations, Plan
 from ledger.domain.state import State
 from ledger.service.ports import Store
 
@@ -37,10 +37,13 @@ class Originals:
         """Remember a row of this batch."""
         self._fresh[business_key] = row
 
-    def forget(self) -> None:
-        """A group was taken back: rows of it are not there."""
-        self._fresh.clear()
-        self._rows.clear()
+    def mark(self) -> set[str]:
+        """The keys posted in this batch so far."""
+        return set(self._fresh)
+
+    def back(self, mark: set[str]) -> None:
+        """A group was taken back: what it posted is not there, what came before it is."""
+        self._fresh = {key: row for key, row in self._fresh.items() if key in mark}
 
     def get(self, business_key: str) -> dict[str, Any] | None:
         """The original's record, or None when no entry carries the key."""
@@ -89,20 +92,16 @@ class Originals:
         return record
 
     def changed(
-        self, values: Mapping[str, Any], operation: Operation, plan: Plan
+        self, original: Mapping[str, Any], plan: Plan
     ) -> list[list]:
         """Effects that set the counters of the original and of the original's own original."""
         effects: list[list] = []
-        if operation.type == "reversal":
-            number = journal_of(values["journal_id"])
-            return [["item", f"journal:{number}", plan.counters]]
-        assert operation.original_field is not None
-        key = values[operation.original_field]
+        key = original["key"]
+        if original["type"] == "journal":
+            return [["item", key, plan.counters]]
         if plan.counters is not None:
             effects.append(["item", key, self._merged(key, plan.counters)])
         if plan.parent_counters is not None:
-            original = self.get(key)
-            assert original is not None
             parent = original["original_transaction_id"]
             effects.append(["item", parent, self._merged(parent, plan.parent_counters)])
         return effects

@@ -188,7 +188,7 @@ class Batch:
         """
         mark, rows, postings = self.state.mark(), len(self.rows), len(self.postings)
         at = (self.sequence, self.journal, self.digest, self.booked_at, self.evidence)
-        taken = set(self.taken)
+        taken, fresh = set(self.taken), self.originals.mark()
         before = dict(here)
         failed = malformed
         if failed is None:
@@ -202,7 +202,7 @@ class Batch:
         del self.rows[rows:], self.postings[postings:]
         self.sequence, self.journal, self.digest, self.booked_at, self.evidence = at
         self.taken = taken
-        self.originals.forget()
+        self.originals.back(fresh)
         here.clear()
         here.update(before)
         for index, command in group:
@@ -315,7 +315,13 @@ class Batch:
             )
             if refusal is not None:
                 return refusal
-        if merchant is not None:
+        if merchant is None and user is not None:  # a book belongs to its owner's mode
+            owner = state.tables["party"][user].get("owner_id")
+            contract = None if owner is None else state.contract(owner, day)
+            if contract is not None:
+                context.mode = contract["settlement_mode"]
+                context.codes = self.ledger.chart.modes[context.mode]
+        elif merchant is not None:
             contract = state.contract(merchant, day)
             if contract is not None:
                 context.contract = contract
@@ -332,14 +338,25 @@ class Batch:
         refusal = self._guard(operation, values, context, plan, currency, day)
         if refusal is not None:
             return refusal
-        waits = (
-            not approved and operation.approval is not None
-            and operation.approval(values, context)
-            and not (self.ledger.bootstrapping(operation, actor))
+        waits = not approved and (
+            (
+                operation.approval is not None and operation.approval(values, context)
+                and not (self.ledger.bootstrapping(operation, actor))
+            ) or self._dedicated(plan)
         )
         if waits and actor.kind != "operator":
             return Refusal("no_right", "what needs a checker is entered by a person", "type")
         return plan, context, waits
+
+    def _dedicated(self, plan: Plan) -> bool:
+        """Whether money leaves an account of the institution that has a purpose: its use is
+        reviewed (rule D4b.13)."""
+        for account_id, currency, direction, _, _, _ in plan.legs:
+            if ":" not in account_id:
+                account = self.state.accounts[currency][account_id]
+                if account.purpose is not None and (direction == "D") != (account.debit_sign > 0):
+                    return True
+        return False
 
     def _value_date(self, value_date: str, day: str) -> Refusal | None:
         through = self.state.get("period", "closed")
@@ -379,6 +396,8 @@ class Batch:
                 return Refusal(
                     "hold_unknown", "there is no such hold, or it is used up", "hold_id"
                 )
+            if "original" in context.hold:
+                context.original = self.originals.get(context.hold["original"])
         return None
 
     def _plan(
@@ -409,6 +428,19 @@ class Batch:
                 plan.effects = [
                     *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
                 ]
+        elif operation.handler is None and "destination_id" in values:
+            refusal = guards.destination(
+                state, operation.merchant(values, context), values["destination_id"]
+            )
+            if refusal is not None:
+                return refusal
+        if operation.oldest_first is not None:
+            refusal = guards.oldest_first(
+                state, operation.merchant(values, context), values[operation.oldest_first],
+                currency or "",
+            )
+            if refusal is not None:
+                return refusal
         releases: dict[str, int] = {}
         if plan.holds is not None:
             refusal = self._hold_effects(operation, plan, context, currency or "", releases)
@@ -515,7 +547,8 @@ class Batch:
         effects: list[list] = list(plan.effects or ())
         currency = values.get("currency_code")
         if plan.counters is not None or plan.parent_counters is not None:
-            effects += self.originals.changed(values, operation, plan)
+            assert context.original is not None
+            effects += self.originals.changed(context.original, plan)
         if plan.uses:
             effects += [["use", scene, account, currency, amount]
                         for scene, account, amount in plan.uses]

@@ -241,3 +241,18 @@ def test_an_account_refused_once_can_be_opened_when_its_party_is_there(world):
     assert world.ledger.open_accounts([account])[0]["status"] == "already_open"
     bad = world.ledger.open_accounts([{**account, "party_id": "bad id"}])[0]
     assert (bad["reason"], bad["field"]) == ("invalid_field", "party_id")
+
+
+def test_a_group_taken_back_leaves_what_the_batch_posted_before_it(world):
+    results = world.ledger.apply([
+        world.command("payment", transaction_id="P"),
+        world.command("payment", transaction_id="Q", linked=True),
+        world.command("settlement", amount_minor=10**9),
+        world.command("refund", original_transaction_id="P", issuer_fee_minor=35,
+                      network_fee_minor=3, acquirer_fee_minor=22),
+        world.command("refund", original_transaction_id="Q", issuer_fee_minor=35,
+                      network_fee_minor=3, acquirer_fee_minor=22),
+    ])
+    assert [r.get("reason", r["status"]) for r in results] == [
+        "posted", "linked_failed", "below_floor", "posted", "original_unknown",
+    ]
