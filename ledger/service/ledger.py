@@ -100,6 +100,9 @@ class Ledger:
         self.state, self.history, self.head = State(self.chart), History(), Head()
         folding.load(self.store, self.state, self.history, self.head)
         self.state.closed = self.head.closed
+        last = self.store.last_head()
+        if last is not None:  # a crash between the commit of a head and the writing of its files
+            self.signer.keep(last["name"], last["document"], last["signature"])
         clock = self.store.meta("clock")
         if clock is not None and self.clock.simulated:
             self.clock.set(clock)
