@@ -199,7 +199,7 @@ def test_faults_are_named(world):
         world.ledger.store.db, 1, lambda: sqlite3.OperationalError("disk I/O error"), False
     )
     try:
-        with pytest.raises(PaylakeError, match="nothing|restore|check the disk"):
+        with pytest.raises(PaylakeError, match=r"nothing|restore|check the disk"):
             world.do("payment")
     finally:
         world.ledger.store.db = world.ledger.store.db._db
