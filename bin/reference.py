@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import reference_ledger
+import reference_rules
 
 from cli.app import paylake as root_command
 from expectations import suites
@@ -350,7 +351,8 @@ PAGES: dict[str, Callable[[], str]] = {
 def generated() -> dict[Path, str]:
     """Path and text of every generated page."""
     made = {name: make() for name, make in PAGES.items()}
-    made |= {name: make(_head, table) for name, make in reference_ledger.PAGES.items()}
+    for module in (reference_ledger, reference_rules):
+        made |= {name: make(_head, table) for name, make in module.PAGES.items()}
     return {FOLDER / name: text.rstrip() + "\n" for name, text in made.items()}
 
 

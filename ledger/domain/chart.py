@@ -13,7 +13,7 @@ PARTIES = ("none", "user", "merchant", "card")
 MODES = ("institution", "bank", "self")
 _KEYS = frozenset({
     "code", "name_zh", "name_en", "kind", "books", "party", "floor_minor", "below_floor_by",
-    "settles", "bank", "self", "report",
+    "settles", "ages", "bank", "self", "report",
 })
 
 
@@ -31,6 +31,7 @@ class AccountClass:
     floor: int | None
     below_floor_by: frozenset[str]
     settles: bool
+    ages: bool
     report: tuple[str, ...]
 
 
@@ -88,7 +89,8 @@ def _line(entry: Mapping[str, Any]) -> AccountClass:
         code=code, name_zh=entry["name_zh"], name_en=entry["name_en"], kind=kind,
         normal_side=SIDES[kind], books=entry["books"], party=entry["party"], floor=floor,
         below_floor_by=frozenset(entry["below_floor_by"]),
-        settles=bool(entry.get("settles", False)), report=tuple(entry.get("report", ())),
+        settles=bool(entry.get("settles", False)), ages=bool(entry.get("ages", False)),
+        report=tuple(entry.get("report", ())),
     )
 
 

@@ -56,7 +56,10 @@ def stopped(
     state: State, operation: Operation, merchant_id: str | None, user_id: str | None,
     rail: str | None,
 ) -> Refusal | None:
-    """Emergency stops of everything, a merchant or a rail (rule D2.10)."""
+    """Emergency stops of everything, a merchant or a rail (rule D2.10). Stops themselves can be
+    placed and lifted all the same, and what the ledger does by itself goes on."""
+    if operation.module in ("stops", "system"):
+        return None
     for stop in state.table("stop").values():
         if stop["mode"] == "new_business" and not operation.starts:
             continue
@@ -129,6 +132,25 @@ def destination(state: State, payer: str | None, destination_id: str | None) -> 
             "destination_unknown", f"{destination_id} is not bound to {payer}", "destination_id"
         )
     return None
+
+
+def oldest_first(
+    state: State, merchant_id: str | None, claim: str, currency: str
+) -> Refusal | None:
+    """Of what a merchant owes the oldest is taken first (rule D0.23); what a negative net left
+    owed may always be taken (rule D0.9)."""
+    since: dict[str, str] = {}
+    for code, line in state.chart.classes.items():
+        account = state.account(f"{code}:{merchant_id}", currency) if line.ages else None
+        if account is not None:
+            owed = [day for day, amount in account.buckets.items() if amount > 0]
+            if owed:
+                since[code] = min(owed)
+    older = [code for code, day in since.items() if day < since.get(claim, "")]
+    if claim == "1201" or not older:
+        return None
+    first = min(older, key=lambda code: since[code])
+    return Refusal("older_due", f"{first}:{merchant_id} is owed since {since[first]}", "claim")
 
 
 def accounts(
@@ -213,6 +235,8 @@ def _status(
         lowers and account.status in ("no_debit", "frozen")
     ) or (raises and account.status == "no_credit"):
         return Refusal("account_status", f"account {account.account_id} is {account.status}")
+    if operation.normal and (account.status != "normal" or account.frozen):
+        return Refusal("account_status", f"account {account.account_id} is not normal")
     if lowers and account.frozen and operation.module != "holds":
         return Refusal("account_status", f"account {account.account_id} is under a hold")
     if lowers and account.purpose is not None and operation.type not in account.purpose:

@@ -34,7 +34,8 @@ class Movements:
                 "account_not_open", f"account {account_id} in {currency} is not open",
                 "account_id",
             )
-        if kind.codes and account.code not in kind.codes:
+        modes = state.chart.modes.values()
+        if kind.codes and account.code not in {m[code] for m in modes for code in kind.codes}:
             return Refusal(
                 "hold_not_allowed", f"a {kind_name} hold is not for {account.code}", "account_id"
             )
@@ -95,7 +96,10 @@ class Movements:
         if isinstance(document, Refusal):
             return document
         return Plan([], effects=[
-            ["hold", v["hold_id"], {**document, "original": v["original_transaction_id"]}]
+            ["hold", v["hold_id"], {
+                **document, "original": v["original_transaction_id"],
+                "route": _route(original, c.codes),
+            }]
         ])
 
     def _part(self, v: Values, hold: Mapping[str, Any]) -> int | Refusal:
@@ -129,7 +133,8 @@ class Movements:
         return Plan([], effects=[["hold", v["hold_id"], reduced(hold, "released", amount)]])
 
     def hold_capture(self, state: State, v: Values, c: Context) -> Plan | Refusal:
-        """Held money goes to another account of the same books (rule D0.14)."""
+        """Held money goes to another account of the same books; that of a denied payment goes
+        the original's route back and counts against the original (rule D0.14)."""
         hold = c.hold
         assert hold is not None
         if hold["scope"] == "account" or self.kinds[hold["kind"]].released_by == "operation":
@@ -137,6 +142,22 @@ class Movements:
         amount = self._part(v, hold)
         if isinstance(amount, Refusal):
             return amount
+        counters = None
+        if "original" in hold:
+            if v["to_account_id"] != hold["route"]:
+                return Refusal(
+                    "hold_not_allowed", f"the payment came from {hold['route']}", "to_account_id"
+                )
+            original = c.original
+            assert original is not None
+            given_back = original["refunded"] + original["disputed"] + original["charged_back"]
+            if amount > original["amount_minor"] - given_back:
+                return Refusal(
+                    "exceeds_original",
+                    f"{original['amount_minor'] - given_back} minor units are left",
+                    "amount_minor",
+                )
+            counters = {"charged_back": original["charged_back"] + amount}
         currency = hold["currency_code"]
         reference = v["result_id"] if v["to_account_id"] == c.codes["1001"] else None
         return Plan(
@@ -144,6 +165,7 @@ class Movements:
                 [hold["account_id"], currency, "D", amount, "capture", None],
                 [v["to_account_id"], currency, "C", amount, "capture", reference],
             ],
+            counters,
             effects=[["hold", v["hold_id"], reduced(hold, "captured", amount)]],
         )
 
@@ -240,6 +262,14 @@ class Movements:
             for account, currency, direction, amount, component, reference in original["legs"]
         ]
         return Plan(legs, {"reversed": 1})
+
+
+def _route(original: Mapping[str, Any], codes: Mapping[str, str]) -> str:
+    """The account that a payment came from."""
+    for code, name in (("2101", "user_id"), ("2501", "card_id")):
+        if original.get(name) is not None:
+            return f"{codes[code]}:{original[name]}"
+    return codes["1001"]
 
 
 def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds",
-    "uses", "quiet", "handler",
+    "uses", "quiet", "handler", "normal", "oldest_first",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
@@ -106,6 +106,8 @@ class Operation:
     business_key: str | None
     journal_type: str
     starts: bool
+    normal: bool
+    oldest_first: str | None
     original_field: str | None
     original_types: frozenset[str]
     original_missing: str
@@ -378,6 +380,7 @@ class _Compiler:
             about=spec.get("about", ""), rules=tuple(spec["rules"]), module=spec["module"],
             interface_class=spec["class"], form=Form(self.type, self.fields), business_key=key,
             journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
+            normal=spec.get("normal", False), oldest_first=spec.get("oldest_first"),
             original_field=original.get("field"),
             original_types=frozenset(original.get("of", ())),
             original_missing=original.get("missing", "there is no such original"),

@@ -73,6 +73,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("mode_differs", 409, True, "the merchant's settlement mode does not allow it"),
     Reason("parts_differ", 422, True, "the parts do not add up to the whole"),
     Reason("legs_unbalanced", 422, True, "the legs given do not balance"),
+    Reason("not_due", 409, True, "its date has not come"),
     Reason("register_differs", 409, True, "the register does not allow this change; `detail` "
            "says why"),
     # the template's checks of the original
@@ -87,6 +88,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("exceeds_original", 422, True, "more than what is left of the original"),
     Reason("returned_fee_differs", 422, True, "a returned fee is not the pro-rata part; `field` "
            "and `detail` say which and what it must be"),
+    Reason("older_due", 409, True, "an older claim on the merchant is taken first"),
     # the payer's consent
     Reason("authorisation_missing", 409, True, "a debit of a customer needs an authorisation"),
     Reason("authorisation_unknown", 409, True, "no such authorisation, or it was used or ended"),

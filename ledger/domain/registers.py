@@ -5,7 +5,9 @@ why the register does not allow it."""
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from ledger.domain.chart import account_id
@@ -49,7 +51,8 @@ def open_account(state: State, v: Values, c: Context) -> Plan | Refusal:
         refusal = _parent_fault(state, parent, currency, line.books)
         if refusal is not None:
             return refusal
-    tenant = v.get("tenant_id")
+    owner = state.get("party", party or "") or {}
+    tenant = v.get("tenant_id", owner.get("owner_id"))
     if tenant is not None and state.get("party", tenant) is None:
         return Refusal("party_unknown", f"{tenant} is not registered", "tenant_id")
     purpose = v.get("purpose")
@@ -192,10 +195,40 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
             )
     if wanted == "suspended" and ground is None:
         return _differs("a suspension names its ground", "suspension_ground")
+    if (now, wanted) == ("leaving", "cancelled"):
+        missing = _not_yet_gone(state, name, document["since"], c.booking_date)
+        if missing is not None:
+            return _differs(missing, "state")
     return _put("party", name, {
         **document, "state": wanted, "identity_check": check, "since": c.booking_date,
-        "ground": ground if wanted == "suspended" else None,
+        "ground": ground if wanted == "suspended" else None, "evidence": v.get("evidence"),
     })
+
+
+def _not_yet_gone(state: State, name: str, since: str, today: str) -> str | None:
+    """What still keeps a merchant that wants to leave early, computed from its books: public
+    notice of a month, no frozen funds, no open dispute, users cleared, fees paid (rule D0.48)."""
+    begun = date.fromisoformat(since)
+    month = begun.month % 12 + 1
+    year = begun.year + (month == 1)
+    day = min(begun.day, monthrange(year, month)[1])
+    if today < date(year, month, day).isoformat():
+        return f"public notice runs since {since}, one month has not passed"
+    disputed = {codes["2202"] for codes in state.chart.modes.values()}
+    for accounts in state.accounts.values():
+        for account in sorted(accounts.values(), key=lambda a: a.account_id):
+            if name not in (account.party_id, account.tenant):
+                continue
+            where = f"account {account.account_id}"
+            if account.held or account.frozen:
+                return f"{where} has frozen funds"
+            if account.code in disputed and account.balance:
+                return f"{where} has open disputes"
+            if account.balance and account.line.party in ("user", "card"):
+                return f"{where} of a user is not cleared"
+            if account.balance and account.line.ages:
+                return f"{where} is not paid"
+    return None
 
 
 def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -209,7 +242,8 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         return _differs(f"{start} lies before today", "valid_from")
     if versions and versions[-1]["valid_from"] >= start:
         return _differs(f"a version from {versions[-1]['valid_from']} is there", "valid_from")
-    if versions and versions[-1]["settlement_mode"] != v["settlement_mode"]:
+    changes = versions and versions[-1]["settlement_mode"] != v["settlement_mode"]
+    if changes:
         for accounts in state.accounts.values():
             for account in accounts.values():
                 mine = merchant in (account.party_id, account.tenant)
@@ -218,22 +252,51 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
                         "mode_differs", f"account {account.account_id} is not empty",
                         "settlement_mode",
                     )
+    if changes and start != c.booking_date:
+        # books that are empty today need not be on a later date
+        return _differs(f"another mode holds from today, {c.booking_date}", "valid_from")
     versions.append({
         "contract_id": v["contract_id"], "settlement_mode": v["settlement_mode"],
         "settlement_cycle": v["settlement_cycle"], "minimum_minor": v["minimum_minor"],
         "fee_choice": v["fee_choice"], "valid_from": start, "details": v.get("details"),
+        "fee_payee": v.get("fee_payee", "institution"), "data_ppm": v.get("data_ppm"),
     })
     return _put("contract", merchant, versions)
 
 
 def destination(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """An account that money may leave to (rules D0.42, D1.10)."""
-    if state.get("party", v["party_id"]) is None:
+    """An account that money may leave to; a merchant's new one takes the place of its old one,
+    which stays until then (rules D0.42, D1.10)."""
+    owner = state.get("party", v["party_id"])
+    if owner is None:
         return Refusal("party_unknown", f"{v['party_id']} is not registered", "party_id")
-    return _put("destination", v["destination_id"], {
+    plan = _put("destination", v["destination_id"], {
         "party_id": v["party_id"], "bound_account": v["bound_account"],
         "bound_name": v["bound_name"], "bank_code": v["bank_code"],
     })
+    if owner["kind"] not in ("user", "card"):
+        assert plan.effects is not None
+        plan.effects += [
+            ["put", "destination", name, None]
+            for name, found in sorted(state.table("destination").items())
+            if found["party_id"] == v["party_id"]
+        ]
+    return plan
+
+
+def fees_unused(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """Fees paid and unused are not returned: income once the merchant has left (rule D0.48)."""
+    merchant, currency = v["merchant_id"], v["currency_code"]
+    document = state.get("party", merchant)
+    if document["state"] != "cancelled":
+        return _differs(f"{merchant} is {document['state']}", "merchant_id")
+    account = state.account(account_id("2601", merchant), currency)
+    if account is None or account.balance <= 0:
+        return _differs(f"{merchant} has no prepaid fees left", "merchant_id")
+    return Plan([
+        [account.account_id, currency, "D", account.balance, "fee", None],
+        ["6001", currency, "C", account.balance, "fee", None],
+    ])
 
 
 def bind_account(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -405,7 +468,7 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 HANDLERS: dict[str, Handler] = {
     function.__name__: function for function in (
         open_account, move_account, account_status, party, party_state, contract, destination,
-        bind_account, tariff, authorise, mandate, mandate_end, operator, membership, right,
-        caller, limit, stop, stop_lift, period_close, breaker, session_open, session_cover,
+        bind_account, fees_unused, tariff, authorise, mandate, mandate_end, operator, membership,
+        right, caller, limit, stop, stop_lift, period_close, breaker, session_open, session_cover,
     )
 }

@@ -78,6 +78,14 @@ def due_on(
     return Due(total, payable, None, listed)
 
 
+def arrives_on(asked: date, via: str, working_day: WorkingDay) -> tuple[date, date]:
+    """When a withdrawal arrives, counted from the business date of its request, and the outer
+    bound: by bank on the next working day, by a third party at once; three working days at the
+    most (rule D1.12)."""
+    expected = working_day(asked, 1) if via == "bank" else asked
+    return expected, working_day(asked, 3)
+
+
 def penalty(unpaid_at_start_minor: int) -> int:
     """Penalty of one calendar day on an advance: 1 % of what is unpaid at the day's start, half up
     to the minor unit (rule D0.21)."""

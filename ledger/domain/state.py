@@ -34,7 +34,8 @@ QUIET_DAYS = 30
 class Account:
     """One account. `balance` and `held` are signed to the normal side, in minor units; `frozen`
     counts the holds on the whole account. `buckets` of a pending-settlement account: what each
-    business date still has to be paid out; `taken`: what was paid out of a date."""
+    business date still has to be paid out, of a claim what is still owed of each; `taken`: what
+    was paid out of a date."""
 
     __slots__ = (
         "account_id", "balance", "buckets", "code", "currency_code", "debit_sign", "frozen",
@@ -155,6 +156,18 @@ class State:
                     old = buckets.get(booking_date, _MISSING)
                     undo.append((buckets, booking_date, old))
                     buckets[booking_date] = signed if old is _MISSING else old + signed
+            elif account.line.ages:
+                self._age(account, signed, booking_date)
+
+    def _age(self, account: Account, signed: int, booking_date: str) -> None:
+        """A claim grows on its date and is paid oldest first (rule D0.23)."""
+        for day in sorted(account.buckets):
+            if signed < 0 < account.buckets[day]:
+                part = min(account.buckets[day], -signed)
+                signed += part
+                self._bucket(account, day, -part)
+        if signed:
+            self._bucket(account, booking_date, signed)
 
     def _pay_out(self, account: Account, amount: int, booking_date: str) -> None:
         """Take a payout from the oldest dates first; what no date has is owed by the newest.

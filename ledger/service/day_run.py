@@ -146,6 +146,10 @@ class DayRun:
                 )
 
     def _payouts(self, now: str) -> Iterator[dict[str, Any]]:
+        bound = {
+            document["party_id"]: {"destination_id": name}
+            for name, document in self.ledger.state.table("destination").items()
+        }
         for account in self._accounts(None):
             assert account.party_id is not None
             contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
@@ -159,7 +163,7 @@ class DayRun:
             if found.payable:
                 yield self._command(
                     "settlement", now, account.party_id, found.payable, account.currency_code,
-                    "payout_id",
+                    "payout_id", **bound.get(account.party_id, {}),
                 )
             elif found.reason != "nothing_due":
                 self.ran.not_paid.append({

@@ -53,6 +53,22 @@ def of_entry(row: tuple) -> list[dict[str, Any]]:
     ]
 
 
+#: Accounts whose party hears of the result as user, or as merchant.
+_USERS, _MERCHANTS = ("2101", "2501", "2702", "9101", "9111"), ("2201", "2211", "9201", "9211")
+
+
+def _told(content: Mapping[str, Any], legs: list[list]) -> list[tuple[str, str]]:
+    """Who hears of a result: the parties named and those whose accounts moved (rule D2.6)."""
+    found = {("user", content.get("user_id")), ("merchant", content.get("merchant_id"))}
+    for account_id, *_ in legs:
+        code, _, party = account_id.partition(":")
+        if code in _USERS:
+            found.add(("user", party))
+        elif code in _MERCHANTS:
+            found.add(("merchant", party))
+    return sorted((role, party) for role, party in found if party)
+
+
 def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     result = {
         "event": "result", "outcome": row[4], "business_key": row[6],
@@ -64,7 +80,11 @@ def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         why = orjson.loads(row[14])
         yield {**result, "event": "refusal", "reason": why["reason"]}
         return
-    yield result
+    told = _told(content, orjson.loads(row[13]))
+    for role, party in told:  # one each, to the user and the merchant
+        yield {**result, "to": role, "party_id": party}
+    if not told:
+        yield {**result, "to": None, "party_id": None}
     changes: dict[tuple[str, str], int] = {}
     for account_id, currency, direction, amount, component, _ in orjson.loads(row[13]):
         if ":" in account_id:

@@ -92,6 +92,37 @@ def balance_at(
     }
 
 
+def standing(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
+    """What an account's owner is shown, after the identity check of who asks: balance, what is
+    available and frozen, bound accounts, and `normal`, `frozen` or `abnormal`, which follow from
+    the account's status, its party's state and its holds (rule D1.7).
+
+    :raises RequestRefused: `account_not_open`
+    """
+    account = ledger.state.account(account_id, currency_code)
+    if account is None:
+        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    party = ledger.state.get("party", account.party_id or "") or {}
+    if account.status == "frozen" or account.frozen or any(
+        hold["account_id"] == account_id and hold["currency_code"] == currency_code
+        and ledger.hold_kinds[hold["kind"]].released_by != "operation"
+        for hold in ledger.state.holds.values()
+    ):
+        shows = "frozen"
+    elif account.status != "normal" or party.get("state", "active") != "active":
+        shows = "abnormal"
+    else:
+        shows = "normal"
+    return {
+        **_account(account), "frozen_minor": account.balance if account.frozen else account.held,
+        "shows": shows, "party_state": party.get("state"), "grade": party.get("grade"),
+        "destinations": sorted(
+            name for name, bound in ledger.state.table("destination").items()
+            if bound["party_id"] == account.party_id
+        ),
+    }
+
+
 def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
     """An account, all below it, and their total (parent = own balance and the sum of children).
 

@@ -341,6 +341,8 @@ OWN_FUNDS = [
     ("compensation", {"user_id": "U1", "amount_minor": 500, "fee_minor": 100,
                       "case_number": "N"}, True,
      ["2701 D 400", "6401 D 100", "1101 C 500", "1001 D 500 X", "2101:U1 C 500"]),
+    ("recovery", {"merchant_id": "M2", "amount_minor": 90, "case_number": "N"}, False,
+     ["1201:M2 D 90", "6401 C 90"]),
     ("reserve_yield", {"amount_minor": 7}, False, ["1101 D 7", "6003 C 7"]),
     ("points_issue", {"user_id": "U1", "amount_minor": 60}, False,
      ["6402 D 60", "2702:U1 C 60"]),

@@ -225,7 +225,7 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
     ("no_right", "type", lambda w: w.send("stop", Actor("operator", "eve"), stop_id="S",
                                           stop_scope="all", stop_mode="everything", reason="x")),
     ("no_right", "type", lambda w: w.send("contract", contract_id="C", merchant_id="M1",
-                                          settlement_mode="bank", settlement_cycle="D+1",
+                                          settlement_mode="institution", settlement_cycle="D+1",
                                           minimum_minor=0, fee_choice="bill",
                                           valid_from="2026-09-20")),  # needs a person
     ("no_right", "type", lambda w: w.send("hold_expiry", ANN, hold_id="H")),
@@ -381,6 +381,20 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
                              **CNY),
         lambda w: w.send("move_account", account_id="2101:U2", parent_account_id="2101:U1",
                          **CNY))),
+    ("not_due", "settles_on", _in_turn(
+        _topped_up,
+        lambda w: w.send("wealth_purchase", transaction_id="B", user_id="U1", product_id="F",
+                         amount_minor=100, authorisation=w.authorise("U1", "F", 100), **CNY),
+        lambda w: w.send("wealth_redemption", transaction_id="R", original_transaction_id="B",
+                         amount_minor=100, settles_on="2026-09-13", **CNY))),
+    ("older_due", "claim", _in_turn(
+        lambda w: w.register("own_funds", movement_id="O", amount_minor=100, **CNY),
+        lambda w: w.register("advance", movement_id="A", merchant_id="M1", amount_minor=100,
+                             case_number="N", occurred_at=at_day(11), **CNY),
+        lambda w: w.register("penalty", movement_id="P", merchant_id="M1", amount_minor=1,
+                             **CNY),
+        lambda w: w.send("offset", movement_id="S", merchant_id="M1", claim="1203",
+                         amount_minor=1, notice_number="N", **CNY))),
     # the template's checks of the original
     ("original_differs", "amount_minor", _in_turn(
         _paid,

@@ -1,0 +1,222 @@
+"""D0, rules 1 to 12 and 56: books, settlement modes, settlement, trace."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from ledger.domain.chain import GENESIS, entry_digest
+from ledger.entrypoints.operations import verify
+from ledger.service import queries
+from ledger.service.statements import Asked, statement
+from tests.ledger.conftest import ANN, DAY
+from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused, run, tenant
+
+
+def test_d0_01_each_member_of_a_merchants_system_has_a_book_of_its_own(world):
+    """Opened, topped up, paid from, withdrawn from and queried by member."""
+    tenant(world)
+    world.open([("2201", "TM"), ("2101", "TU1"), ("2101", "TU2")])
+    book = world.ledger.state.account("2101:TU1", "CNY")
+    assert book.tenant == "TM"
+    world.register("bind_account", destination_id="DU1", party_id="TU1", bound_account="6222",
+                   bound_name="T", bank_code="ICBC")
+    posted(world.do("top_up", user_id="TU1", amount_minor=20_000))
+    posted(world.do("payment", merchant_id="TM", channel="internal", user_id="TU1",
+                    amount_minor=3_000, **PLAIN))
+    posted(world.do("withdrawal", withdrawal_id="W", user_id="TU1", destination_id="DU1",
+                    amount_minor=5_000, fee_minor=25))
+    posted(world.do("withdrawal_result", withdrawal_id="W"))
+    assert (book.balance, world.balance("2101:TU2")) == (11_975, 0)
+    found = statement(world.ledger, "2101:TU1", "CNY", Asked(), 0, 10)["movements"]
+    assert [line["amount_minor"] for line in found] == [20_000, -3_000, -5_025]
+
+
+def test_d0_02_the_mode_holds_for_all_books_and_changes_only_when_they_are_empty(world):
+    """By maker and checker, from the day on which they are empty; a member's book counts."""
+    tenant(world)
+    world.open([("2201", "TM"), ("2101", "TU1")])
+    mode = {"contract_id": "C2", "merchant_id": "TM", "settlement_mode": "bank",
+            "settlement_cycle": "D+1", "minimum_minor": 0, "fee_choice": "bill"}
+    day = {"valid_from": days(1).isoformat()}
+    posted(world.do("top_up", user_id="TU1", amount_minor=1_000))
+    when = on(world, 1)
+    assert refused(world.send("contract", ANN, **mode, **day, **when), "mode_differs",
+                   "settlement_mode")
+    posted(world.do("payment", merchant_id="TM", channel="internal", user_id="TU1",
+                    amount_minor=1_000, **PLAIN, **when))
+    posted(world.do("settlement", merchant_id="TM", amount_minor=1_000, **when))
+    posted(world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:TU1",
+                      amount_minor=5, case_number="N", **CNY, **when))
+    assert refused(world.send("contract", ANN, **mode, **day, **when), "mode_differs")
+    waits = world.send("hold_release", ANN, result_id="R", hold_id="H", case_number="N", **when)
+    posted(world.approve(waits["sequence"], **when))
+    later = {"valid_from": days(2).isoformat()}  # empty today is not empty then
+    assert refused(world.send("contract", ANN, **mode, **later, **when), "register_differs",
+                   "valid_from")
+    waits = world.send("contract", ANN, **mode, **day, **when)
+    assert waits["status"] == "pending"
+    posted(world.approve(waits["sequence"], **when))
+    world.open([("9001", None), ("9101", "TU1")])
+    world.do("top_up", user_id="TU1", amount_minor=1_000, **when)
+    assert (world.balance("9101:TU1"), world.balance("2101:TU1")) == (1_000, 0)
+
+
+def test_d0_03_bank_managed_money_is_final_only_by_the_banks_result(world):
+    """Memo books alone move; what the bank gives back is pending again."""
+    world.merchant("MB", settlement_mode="bank", settlement_cycle="T+0")
+    world.open([("9001", None), ("9201", "MB")])
+    world.do("payment", merchant_id="MB", amount_minor=3_000, **PLAIN)
+    run(world, 0)
+    assert (world.balance("9201:MB"), world.balance("1001")) == (0, 0)
+    key = f"settlement-{DAY}-MB-CNY"
+    posted(world.send("settlement_returned", return_id="B", payout_id=key))
+    assert (world.balance("9201:MB"), world.balance("9001")) == (3_000, 3_000)
+
+
+def test_d0_06_each_kind_of_books_balances_and_no_journal_crosses_kinds(world):
+    """Debit is credit by kind and currency in the trial balance of the close; a crossing is
+    refused."""
+    world.merchant("MB", settlement_mode="bank")
+    world.merchant("MS", settlement_mode="self")
+    world.open([("9001", None), ("9011", None), ("9201", "MB"), ("9211", "MS")])
+    for merchant, amount in (("M1", 100), ("MB", 200), ("MS", 300)):
+        world.do("payment", merchant_id=merchant, amount_minor=amount, **PLAIN)
+    world.register("own_funds", movement_id="OF", amount_minor=700, **CNY)
+    leg = {"amount_minor": 1, "component": "correction", **CNY}
+    for other in ("9201:MB", "9211:MS", "3001"):
+        crossing = world.send("adjustment", ANN, adjustment_id=f"A{other[:4]}",
+                              incident_number="N", reason="x", legs=[
+            {"account_id": "1001", "direction": "D", **leg},
+            {"account_id": other, "direction": "C", **leg}])
+        assert refused(crossing, "books_crossed")
+    totals: dict[str, list[int]] = {}
+    for line in world.close()["trial_balance"]:
+        total = totals.setdefault(line["books"], [0, 0])
+        total[0] += line["debit_minor"]
+        total[1] += line["credit_minor"]
+    assert totals == {"reserve": [100, 100], "own": [700, 700], "bank_memo": [200, 200],
+                      "self_memo": [300, 300]}
+
+
+def test_d0_10_an_objection_defers_one_payment_and_the_rest_settles(world):
+    """What was settled already is frozen with the same sum from pending settlement."""
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    world.do("payment", transaction_id="Q", amount_minor=500, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=8_000)
+    on(world, 1)
+    assert run(world, 1).amounts == {"settlement": 500}
+    when = on(world, 1, "20:00:00")
+    world.send("hold", hold_id="H", hold_kind="objection", account_id="2201:M1",
+               amount_minor=500, case_number="OBJ-1", **CNY, **when)  # to Q, paid out before
+    world.do("payment", amount_minor=900, **PLAIN, **when)
+    on(world, 2)
+    assert run(world, 2).amounts == {"settlement": 400}
+    assert world.balance("2201:M1") == 500 and world.balance("2202:M1") == 8_000
+
+
+def test_d0_11_the_count_begins_on_the_day_the_dispute_ended(world):
+    """Ended on day d: first run after day d + 30."""
+    world.do("payment", transaction_id="P", amount_minor=100, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=100)
+    world.do("dispute_release", original_transaction_id="D", amount_minor=100)
+    found = []
+    for number in (29, 30, 31):
+        on(world, number)
+        found.append(run(world, number).amounts)
+    assert found == [{}, {}, {"settlement": 100}]
+
+
+def test_d0_12_yield_is_the_institutions_and_touches_no_customers_book(world):
+    """Interest on the reserve account stands in the institution's own books alone."""
+    world.do("top_up", amount_minor=10_000)
+    world.do("payment", **PLAIN)
+    before = world.balances()
+    result = posted(world.send("reserve_yield", movement_id="Y", amount_minor=77, **CNY))
+    changed = {name for name, amount in world.balances().items() if amount != before[name]}
+    assert changed == {"1101", "6003"}
+    assert [leg[0] for leg in world.legs(result)] == ["1101", "6003"]
+
+
+def test_d0_17_a_bank_managed_freeze_stays_out_of_what_the_bank_is_told(world):
+    """The frozen amount is not in the instruction; the rest is."""
+    world.merchant("MB", settlement_mode="bank", settlement_cycle="T+0")
+    world.open([("9001", None), ("9201", "MB")])
+    world.do("payment", transaction_id="P", merchant_id="MB", amount_minor=2_000, **PLAIN)
+    world.do("payment", merchant_id="MB", amount_minor=700, **PLAIN)
+    posted(world.send("denied_payment", hold_id="H", original_transaction_id="P",
+                      case_number="C"))
+    assert run(world, 0).amounts == {"settlement": 700}
+    assert world.balance("9201:MB") == 2_000
+
+
+def test_d0_17_a_self_managed_freeze_blocks_the_book_and_moves_no_money(world):
+    """Nothing leaves the blocked book and no journal is made by the freeze."""
+    world.merchant("MS", settlement_mode="self", settlement_cycle="T+0")
+    world.open([("9011", None), ("9211", "MS")])
+    world.do("payment", merchant_id="MS", amount_minor=2_000, **PLAIN)
+    frozen = posted(world.send("hold", hold_id="H", hold_kind="suspicious",
+                               account_id="9211:MS", case_number="C", **CNY))
+    assert frozen["journal_id"] is None
+    assert refused(world.do("settlement", merchant_id="MS", amount_minor=1), "account_status")
+    assert world.balance("9211:MS") == 2_000
+
+
+def test_d0_42_payouts_go_to_the_bound_account_alone_and_a_change_needs_two(world):
+    """The old account stays until the change is approved; any other destination is refused."""
+    world.merchant("MT", settlement_cycle="T+0")
+    world.open([("2201", "MT")])
+    account = {"party_id": "MT", "bound_account": "6222", "bound_name": "M", "bank_code": "ICBC"}
+    world.approved("destination", destination_id="OLD", **account)
+    waits = world.send("destination", ANN, destination_id="NEW", **account)
+    assert waits["status"] == "pending"
+    world.do("payment", merchant_id="MT", amount_minor=1_000, **PLAIN)
+    run(world, 0)
+    row = next(row for row in world.ledger.store.entries(1) if row[2] == "settlement")
+    assert orjson.loads(row[12])["destination_id"] == "OLD"
+    world.do("payment", merchant_id="MT", amount_minor=1_000, **PLAIN)
+    for other in ("NEW", "D1"):
+        result = world.do("settlement", merchant_id="MT", amount_minor=1, destination_id=other)
+        assert refused(result, "destination_unknown", "destination_id")
+    posted(world.approve(waits["sequence"]))
+    old = world.do("settlement", merchant_id="MT", amount_minor=1, destination_id="OLD")
+    assert refused(old, "destination_unknown")
+    posted(world.do("settlement", merchant_id="MT", amount_minor=1, destination_id="NEW"))
+    assert refused(world.send("destination", **account, destination_id="X"), "no_right")
+
+
+def test_d0_52_journals_are_never_purged(world):
+    """The storage refuses to delete or change an entry, of whatever age."""
+    from paylake.errors import PaylakeError
+
+    world.do("payment")
+    for statement_ in ("delete from entry", "update entry set content = '{}'"):
+        with pytest.raises(PaylakeError, match="append-only"), world.ledger.store.transaction():
+            world.ledger.store._many(statement_, [()])
+    assert world.ledger.store.last_entry()[2] == "payment"
+
+
+def test_d0_56_each_transaction_is_double_entry_traceable_and_undeniable(world):
+    """Legs balance, business key and journal lead to each other, the chain proves the rows."""
+    result = posted(world.do("payment", transaction_id="P"))
+    found = queries.journals(world.ledger, None, "P", None, 10)["journals"]
+    assert [j["journal_id"] for j in found] == [result["journal_id"]]
+    sides = {"D": 0, "C": 0}
+    for leg in found[0]["legs"]:
+        sides[leg["direction"]] += leg["amount_minor"]
+    assert sides["D"] == sides["C"] == 10_022
+    digest = GENESIS
+    for row in world.ledger.store.entries(1):
+        digest = entry_digest(digest, row)
+        assert digest == row[16]
+    world.close()
+    assert verify(world.settings).journals == 1
+
+
+def test_d0_56_a_closed_period_takes_nothing_dated_back(world):
+    """Two people close a period; what belongs into it is booked today."""
+    world.close()
+    when = on(world, 1)
+    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month", **when)
+    posted(world.approve(waits["sequence"], **when))
+    assert refused(world.do("fee", value_date=DAY.isoformat(), **when), "value_date_closed")

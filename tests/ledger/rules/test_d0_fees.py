@@ -1,0 +1,221 @@
+"""D0, rules 21 to 33 and 61: advances, offset, fees, deposit, compensation."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.domain.money import half_up
+from tests.ledger.conftest import ANN
+from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
+
+ITEMS = {  # the printed items, by the rule's own words
+    "系统接入费": "access", "系统使用费": "use", "支付手续费": "payment", "入金": "data_in",
+    "出金": "data_out", "外部渠道": "data_external_channel", "余额交易": "data_balance",
+    "实名认证": "verify_person", "企业认证": "verify_firm", "三要素": "verify_card_3",
+    "四要素": "verify_card_4", "四要素+SMS": "verify_card_4_sms", "人脸低": "verify_face_low",
+    "人脸高": "verify_face_high", "提现": "withdrawal",
+}
+
+
+def _charge(world, merchant="M1", item="use", amount=500, **values):
+    return world.send("fee_charge", fee_id=f"F{world.number}", merchant_id=merchant,
+                      fee_item=item, amount_minor=amount, **CNY, **values)
+
+
+def _offset(world, claim, amount, **values):
+    return world.send("offset", movement_id=f"O{world.number}", merchant_id="M1", claim=claim,
+                      amount_minor=amount, **{**CNY, "notice_number": "N-1", **values})
+
+
+def _contract(world, merchant, number, **values):
+    world.approved("contract", **{
+        "contract_id": f"C{number}-{merchant}", "merchant_id": merchant, "minimum_minor": 0,
+        "settlement_mode": "institution", "settlement_cycle": "D+1", "fee_choice": "bill",
+        "valid_from": days(number).isoformat(), **values,
+    })
+
+
+def _prepaid(world, amount, **contract):
+    world.merchant("M3", fee_choice="prepaid", **contract)
+    world.open([("2201", "M3"), ("2601", "M3"), ("1205", "M3")])
+    if amount:
+        posted(world.send("fee_prepayment", movement_id="FP", merchant_id="M3",
+                          amount_minor=amount, **CNY))
+
+
+def test_d0_21_a_part_repaid_lowers_the_penalty_of_the_days_after(world):
+    """1,000.00 advanced, half repaid on day 1: 10.00, then 5.00 a day."""
+    funds(world)
+    world.send("advance", movement_id="A", merchant_id="M1", amount_minor=100_000,
+               case_number="C1", **CNY)
+    found = []
+    for number in (1, 2, 3):
+        when = on(world, number)
+        if number == 1:
+            world.send("claim_payment", movement_id="CP", merchant_id="M1", claim="1202",
+                       amount_minor=50_000, **CNY, **when)
+        found.append(run(world, number).amounts["penalty"])
+    assert found == [1_000, 500, 500]
+
+
+def test_d0_23_an_offset_carries_its_notice_and_takes_the_oldest_due_first(world):
+    """Never from users' books; one without a notice, or of a younger claim, is refused."""
+    funds(world)
+    posted(_charge(world, amount=300))  # owed since day 0
+    when = on(world, 1)
+    posted(world.send("advance", movement_id="A", merchant_id="M1", amount_minor=400,
+                      case_number="C", **CNY, **when))
+    world.do("top_up", amount_minor=9_000, **when)
+    world.do("payment", amount_minor=1_000, **PLAIN, **when)
+    bare = _offset(world, "1205", 1, notice_number=None, **when)
+    assert (bare["reason"], bare["field"]) == ("missing_field", "notice_number")
+    assert refused(_offset(world, "1202", 400, **when), "older_due", "claim")
+    posted(_offset(world, "1205", 299, **when))
+    assert refused(_offset(world, "1202", 400, **when), "older_due")  # 0.01 is still older
+    posted(_offset(world, "1205", 1, **when))
+    done = posted(_offset(world, "1202", 400, **when))
+    assert [leg[0] for leg in world.legs(done)] == ["2201:M1", "1001", "1101", "1202:M1"]
+    assert (world.balance("2201:M1"), world.balance("2101:U1")) == (300, 9_000)
+    assert refused(_offset(world, "1202", 1, **when), "below_floor")  # nothing more is due
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_d0_24_each_fee_item_of_the_contract_can_be_charged(world, name):
+    """With the price that the contract says, since none is printed."""
+    posted(_charge(world, item=ITEMS[name], amount=123))
+    assert (world.balance("1205:M1"), world.balance("6001")) == (123, 123)
+
+
+def test_d0_25_a_providers_access_and_use_fee_is_not_booked_here(world):
+    """By the contract version; the institution's other fees are."""
+    _contract(world, "M1", 1, fee_payee="provider")
+    posted(_charge(world, item="access"))  # the older version
+    when = on(world, 1)
+    for item in ("access", "use"):
+        assert refused(_charge(world, item=item, **when), "fee_not_allowed", "fee_item")
+    posted(_charge(world, item="payment", **when))
+    assert world.balance("6001") == 1_000
+
+
+def test_d0_27_prepaid_fees_are_own_funds_taken_item_by_item(world):
+    """One choice per contract version: prepaid account or bill; neither is reserve."""
+    _prepaid(world, 700)
+    world.open([("1205", "M3")])
+    charged = posted(_charge(world, "M3", amount=200))
+    assert [leg[0] for leg in world.legs(charged)] == ["2601:M3", "6001"]
+    assert (world.balance("2601:M3"), world.balance("1205:M3"), world.balance("1001")) == (
+        500, 0, 0)
+    _contract(world, "M3", 1, fee_choice="bill")
+    when = on(world, 1)
+    billed = posted(_charge(world, "M3", amount=200, **when))
+    assert [leg[0] for leg in world.legs(billed)] == ["1205:M3", "6001"]
+    posted(world.send("bill_payment", movement_id="B", merchant_id="M3", amount_minor=200,
+                      **CNY, **when))
+    books = {world.ledger.chart.classes[code].books for code in ("2601", "1205", "1101", "6001")}
+    assert books == {"own"} and world.balance("1205:M3") == 0
+
+
+def test_d0_28_operation_and_fee_are_one_journal_or_nothing(world):
+    """A prepaid account that is short refuses both, with 0 postings."""
+    _prepaid(world, 30)
+    pay = {"merchant_id": "M3", "amount_minor": 1_000, **PLAIN}
+    before, journal = world.balances(), world.ledger.head.journal
+    assert refused(world.do("payment", data_fee_minor=31, **pay), "below_floor")
+    assert (world.balances(), world.ledger.head.journal) == (before, journal)
+    done = posted(world.do("payment", data_fee_minor=30, **pay))
+    assert [leg[:3] for leg in world.legs(done)] == [
+        ("1001", "D", 1_000), ("2201:M3", "C", 1_000), ("2601:M3", "D", 30), ("6001", "C", 30)]
+
+
+def test_d0_28_a_payout_on_behalf_is_not_executed_either(world):
+    """出金 with a prepaid account that is short."""
+    _prepaid(world, 4)
+    world.open([("2211", "M3")])
+    world.register("receipt", receipt_id="R", amount_minor=5_000, **CNY)
+    world.approved("merchant_top_up", application_id="A", merchant_id="M3", receipt_id="R",
+                   amount_minor=5_000, **CNY)
+    pay = {"merchant_id": "M3", "user_id": "U1", "amount_minor": 1_000, "fee_minor": 0, **CNY}
+    short = world.send("payout_on_behalf", transaction_id="X", data_fee_minor=5, **pay)
+    assert refused(short, "below_floor") and world.balance("2101:U1") == 0
+    posted(world.send("payout_on_behalf", transaction_id="Y", data_fee_minor=4, **pay))
+
+
+def test_d0_29_fees_in_arrears_are_withheld_with_a_notice(world):
+    """From the merchant's transaction money, by the offset of billed fees."""
+    funds(world)
+    posted(_charge(world, amount=300))
+    world.do("payment", amount_minor=1_000, **PLAIN)
+    assert _offset(world, "1205", 300, notice_number=None)["reason"] == "missing_field"
+    withheld = posted(_offset(world, "1205", 300))
+    assert b"N-1" in world.row(withheld)[12].encode()
+    assert (world.balance("2201:M1"), world.balance("1205:M1")) == (700, 0)
+
+
+def test_d0_30_a_data_processing_fee_is_rounded_half_up_per_order(world):
+    """1.5 % of 0.33 three times is 1.50 fen on the bill: the items' sum, not 1.49 of the total."""
+    world.merchant("M3", data_ppm=15_000)
+    world.open([("2201", "M3"), ("1205", "M3")])
+    pay = {"merchant_id": "M3", "amount_minor": 3_300, **PLAIN}  # 49.5 fen
+    assert refused(world.do("payment", data_fee_minor=49, **pay), "fee_differs",
+                   "data_fee_minor")
+    assert refused(world.do("payment", **pay), "fee_differs", "data_fee_minor")
+    for _ in range(3):
+        posted(world.do("payment", data_fee_minor=50, **pay))
+    assert world.balance("1205:M3") == 150
+    assert half_up(3 * 3_300 * 15_000, 10**6) == 149  # what a total would have given
+
+
+def test_d0_31_a_change_of_charges_holds_from_its_version_and_recomputes_nothing(world):
+    """1.5 % becomes 2 % on day 1; what was booked stays."""
+    world.merchant("M3", data_ppm=15_000)
+    world.open([("2201", "M3"), ("1205", "M3")])
+    pay = {"merchant_id": "M3", "amount_minor": 10_000, **PLAIN}
+    posted(world.do("payment", data_fee_minor=150, **pay))
+    _contract(world, "M3", 1, data_ppm=20_000)
+    posted(world.do("payment", data_fee_minor=150, **pay))  # still day 0
+    assert world.balance("1205:M3") == 300
+    when = on(world, 1)
+    assert refused(world.do("payment", data_fee_minor=150, **pay, **when), "fee_differs")
+    posted(world.do("payment", data_fee_minor=200, **pay, **when))
+    assert world.balance("1205:M3") == 500
+    back = world.send("contract", ANN, contract_id="CB", merchant_id="M3", minimum_minor=0,
+                      settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                      valid_from=days(0).isoformat(), **when)
+    assert refused(back, "register_differs", "valid_from")  # not backwards
+
+
+def test_d0_33_a_deposit_is_an_own_liability_drawn_after_notice_by_two(world):
+    """Outside the reserve, on an account of its own; returned at closing."""
+    posted(world.send("deposit_received", movement_id="D", merchant_id="M1",
+                      amount_minor=5_000, **CNY))
+    posted(_charge(world, amount=800))
+    assert (world.balance("1102"), world.balance("2602:M1"), world.balance("1001")) == (
+        5_000, 5_000, 0)
+    draw = {"merchant_id": "M1", "claim": "1205", "amount_minor": 800, **CNY}
+    bare = world.send("deposit_drawn", ANN, movement_id="X", **draw)
+    assert (bare["reason"], bare["field"]) == ("missing_field", "notice_number")
+    alone = world.send("deposit_drawn", movement_id="Y", notice_number="N", **draw)
+    assert refused(alone, "no_right")
+    world.approved("deposit_drawn", movement_id="Z", notice_number="N", **draw)
+    assert (world.balance("2602:M1"), world.balance("1205:M1")) == (4_200, 0)
+    world.register("party_state", party_id="M1", state="cancelled")
+    posted(world.send("deposit_returned", movement_id="R", merchant_id="M1",
+                      amount_minor=4_200, **CNY))
+    assert (world.balance("2602:M1"), world.balance("1101")) == (0, 0)
+
+
+def test_d0_61_a_loss_is_paid_from_the_provision_and_own_funds_if_short(world):
+    """By two; what the liable one owes becomes a receivable."""
+    funds(world)
+    world.register("provision", movement_id="P", amount_minor=400, **CNY)
+    pay = {"user_id": "U1", "amount_minor": 500, "case_number": "C", **CNY}
+    alone = world.send("compensation", movement_id="X", fee_minor=100, **pay)
+    assert refused(alone, "no_right")
+    short = world.send("compensation", ANN, movement_id="Y", fee_minor=99, **pay)
+    assert refused(short, "below_floor")  # the provision has no more
+    world.approved("compensation", movement_id="Z", fee_minor=100, **pay)
+    assert (world.balance("2701"), world.balance("2101:U1"), world.balance("6401")) == (
+        0, 500, 500)
+    posted(world.send("recovery", movement_id="R", merchant_id="M1", amount_minor=500,
+                      case_number="C", **CNY))
+    assert (world.balance("1201:M1"), world.balance("6401")) == (500, 0)

@@ -1,0 +1,124 @@
+"""D0, rules 13 to 16: denied payments and freezes. Others are in test_settling.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ledger.conftest import ANN
+from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused
+
+WHOLE = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
+
+
+def _denied(world, **payment):
+    world.do("payment", transaction_id="P", amount_minor=6_000, **{**PLAIN, **payment})
+    posted(world.send("denied_payment", hold_id="H", original_transaction_id="P",
+                      case_number="C1"))
+    return world.ledger.state.account("2201:M1", "CNY")
+
+
+def test_d0_13_exactly_the_amount_of_the_denied_payment_is_frozen(world):
+    """The other payments' money stays free."""
+    world.do("payment", amount_minor=4_000, **PLAIN)
+    account = _denied(world)
+    assert (account.balance, account.held, account.available) == (10_000, 6_000, 4_000)
+    assert refused(world.do("settlement", amount_minor=4_001), "below_floor")
+    posted(world.do("settlement", amount_minor=4_000))
+
+
+def test_d0_14_the_amount_is_deducted_and_goes_the_original_route_by_two(world):
+    """Captured to the payer alone, linked to the original, by maker and checker."""
+    world.do("top_up", amount_minor=10_000)
+    account = _denied(world, **INTERNAL)
+    capture = {"hold_id": "H", "case_number": "C1"}
+    for wrong in ("1001", "2101:U2"):
+        result = world.send("hold_capture", ANN, result_id=f"X{wrong[:4]}", to_account_id=wrong,
+                            **capture)
+        assert refused(result, "hold_not_allowed", "to_account_id")
+    assert refused(world.send("hold_capture", result_id="Y", to_account_id="2101:U1", **capture),
+                   "no_right")  # not by one alone
+    done = world.approved("hold_capture", result_id="Z", to_account_id="2101:U1", **capture)
+    assert [leg[:3] for leg in world.legs(done)] == [
+        ("2201:M1", "D", 6_000), ("2101:U1", "C", 6_000)]
+    assert (account.balance, account.held, world.balance("2101:U1")) == (0, 0, 10_000)
+    again = world.do("refund", original_transaction_id="P", amount_minor=1, **WHOLE)
+    assert refused(again, "exceeds_original")  # given back already
+
+
+def test_d0_14_what_was_refunded_meanwhile_is_not_deducted_again(world):
+    """No more is captured than is left of the original."""
+    world.do("payment", amount_minor=9_000, **PLAIN)
+    _denied(world)
+    posted(world.do("refund", original_transaction_id="P", amount_minor=2_000, **WHOLE))
+    capture = {"hold_id": "H", "case_number": "C1", "to_account_id": "1001"}
+    assert refused(world.send("hold_capture", ANN, result_id="A", **capture), "exceeds_original")
+    world.approved("hold_capture", result_id="B", amount_minor=4_000, **capture)
+    assert refused(world.send("hold_capture", ANN, result_id="C", amount_minor=1, **capture),
+                   "exceeds_original")
+
+
+def test_d0_15_the_last_day_is_the_180th_after_the_freeze(world):
+    """Freeze day is 0; no date of its own can lengthen it."""
+    _denied(world)
+    (hold,) = world.ledger.state.holds.values()
+    assert hold["expires_on"] == days(180).isoformat()
+    longer = world.send("hold", hold_id="H2", hold_kind="denied", account_id="2201:M1",
+                        amount_minor=1, case_number="C", expires_on=days(181).isoformat(), **CNY)
+    assert refused(longer, "hold_not_allowed", "expires_on")
+
+
+def test_d0_15_an_orders_own_end_applies_after_it_took_the_hold_over(world):
+    """The order's number and end stand in the hold; it is released on that date."""
+    account = _denied(world)
+    posted(world.send("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9",
+                      expires_on=days(200).isoformat()))
+    for number, held in ((0, 6_000), (180, 6_000), (199, 6_000), (200, 0)):
+        world.close(days(number))
+        assert account.held == held, number
+    assert account.balance == 6_000
+
+
+@pytest.mark.parametrize("kind", ["banned", "suspicious", "objection"])
+def test_d0_16_other_freezes_are_placed_at_once_by_one(world, kind):
+    """With a case number, without an end, released by a person and a checker."""
+    world.do("payment", amount_minor=9_000, **PLAIN)
+    account = world.ledger.state.account("2201:M1", "CNY")
+    freeze = {"hold_kind": kind, "account_id": "2201:M1", "amount_minor": 9_000, **CNY}
+    bare = world.send("hold", hold_id="H0", **freeze)
+    assert (bare["reason"], bare["field"]) == ("missing_field", "case_number")
+    ends = world.send("hold", hold_id="H1", case_number="C", expires_on=days(9).isoformat(),
+                      **freeze)
+    assert refused(ends, "hold_not_allowed", "expires_on")
+    posted(world.send("hold", ANN, hold_id="H", case_number="C", **freeze))
+    assert account.available == 0
+    world.close()
+    world.close(days(400))
+    assert account.held == 9_000  # no term
+    when = on(world, 401)
+    release = {"hold_id": "H", "case_number": "C", **when}
+    assert refused(world.send("hold_release", result_id="R1", **release), "no_right")
+    waits = world.send("hold_release", ANN, result_id="R2", **release)
+    assert refused(world.approve(waits["sequence"], "ann", **when), "maker_is_checker")
+    posted(world.approve(waits["sequence"], **when))
+    assert account.held == 0
+
+
+def test_d0_16_the_freeze_of_an_unmet_request_needs_two(world):
+    """It waits for a checker and holds nothing until then."""
+    freeze = {"hold_id": "H", "hold_kind": "evidence", "account_id": "2211:M1",
+              "case_number": "C", **CNY}
+    assert refused(world.send("hold", **freeze), "no_right")
+    waits = world.send("hold", ANN, **{**freeze, "hold_id": "H2"})
+    assert (waits["status"], world.ledger.state.holds) == ("pending", {})
+    posted(world.approve(waits["sequence"]))
+    assert world.ledger.state.account("2211:M1", "CNY").frozen == 1
+
+
+def test_d0_16_under_an_order_only_the_authoritys_release_frees(world):
+    """Another number than the order's does not release it, even by two."""
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
+                      case_number="COURT-9", **CNY))
+    other = world.send("hold_release", ANN, result_id="R", hold_id="H", case_number="CASE-1")
+    assert refused(other, "hold_not_allowed", "case_number")
+    world.approved("hold_release", result_id="R2", hold_id="H", case_number="COURT-9")
+    assert world.ledger.state.account("2101:U1", "CNY").frozen == 0

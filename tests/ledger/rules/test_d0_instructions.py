@@ -1,0 +1,264 @@
+"""D0, rules 34 to 73: instructions, identity, callers, limits, suspension, end, tenants."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from ledger.domain.actors import Actor
+from ledger.entrypoints.operations import verify
+from ledger.requests import signed_bytes
+from paylake.crypto import PrivateKey, sm3_hex
+from tests.ledger.conftest import ANN, DAY
+from tests.ledger.rules.words import (
+    CNY,
+    INTERNAL,
+    PLAIN,
+    funds,
+    on,
+    posted,
+    refused,
+    tenant,
+)
+
+
+def _caller(world, name="C1", party="M1", on_behalf=(), **values):
+    world.approved("caller", **{
+        "caller_id": name, "party_id": party, "on_behalf": list(on_behalf), "rates": {},
+        "public_key": PrivateKey.generate().public.point, "enabled": True, **values,
+    })
+    return Actor("caller", name)
+
+
+def _state(world, party, state, **values):
+    return world.send("party_state", ANN, party_id=party, state=state, **values)
+
+
+def test_d0_34_until_its_start_every_instruction_of_a_merchant_is_refused(world):
+    """Entered, reviewed, without contract: nothing posts; active by a contract in force."""
+    world.approved("party", party_id="M3", party_kind="merchant")
+    world.open([("2201", "M3"), ("1205", "M3"), ("2602", "M3")])
+    tries = [
+        world.command("payment", merchant_id="M3"), world.command("fee", merchant_id="M3"),
+        world.command("settlement", merchant_id="M3"),
+    ]
+    for result in world.ledger.apply(tries):
+        assert refused(result, "party_not_active", "merchant_id")
+    assert refused(_state(world, "M3", "active"), "contract_missing")
+    world.approved("contract", contract_id="C3", merchant_id="M3", minimum_minor=0,
+                   settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                   valid_from=DAY.isoformat())
+    assert refused(world.do("payment", merchant_id="M3"), "party_not_active")  # signed only
+    posted(_state(world, "M3", "active"))
+    posted(world.do("payment", merchant_id="M3"))
+
+
+@pytest.mark.parametrize(("fixed", "field"), [
+    (("U2", "M1", 1_000), "payer_id"), (("U1", "M2", 1_000), "payee"),
+    (("U1", "M1", 999), "amount_minor"), (("U1", "M1", 1_001), "amount_minor"),
+])
+def test_d0_35_an_instruction_that_differs_from_what_was_authorised_is_left_undone(
+    world, fixed, field
+):
+    """Payer, payee and amount are fixed by the reference; 0 postings."""
+    world.do("top_up", amount_minor=5_000)
+    before = world.balances()
+    result = world.do("payment", amount_minor=1_000, authorisation=world.authorise(*fixed),
+                      **INTERNAL)
+    assert refused(result, "authorisation_differs", field) and world.balances() == before
+
+
+def test_d0_35_each_customer_debit_carries_a_reference_good_once(world):
+    """Without one, and with a used one, it is refused."""
+    world.do("top_up", amount_minor=5_000)
+    pay = {"amount_minor": 1_000, **INTERNAL}
+    assert refused(world.do("payment", authorisation=None, **pay), "authorisation_missing")
+    reference = world.authorise("U1", "M1", 1_000)
+    posted(world.do("payment", authorisation=reference, **pay))
+    again = world.do("payment", authorisation=reference, **pay)
+    assert refused(again, "authorisation_unknown") and world.balance("2101:U1") == 4_000
+
+
+def test_d0_36_the_callers_signed_request_is_kept_in_the_chain(caller, world, settings):
+    """What was signed stands beside what it caused and proves itself again."""
+    body = orjson.dumps(world.command("payment"))
+    sequence = caller.send("POST", "/v1/commands", body).json()["sequence"]
+    (row,) = world.ledger.store.entries(sequence, sequence)
+    evidence = orjson.loads(row[8])
+    assert row[7] == "caller:C1" and evidence["digest"] == sm3_hex(body)
+    key = world.ledger.state.get("caller", "C1")["public_key"]
+    signature = bytes.fromhex(evidence["signature"])
+    prove = world.ledger.authority.verify
+    assert prove(key, signed_bytes(evidence), signature)
+    assert not prove(key, signed_bytes({**evidence, "digest": sm3_hex(b"other")}), signature)
+    assert verify(settings).requests == 1
+
+
+def test_d0_37_one_key_per_caller_none_shared_and_no_other_use(world):
+    """A key of another caller is refused; so is what is not the caller's to send."""
+    key = PrivateKey.generate().public.point
+    one = _caller(world, public_key=key)
+    shared = world.send("caller", ANN, caller_id="C2", party_id="M2", on_behalf=[], rates={},
+                        public_key=key, enabled=True)
+    assert refused(shared, "register_differs", "public_key")
+    for type_, values in (
+        ("receipt", {"receipt_id": "R", "amount_minor": 1, **CNY}),
+        ("settlement", {"payout_id": "S", "merchant_id": "M1", "amount_minor": 1, **CNY}),
+        ("stop", {"stop_id": "S", "stop_scope": "all", "stop_mode": "everything",
+                  "reason": "x"}),
+    ):
+        assert refused(world.send(type_, one, **values), "no_right", "type"), type_
+    assert refused(world.ledger.apply([world.command("payment", merchant_id="M2")], one)[0],
+                   "not_your_merchant")
+
+
+def test_d0_38_a_provider_has_its_own_key_limits_and_stop(http, caller, world):
+    """Its data count as the merchant's; it is cut off alone."""
+    from tests.ledger.test_http import Signed
+
+    key = PrivateKey.generate()
+    world.approved("party", party_id="PR", party_kind="provider")
+    provider = {"name": "PV", "party": "PR", "on_behalf": ["M1"],
+                "public_key": key.public.point, "rates": {"transaction": 2}}
+    _caller(world, **provider)
+    signed = Signed(http, "caller:PV", key)
+    said = [
+        signed.send("POST", "/v1/commands", orjson.dumps(world.command("payment"))).status_code
+        for _ in range(3)
+    ]
+    assert said == [201, 201, 429] and world.balance("2201:M1") == 2 * 9_940
+    _caller(world, **{**provider, "enabled": False})
+    body = orjson.dumps(world.command("payment"))
+    assert signed.send("POST", "/v1/commands", body).status_code == 401
+    assert caller.send("POST", "/v1/commands", body).status_code == 201  # the merchant's own
+
+
+def test_d0_40_a_book_is_not_active_before_a_passed_identity_check(world):
+    """A person or firm is entered first; without the check nothing posts."""
+    world.register("party", party_id="U9", party_kind="user")
+    world.open([("2101", "U9")])
+    assert refused(world.do("top_up", user_id="U9"), "party_not_active", "user_id")
+    assert refused(_state(world, "U9", "active"), "register_differs", "identity_check")
+    posted(_state(world, "U9", "active", identity_check="CHK-1"))
+    posted(world.do("top_up", user_id="U9"))
+
+
+@pytest.mark.parametrize(("most", "passed"), [
+    ({"single_minor": 9_999}, 0), ({"single_minor": 10_000}, 3), ({"day_count": 2}, 2),
+])
+def test_d0_45_single_transactions_are_limited_by_amount_and_by_count(world, most, passed):
+    """Exactly the limit passes; entered by maker and checker."""
+    world.approved("limit", limit_id="L", scene="payment", account_code="2201",
+                   valid_from=DAY.isoformat(), **CNY, **most)
+    results = [world.do("payment") for _ in range(3)]
+    assert [r["status"] for r in results] == ["posted"] * passed + ["refused"] * (3 - passed)
+    assert {r["reason"] for r in results[passed:]} <= {"limit_exceeded"}
+
+
+@pytest.mark.parametrize("ground", [str(n) for n in range(1, 13)])
+def test_d0_46_a_suspension_names_one_of_twelve_grounds_with_evidence_by_two(world, ground):
+    """It starts nothing new and is lifted by two, on the same ground."""
+    held = {"suspension_ground": ground, "evidence": "DOC-1"}
+    assert refused(world.send("party_state", party_id="M1", state="suspended", **held),
+                   "no_right")
+    assert refused(_state(world, "M1", "suspended"), "register_differs", "suspension_ground")
+    world.approved("party_state", party_id="M1", state="suspended", **held)
+    document = world.ledger.state.get("party", "M1")
+    assert (document["ground"], document["evidence"]) == (ground, "DOC-1")
+    assert refused(world.do("payment"), "party_not_active")
+    other = _state(world, "M1", "active", suspension_ground=str(int(ground) % 12 + 1))
+    assert refused(other, "register_differs", "suspension_ground")
+    world.approved("party_state", party_id="M1", state="active", suspension_ground=ground)
+    posted(world.do("payment"))
+
+
+def test_d0_46_there_is_no_thirteenth_ground(world):
+    """The list is closed."""
+    assert _state(world, "M1", "suspended", suspension_ground="13")["reason"] == "invalid_field"
+
+
+def _blocks(world, number, detail):
+    when = on(world, number)
+    result = world.send("party_state", party_id="TM", state="cancelled", **when)
+    assert refused(result, "register_differs", "state") and detail in result["detail"], result
+
+
+def test_d0_48_a_merchant_leaves_early_when_all_conditions_hold_computed(world):
+    """Notice of a month, no frozen funds, no dispute, users cleared, fees paid."""
+    tenant(world, settlement_cycle="T+0")
+    world.open([("2201", "TM"), ("2202", "TM"), ("1205", "TM"), ("2101", "TU1")])
+    world.do("payment", transaction_id="P", merchant_id="TM", amount_minor=900, **PLAIN)
+    world.do("top_up", user_id="TU1", amount_minor=1_000)
+    charged = posted(world.send("fee_charge", fee_id="F", merchant_id="TM", fee_item="access",
+                                amount_minor=40, **CNY))
+    assert charged
+    posted(world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:TU1",
+                      amount_minor=1, case_number="C", **CNY))
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=900)
+    posted(_state(world, "TM", "leaving"))
+    _blocks(world, 29, "one month has not passed")  # 2026-10-11
+    _blocks(world, 30, "is not paid")  # 1205 stands first
+    when = on(world, 30, "13:00:00")
+    posted(world.send("bill_payment", movement_id="B", merchant_id="TM", amount_minor=40,
+                      **CNY, **when))
+    _blocks(world, 30, "frozen funds")
+    waits = world.send("hold_release", ANN, result_id="R", hold_id="H", case_number="C", **when)
+    posted(world.approve(waits["sequence"], **when))
+    _blocks(world, 30, "not cleared")
+    world.register("bind_account", destination_id="DT", party_id="TU1", bound_account="6",
+                   bound_name="T", bank_code="B", **when)
+    world.register("authorise", authorisation_id="AX", payer_id="TU1", payee="U2",
+                   amount_minor=1_000, method="password", **CNY, **when)
+    posted(world.send("transfer", transaction_id="X", user_id="TU1", payee_id="U2",
+                      amount_minor=1_000, authorisation="AX", **CNY, **when))
+    _blocks(world, 30, "open disputes")
+    world.do("dispute_release", original_transaction_id="D", amount_minor=900, **when)
+    posted(world.send("party_state", party_id="TM", state="cancelled", **when))
+
+
+def test_d0_48_unused_prepaid_fees_become_income_at_closing(world):
+    """Not before, and not back to the merchant."""
+    funds(world)
+    world.merchant("M3", fee_choice="prepaid")
+    world.open([("2601", "M3")])
+    world.register("fee_prepayment", movement_id="F", merchant_id="M3", amount_minor=500, **CNY)
+    early = world.send("fees_unused", movement_id="E", merchant_id="M3", **CNY)
+    assert refused(early, "register_differs", "merchant_id")
+    posted(_state(world, "M3", "cancelled"))
+    done = posted(world.send("fees_unused", movement_id="G", merchant_id="M3", **CNY))
+    assert [leg[:3] for leg in world.legs(done)] == [("2601:M3", "D", 500), ("6001", "C", 500)]
+
+
+def test_d0_53_a_caller_touches_no_other_tenants_books_and_the_try_is_recorded(caller, world):
+    """A foreign member's book is refused, and so is a read; the refusal stands in the chain."""
+    tenant(world)
+    world.open([("2101", "TU1"), ("2201", "TM")])
+    for command in (world.command("payment", merchant_id="TM"),
+                    world.command("top_up", user_id="TU1")):
+        answer = caller.send("POST", "/v1/commands", orjson.dumps(command))
+        assert (answer.status_code, answer.json()["reason"]) == (403, "not_your_merchant")
+        (row,) = world.ledger.store.find_by_key([command["idempotency_key"]]).values()
+        assert (row[4], row[7], row[13]) == ("refused", "caller:C1", "[]")
+    for path in ("/v1/balances?party_id=TU1", "/v1/accounts/2101:TU1/movements",
+                 "/v1/journals", "/v1/events"):
+        assert caller.send("GET", path).status_code == 403
+
+
+def test_d0_73_a_wrong_posting_is_reversed_and_booked_anew_with_its_incident(world):
+    """Linked reversal and new booking, each with the incident's number, by maker and checker."""
+    wrong = posted(world.do("payment", transaction_id="P", amount_minor=5_000, **PLAIN))
+    back = {"adjustment_id": "A1", "journal_id": wrong["journal_id"], "reason": "wrong amount"}
+    bare = world.send("reversal", ANN, **back)
+    assert (bare["reason"], bare["field"]) == ("missing_field", "incident_number")
+    assert refused(world.send("reversal", incident_number="INC-1", **back), "no_right")
+    done = world.approved("reversal", incident_number="INC-1", **{**back, "adjustment_id": "A2"})
+    leg = {"amount_minor": 500, "component": "correction", **CNY}
+    new = world.approved("adjustment", adjustment_id="A3", incident_number="INC-1", reason="paid",
+                         legs=[{"account_id": "1001", "direction": "D", **leg},
+                               {"account_id": "2201:M1", "direction": "C", **leg}])
+    for result in (done, new):
+        assert orjson.loads(world.row(result)[12])["incident_number"] == "INC-1"
+    assert orjson.loads(world.row(done)[12])["journal_id"] == wrong["journal_id"]
+    assert world.balance("2201:M1") == 500
+    again = world.send("reversal", ANN, incident_number="INC-1", **{**back, "adjustment_id": "A4"})
+    assert refused(again, "already_reversed")

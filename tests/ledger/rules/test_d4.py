@@ -1,0 +1,246 @@
+"""D4a: operations management; D4b 13: use of funds; D4c 4 and 5: the drill."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from ledger.domain.actors import Actor, has_right
+from ledger.entrypoints.operations import open_ledger, verify
+from ledger.service import queries
+from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, World, at
+from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused
+
+WHOLE = {"issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22}
+
+
+def _right(world, group, module, duty, allowed=True):
+    world.approved("right", group_id=group, module=module, duty=duty, allowed=allowed)
+
+
+def test_d4a_06_rights_are_group_by_module_in_one_table_from_either_side(world):
+    """What is set for a group is what its members may do in the module, and nothing more."""
+    world.approved("operator", operator_id="eve", operator_name="Eve", enabled=True,
+                   public_key=world.keys["ann"].public.point)
+    world.approved("membership", operator_id="eve", group_id="G1", member=True)
+    eve = Actor("operator", "eve")
+    place = {"stop_scope": "merchant", "stop_target": "M1", "stop_mode": "everything",
+             "reason": "x"}
+    assert refused(world.send("stop", eve, stop_id="S1", **place), "no_right")
+    _right(world, "G1", "stops", "enter")
+    posted(world.send("stop", eve, stop_id="S1", **place))
+    assert [duty for duty in ("enter", "review")
+            if has_right(world.ledger.state, "eve", "stops", duty)] == ["enter"]
+    by_group = [k for k in world.ledger.state.table("right") if k.startswith("G1/")]
+    by_module = [k for k in world.ledger.state.table("right") if "/stops/" in k]
+    assert by_group == ["G1/stops/enter"] and set(by_group) < set(by_module)
+    world.approved("membership", operator_id="eve", group_id="G1", member=False)
+    assert refused(world.send("stop", eve, stop_id="S2", **place), "no_right")
+
+
+def test_d4a_08_a_merchant_is_opened_with_its_data_and_works_only_after_review(world):
+    """Number, name, bank and account are on file; entered only, it is no party yet."""
+    details = {"name": "商户三", "opening_bank": "ICBC", "account_name": "商户三",
+               "account": "commitment"}
+    waits = world.send("party", ANN, party_id="M3", party_kind="merchant", details=details)
+    assert waits["status"] == "pending"
+    assert refused(world.do("payment", merchant_id="M3"), "party_unknown", "merchant_id")
+    posted(world.approve(waits["sequence"]))
+    assert world.ledger.state.get("party", "M3")["details"] == details
+    assert refused(world.do("payment", merchant_id="M3"), "party_not_active", "merchant_id")
+
+
+def test_d4a_09_the_review_is_by_another_with_the_right_who_may_reject_with_a_reason(world):
+    """The maker cannot; a signature over something else cannot; rejected is not opened."""
+    waits = world.send("party", ANN, party_id="M3", party_kind="merchant")
+    assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
+    wrong = world.approve(waits["sequence"], signature=world.signature(1))
+    assert refused(wrong, "signature_wrong", "signature")
+    review = {"pending": waits["sequence"], "operator_id": "ben"}
+    assert world.send("reject", BEN, **review)["reason"] == "missing_field"  # a reason
+    posted(world.send("reject", BEN, reason="papers are old", **review))
+    assert world.ledger.state.get("party", "M3") is None
+    assert refused(world.approve(waits["sequence"]), "pending_unknown")
+    waits = world.send("party", ANN, party_id="M3", party_kind="merchant")
+    _right(world, "staff", "parties", "review", allowed=False)
+    assert refused(world.approve(waits["sequence"]), "no_right", "operator_id")
+
+
+def test_d4a_10_a_cancelled_merchant_finishes_the_old_and_starts_nothing_new(world):
+    """Refund, chargeback, order, payout and fee post; its account closes at zero."""
+    world.do("top_up", amount_minor=50_000)
+    for name in ("P", "Q", "R", "S"):
+        world.do("payment", transaction_id=name)
+    world.register("party_state", party_id="M1", state="cancelled")  # at once
+    assert refused(world.do("payment"), "party_not_active", "merchant_id")
+    back = world.register("party_state", party_id="M2", state="cancelled")
+    assert back["status"] == "posted"
+    closing = {"account_id": "2201:M1", "status": "closed", "reason": "left", **CNY}
+    posted(world.do("refund", original_transaction_id="P", **WHOLE))
+    posted(world.send("chargeback", transaction_id="C", original_transaction_id="Q",
+                      amount_minor=10_000, case_number="N", **CNY))
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2201:M1",
+                      amount_minor=5, case_number="COURT-1", **CNY))
+    posted(world.do("fee", amount_minor=20))
+    assert refused(world.send("account_status", **closing), "register_differs", "status")
+    left = world.balance("2201:M1")
+    posted(world.do("settlement", amount_minor=left - 5))
+    world.approved("hold_release", result_id="HR", hold_id="H", case_number="COURT-1")
+    posted(world.do("settlement", amount_minor=5))
+    posted(world.send("account_status", **closing))
+
+
+def test_d4a_10_an_open_dispute_or_hold_keeps_the_account_open(world):
+    """Balance 0 is not enough."""
+    closing = {"account_id": "2201:M1", "status": "closed", "reason": "left", **CNY}
+    world.do("payment", transaction_id="P", amount_minor=900, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=900)
+    assert world.balance("2201:M1") == 0
+    assert "disputes" in world.send("account_status", **closing)["detail"]
+    world.do("dispute_release", original_transaction_id="D", amount_minor=900)
+    world.do("settlement", amount_minor=900)
+    world.send("hold", hold_id="H", hold_kind="banned", account_id="2201:M1",
+               case_number="C", **CNY)
+    assert "holds" in world.send("account_status", **closing)["detail"]
+
+
+def _terminal(world, name="T1", owner="M1"):
+    return world.send("party", ANN, party_id=name, party_kind="terminal", owner_id=owner)
+
+
+def test_d4a_11_a_terminal_is_entered_only_for_an_opened_merchant(world):
+    """Not for one that is reviewed only or unknown; not effective before its review."""
+    world.approved("party", party_id="M3", party_kind="merchant")
+    assert refused(_terminal(world, owner="M3"), "register_differs", "owner_id")
+    assert refused(_terminal(world, owner="M9"), "party_unknown", "owner_id")
+    assert _terminal(world)["status"] == "pending"
+    assert refused(world.do("payment", terminal_id="T1"), "terminal_not_active", "terminal_id")
+
+
+def test_d4a_12_only_a_reviewed_terminal_does_online_business(world):
+    """Reviewed by another with the right; rejected, it stays out; of its own merchant alone."""
+    waits = _terminal(world)
+    assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
+    posted(world.send("reject", BEN, pending=waits["sequence"], operator_id="ben", reason="no"))
+    assert refused(world.do("payment", terminal_id="T1"), "terminal_not_active")
+    posted(world.approve(_terminal(world)["sequence"]))
+    posted(world.do("payment", terminal_id="T1"))
+    other = world.do("payment", terminal_id="T1", merchant_id="M2")
+    assert refused(other, "terminal_not_active", "terminal_id")
+
+
+def test_d4a_13_a_cancelled_terminal_does_no_online_business_of_any_kind(world):
+    """At once, and for good; the merchant's usable ones are listed."""
+    world.register("receipt", receipt_id="R", amount_minor=5_000, **CNY)
+    world.approved("merchant_top_up", application_id="A", merchant_id="M1", receipt_id="R",
+                   amount_minor=5_000, **CNY)
+    for name in ("T1", "T2"):
+        posted(world.approve(_terminal(world, name)["sequence"]))
+    posted(world.send("party_state", ANN, party_id="T1", state="cancelled"))
+    usable = [name for name, party in world.ledger.state.table("party").items()
+              if party["owner_id"] == "M1" and party["state"] == "active"]
+    assert usable == ["T2"]
+    spend = {"merchant_id": "M1", "amount_minor": 10, "fee_minor": 0, **CNY}
+    assert refused(world.do("payment", terminal_id="T1"), "terminal_not_active")
+    assert refused(world.send("merchant_spend", transaction_id="X", terminal_id="T1", **spend),
+                   "terminal_not_active")
+    posted(world.send("merchant_spend", transaction_id="Y", terminal_id="T2", **spend))
+    again = world.send("party_state", ANN, party_id="T1", state="active")
+    assert refused(again, "register_differs", "state")
+    _right(world, "staff", "parties", "enter", allowed=False)
+    other = world.send("party_state", ANN, party_id="T2", state="cancelled")
+    assert refused(other, "no_right", "type")
+
+
+def _apply(world, amount=5_050, receipt="R", number="A"):
+    return world.send("merchant_top_up", ANN, application_id=number, merchant_id="M1",
+                      receipt_id=receipt, amount_minor=amount, **CNY)
+
+
+def test_d4a_15_a_top_up_is_approved_only_for_the_remittance_received_and_posts_at_once(world):
+    """50.50: no minimum, no whole yuan; the balance rises by exactly it; a receipt serves once."""
+    world.register("receipt", receipt_id="R", amount_minor=5_050, **CNY)
+    assert refused(_apply(world, receipt="R9"), "original_unknown", "receipt_id")
+    for wrong in (5_049, 5_051):
+        assert refused(_apply(world, wrong, number=f"A{wrong}"), "original_differs",
+                       "amount_minor")
+    first, second = _apply(world), _apply(world, number="B")
+    waiting = queries.waiting(world.ledger)["pending"]
+    assert [w["content"]["application_id"] for w in waiting] == ["A", "B"]
+    assert refused(world.approve(first["sequence"], "ann"), "maker_is_checker")
+    assert world.balance("2211:M1") == 0
+    done = posted(world.approve(first["sequence"]))
+    assert [leg[:3] for leg in world.legs(done)] == [
+        ("2401", "D", 5_050), ("2211:M1", "C", 5_050)]
+    assert world.balance("2211:M1") == 5_050
+    assert refused(world.approve(second["sequence"]), "receipt_used", "receipt_id")
+    posted(world.send("reject", BEN, pending=second["sequence"], operator_id="ben", reason="x"))
+
+
+def test_d4a_15_one_fen_is_enough(world):
+    """No minimum."""
+    world.register("receipt", receipt_id="R", amount_minor=1, **CNY)
+    posted(world.approve(_apply(world, 1)["sequence"]))
+    assert world.balance("2211:M1") == 1
+
+
+def test_d4b_13_a_dedicated_account_serves_its_purpose_alone_and_by_two(settings):
+    """Another use is refused; its own use waits for the responsible person."""
+    world = World(settings)
+    world.ledger.set_clock(at(DAY, "22:59:59"))
+    world.people()
+    world.merchant("M1")
+    world.open([("1101", None), ("2602", "M1")])
+    world.register("open_account", account_code="1102", purpose=["deposit_returned"], **CNY)
+    posted(world.send("deposit_received", movement_id="D", merchant_id="M1", amount_minor=900,
+                      **CNY))
+    leg = {"amount_minor": 100, "component": "use", **CNY}
+    foreign = world.send("adjustment", ANN, adjustment_id="J", incident_number="N", reason="x",
+                         legs=[{"account_id": "1102", "direction": "C", **leg},
+                               {"account_id": "1101", "direction": "D", **leg}])
+    assert refused(foreign, "purpose_differs")
+    use = {"merchant_id": "M1", "amount_minor": 100, **CNY}
+    assert refused(world.send("deposit_returned", movement_id="X", **use), "no_right")
+    waits = world.send("deposit_returned", ANN, movement_id="Y", **use)
+    assert (waits["status"], world.balance("1102")) == ("pending", 900)
+    assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
+    posted(world.approve(waits["sequence"]))
+    assert world.balance("1102") == 800
+    world.close()
+    world.ledger.close()
+    assert verify(settings).journals == 2
+
+
+def _crash(world):
+    """The process is gone: no checkpoint, no closing; what is on disk is all there is."""
+    world.ledger.store.close()
+    world.ledger = open_ledger(world.settings, simulated=True)
+
+
+def test_d4c_04_after_a_crash_nothing_is_lost_and_nothing_is_there_twice(world, settings):
+    """Trial balance before = after, verify passes, each acknowledged command is there once."""
+    world.close()
+    when = on(world, 1)
+    sent = [world.command("payment", **when) for _ in range(20)]
+    sent += [world.command("top_up", user_id="U2", **when) for _ in range(20)]
+    acknowledged = world.ledger.apply(sent, SYSTEM)
+    before, digest = world.balances(), world.ledger.head.digest
+    _crash(world)
+    assert (world.balances(), world.ledger.head.digest) == (before, digest)
+    again = world.ledger.apply(sent, SYSTEM)
+    assert [{**r, "replayed": True} for r in acknowledged] == again
+    assert world.balances() == before
+    world.close(days(1))  # the next day is not affected
+    assert verify(settings).journals == 40
+
+
+@pytest.mark.parametrize("ended", ["close", "crash"])
+def test_d4c_05_operations_of_a_drill_post_with_its_number_and_stay(world, settings, ended):
+    """Real ones, on real data: in the books, in the chain, with the drill's number."""
+    done = posted(world.do("payment", metadata={"drill_number": "DR-2026-1"}))
+    if ended == "crash":
+        _crash(world)
+    head = world.close()
+    assert head["journals"] == 1 and world.balance("2201:M1") == 9_940
+    assert orjson.loads(world.row(done)[12])["metadata"] == {"drill_number": "DR-2026-1"}
+    assert verify(settings).journals == 1 and done["booking_date"] == DAY.isoformat()

@@ -1,0 +1,57 @@
+"""Few words for what the tests of the rules say often."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from ledger.service.day_run import DayRun
+from paylake.dates import next_working_day
+from tests.ledger.conftest import DAY, World, at
+
+CNY = {"currency_code": "CNY"}
+PLAIN = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
+INTERNAL = {"channel": "internal", "user_id": "U1", "issuer_fee_minor": 0,
+            "network_fee_minor": 0, "acquirer_fee_minor": 0}
+
+
+def days(number: int) -> date:
+    """The date so many calendar days after the first."""
+    return DAY + timedelta(number)
+
+
+def on(world: World, number: int, hour: str = "12:00:00") -> dict[str, Any]:
+    """Move the clock to a later date; the time of its commands."""
+    world.ledger.set_clock(at(days(number), "22:59:59"))
+    return {"occurred_at": at(days(number), hour)}
+
+
+def run(world: World, number: int) -> Any:
+    """The ledger's own run of a date."""
+    return DayRun(world.ledger, days(number), next_working_day).run()
+
+
+def refused(result: dict[str, Any], reason: str, field: str | None = None) -> bool:
+    """Whether a result is this refusal, without postings."""
+    assert result["status"] == "refused", result
+    assert result["reason"] == reason, result
+    assert field is None or result.get("field") == field, result
+    return "journal_id" not in result
+
+
+def posted(result: dict[str, Any]) -> dict[str, Any]:
+    assert result["status"] == "posted", result
+    return result
+
+
+def tenant(world: World, **contract: Any) -> None:
+    """A merchant TM with two members, whose books are its own."""
+    world.merchant("TM", **contract)
+    for name in ("TU1", "TU2"):
+        world.register("party", party_id=name, party_kind="user", owner_id="TM",
+                       identity_check="ID")
+
+
+def funds(world: World, amount: int = 10**7) -> None:
+    """Own money at the bank."""
+    world.register("own_funds", movement_id="OF", amount_minor=amount, **CNY)
