@@ -143,7 +143,7 @@ class Movements:
         if isinstance(amount, Refusal):
             return amount
         counters = None
-        if "original" in hold:
+        if hold["kind"] == "denied" and "route" in hold:
             if v["to_account_id"] != hold["route"]:
                 return Refusal(
                     "hold_not_allowed", f"the payment came from {hold['route']}", "to_account_id"

@@ -1,5 +1,6 @@
-"""What has to be done by a date: the arrival of withdrawals, the review of refunds. Nothing here
-decides by itself; the list is for the desk. Rules D1.12, D1.17."""
+"""What has to be done by a date: the arrival of withdrawals, the review of refunds, the payment of
+access and use fees. Nothing here decides by itself; the list is for the desk. Rules D0.26, D1.12,
+D1.17."""
 
 from __future__ import annotations
 
@@ -12,14 +13,20 @@ import orjson
 from ledger.domain.settling import WorkingDay, arrives_on
 
 if TYPE_CHECKING:
+    from ledger.domain.state import Account
     from ledger.service.ledger import Ledger
 
 REVIEW_DAYS = 3
+CONTRACT_FEE_DAYS = 3
+_CONTRACT_FEES = ("access", "use")
 
 
 def deadlines(ledger: Ledger, today: date, working_day: WorkingDay) -> list[dict[str, Any]]:
     """What is open, by the day it is due; `overdue` from the day after."""
-    found = [*_withdrawals(ledger, working_day), *_reviews(ledger, working_day)]
+    found = [
+        *_withdrawals(ledger, working_day), *_reviews(ledger, working_day),
+        *_contract_fees(ledger, today, working_day),
+    ]
     for line in found:
         line["overdue"] = line["due_on"] < today.isoformat()
     return sorted(found, key=lambda line: (line["due_on"], line["kind"], line["number"]))
@@ -42,3 +49,43 @@ def _reviews(ledger: Ledger, working_day: WorkingDay) -> Iterator[dict[str, Any]
             entered = date.fromisoformat(ledger.clock.booking_date(document["booked_at"]))
             yield {"kind": "refund_review", "number": sequence,
                    "due_on": working_day(entered, REVIEW_DAYS).isoformat()}
+
+
+def _contract_fees(
+    ledger: Ledger, today: date, working_day: WorkingDay
+) -> Iterator[dict[str, Any]]:
+    """Access and use fee that are billed and not paid: due three working days after the contract
+    version, signed or renewed, that they belong to."""
+    for account in ledger.state.all_accounts():
+        if account.code != "1205" or account.balance <= 0:
+            continue
+        assert account.party_id is not None
+        for row in _unpaid(ledger, account, today):
+            contract = ledger.state.contract(account.party_id, row[10])
+            if orjson.loads(row[12]).get("fee_item") in _CONTRACT_FEES and contract is not None:
+                signed = date.fromisoformat(contract["valid_from"])
+                yield {"kind": "contract_fee", "number": row[6],
+                       "due_on": working_day(signed, CONTRACT_FEE_DAYS).isoformat()}
+
+
+def _unpaid(ledger: Ledger, account: Account, today: date) -> list[tuple]:
+    """The entries behind a claim that are not paid in full; the oldest is paid first."""
+    owed: list[tuple[tuple, int]] = []
+    paid = 0
+    for sequence in ledger.history.sequences(
+        ledger.store, account.account_id, account.currency_code,
+        account.opened_date, today.isoformat(),
+    ):
+        row = next(iter(ledger.store.entries(sequence, sequence)))
+        for name, currency, direction, amount, _, _ in orjson.loads(row[13]):
+            if (name, currency) == (account.account_id, account.currency_code):
+                if direction == "D":
+                    owed.append((row, amount))
+                else:
+                    paid += amount
+    found = []
+    for row, amount in owed:
+        if paid < amount:
+            found.append(row)
+        paid = max(paid - amount, 0)
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledger.domain.money import half_up
+from ledger.service.deadlines import deadlines
+from paylake.dates import next_working_day
 from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
 
@@ -95,6 +97,32 @@ def test_d0_25_a_providers_access_and_use_fee_is_not_booked_here(world):
         assert refused(_charge(world, item=item, **when), "fee_not_allowed", "fee_item")
     posted(_charge(world, item="payment", **when))
     assert world.balance("6001") == 1_000
+
+
+def _due(world, number):
+    return [(line["number"], line["due_on"], line["overdue"])
+            for line in deadlines(world.ledger, days(number), next_working_day)]
+
+
+def test_d0_26_access_and_use_fee_are_due_three_working_days_after_signing_and_renewal(world):
+    """Signed on Saturday 12 September: Wednesday 16; renewed on 30 September: 10 October, a day
+    that makes up for the holidays. What is paid, oldest first, is due no more."""
+    posted(_charge(world, item="data_in", amount=70))
+    posted(_charge(world, item="access", amount=300))
+    access = world.ledger.store.last_entry()[6]
+    posted(_charge(world, item="verify_person", amount=5))
+    assert _due(world, 0) == _due(world, 4) == [(access, "2026-09-16", False)]
+    assert _due(world, 5) == [(access, "2026-09-16", True)]
+    pay = {"merchant_id": "M1", **CNY}
+    world.register("bill_payment", movement_id="B1", amount_minor=369, **pay)
+    assert _due(world, 0) == [(access, "2026-09-16", False)]  # 0.01 is left of it
+    world.register("bill_payment", movement_id="B2", amount_minor=1, **pay)
+    assert _due(world, 0) == [] and world.balance("1205:M1") == 5
+    _contract(world, "M1", 18)
+    when = on(world, 18)
+    posted(_charge(world, item="use", amount=300, **when))
+    use = world.ledger.store.last_entry()[6]
+    assert _due(world, 18) == [(use, "2026-10-10", False)]
 
 
 def test_d0_27_prepaid_fees_are_own_funds_taken_item_by_item(world):

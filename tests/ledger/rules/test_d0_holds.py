@@ -57,6 +57,16 @@ def test_d0_14_what_was_refunded_meanwhile_is_not_deducted_again(world):
                    "exceeds_original")
 
 
+def test_d0_14_an_authority_that_took_the_hold_over_says_where_the_money_goes(world):
+    """The original's route binds the institution's own deduction alone."""
+    world.do("top_up", amount_minor=10_000)
+    account = _denied(world, **INTERNAL)
+    posted(world.send("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9"))
+    world.approved("hold_capture", result_id="Z", hold_id="H", to_account_id="1001",
+                   case_number="COURT-9")
+    assert (account.balance, account.held) == (0, 0)
+
+
 def test_d0_15_the_last_day_is_the_180th_after_the_freeze(world):
     """Freeze day is 0; no date of its own can lengthen it."""
     _denied(world)
