@@ -18,7 +18,8 @@ class Server:
 
     def __init__(self) -> None:
         assert BINARIES, "PostgreSQL is not installed: apt-get install postgresql"
-        self.folder = Path(tempfile.mkdtemp(prefix="paylake-pg-"))
+        # Where the server's own user may read, whatever TMPDIR says.
+        self.folder = Path(tempfile.mkdtemp(prefix="paylake-pg-", dir="/tmp"))
         self.user = {"user": "postgres", "group": "postgres", "extra_groups": []} if (
             os.geteuid() == 0
         ) else {}
