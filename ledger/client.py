@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypedDict
 
@@ -310,6 +310,40 @@ class LedgerClient:
         if known_at is not None:
             query["known_at"] = known_at.isoformat()
         return self._call("GET", f"/v1/accounts/{account_id}/balance", query=query)
+
+    def standing(self, account_id: str, currency_code: str = "CNY") -> dict[str, Any]:
+        """What an account's owner is shown: balance, frozen amount, `normal`, `frozen` or
+        `abnormal`."""
+        query = {"currency_code": currency_code}
+        return self._call("GET", f"/v1/accounts/{account_id}/standing", query=query)
+
+    def movements(
+        self, account_id: str, currency_code: str = "CNY", **filters: str | int | None
+    ) -> Iterator[dict[str, Any]]:
+        """Movements of an account in the last three calendar months, oldest first.
+
+        :param filters: `first`, `last` (business dates as text), `type`, `least_minor`,
+            `most_minor`, `number`, `counterparty`
+        """
+        query: dict[str, Any] = {
+            "currency_code": currency_code, "limit": BATCH_LIMIT,
+            **{name: value for name, value in filters.items() if value is not None},
+        }
+        while True:
+            page = self._call("GET", f"/v1/accounts/{account_id}/movements", query=query)
+            yield from page["movements"]
+            if page["next"] is None:
+                return
+            query["after"] = page["next"]
+
+    def steps(self, idempotency_key: str) -> list[dict[str, Any]]:
+        """The five steps of a command, as far as it came: step, time, actor, result, next."""
+        return self._call("GET", f"/v1/commands/{idempotency_key}/steps")["steps"]
+
+    def deadlines(self, day: date | None = None) -> list[dict[str, Any]]:
+        """What is open, by the day it is due, as seen on a date (default: the ledger's)."""
+        query = {} if day is None else {"date": day.isoformat()}
+        return self._call("GET", "/v1/deadlines", query=query)["deadlines"]
 
     def pending(self) -> list[dict[str, Any]]:
         """What waits for a checker: sequence, type, maker, content, digest to sign."""

@@ -1,7 +1,7 @@
 """The HTTP service: the application, its errors, its one writer thread.
 
 One thread owns the writer and does every call on it in turn; exports read in another. The paths
-stand in `routes.py`.
+stand in `routes/`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ledger.entrypoints.console import add_console
 from ledger.entrypoints.identity import Identity
 from ledger.entrypoints.metrics import Counting, Metrics
 from ledger.entrypoints.openapi import SECURITY, schemas
-from ledger.entrypoints.routes import add_routes
+from ledger.entrypoints.routes import Room, add_routes
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
 from paylake.errors import DiskFull, PaylakeError, TransientFault
@@ -58,7 +58,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     _add_errors(app)
     metrics = Metrics(ledger)
     app.add_middleware(Counting, metrics=metrics)
-    add_routes(app, settings, ledger, Identity(ledger, tokens), metrics, on_ledger)
+    add_routes(Room(app, settings, ledger, Identity(ledger, tokens), metrics, on_ledger))
     add_console(app, ledger, tokens, on_ledger, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

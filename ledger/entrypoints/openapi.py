@@ -8,6 +8,7 @@ from ledger.adapters.data_files import load_operations
 from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, Field
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
+from ledger.entrypoints.openapi_reads import read_schemas, ref
 from ledger.service.ledger import BATCH_LIMIT
 
 SECURITY: dict[str, Any] = {
@@ -107,16 +108,13 @@ def command_schemas() -> dict[str, Any]:
     return schemas
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def schemas() -> dict[str, Any]:
     """All component schemas."""
     text, whole = {"type": "string"}, {"type": "integer", "format": "int64"}
     nullable = {"type": ["string", "null"]}
     return {
         **command_schemas(),
+        **read_schemas(),
         "Result": {
             "type": "object",
             "required": ["idempotency_key", "status", "replayed"],
@@ -145,14 +143,14 @@ def schemas() -> dict[str, Any]:
             "type": "object", "required": ["commands"], "additionalProperties": False,
             "properties": {
                 "commands": {
-                    "type": "array", "items": _ref("Command"), "minItems": 1,
+                    "type": "array", "items": ref("Command"), "minItems": 1,
                     "maxItems": BATCH_LIMIT,
                 }
             },
         },
         "Results": {
             "type": "object", "required": ["results"],
-            "properties": {"results": {"type": "array", "items": _ref("Result")}},
+            "properties": {"results": {"type": "array", "items": ref("Result")}},
         },
         "Accounts": {
             "type": "object", "required": ["accounts"], "additionalProperties": False,
@@ -183,57 +181,6 @@ def schemas() -> dict[str, Any]:
                     },
                     "account_id": text, "currency_code": text, "reason": text,
                     "detail": text, "field": text,
-                },
-            }}},
-        },
-        "Balances": {
-            "type": "object", "required": ["balances", "next"],
-            "properties": {
-                "balances": {"type": "array", "items": {
-                    "type": "object",
-                    "properties": {
-                        "account_id": text, "account_code": text, "account_kind": text,
-                        "party_id": nullable, "currency_code": text, "balance_minor": whole,
-                        "books": text, "held_minor": whole, "available_minor": whole,
-                        "status": text, "parent_account_id": nullable,
-                    },
-                }},
-                "next": nullable,
-            },
-        },
-        "BalanceAt": {
-            "type": "object",
-            "properties": {
-                "account_id": text, "currency_code": text, "value_date": text, "known_at": text,
-                "balance_minor": whole,
-            },
-        },
-        "Tree": {
-            "type": "object",
-            "properties": {
-                "account_id": text, "balance_minor": whole, "total_minor": whole,
-                "children": {"type": "array", "items": _ref("Tree")},
-            },
-        },
-        "Holds": {
-            "type": "object", "required": ["holds"],
-            "properties": {"holds": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "hold_id": text, "kind": text, "scope": text, "account_id": text,
-                    "currency_code": text, "placed_minor": whole, "captured_minor": whole,
-                    "released_minor": whole, "left_minor": whole, "case_number": text,
-                    "placed_on": text, "expires_on": nullable,
-                },
-            }}},
-        },
-        "Pending": {
-            "type": "object", "required": ["pending"],
-            "properties": {"pending": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "sequence": whole, "type": text, "maker": text, "entered_at": text,
-                    "content": {"type": "object"}, "digest": text,
                 },
             }}},
         },
@@ -277,22 +224,6 @@ def schemas() -> dict[str, Any]:
                 "previous_anchor": nullable, "signed_at": text, "format": text, "key_id": text,
             },
         },
-        "Movements": {
-            "type": "object", "required": ["movements", "next"],
-            "properties": {
-                "account_id": text, "currency_code": text, "first": text, "last": text,
-                "movements": {"type": "array", "items": {
-                    "type": "object",
-                    "properties": {
-                        "sequence": whole, "journal_id": text, "type": text, "time": text,
-                        "booking_date": text, "value_date": text, "number": nullable,
-                        "amount_minor": whole, "status": text, "original": nullable,
-                        "counterparties": {"type": "array", "items": text},
-                    },
-                }},
-                "next": {"type": ["integer", "null"]},
-            },
-        },
         "Events": {
             "type": "object", "required": ["events", "next"],
             "properties": {
@@ -306,31 +237,7 @@ def schemas() -> dict[str, Any]:
                 "next": nullable,
             },
         },
-        "Forbidden": {"anyOf": [_ref("Result"), _ref("Error")]},
-        "Journal": {
-            "type": "object",
-            "properties": {
-                "journal_id": text, "sequence": whole, "journal_type": text,
-                "business_key": nullable, "idempotency_key": nullable, "actor": text,
-                "booking_date": text, "value_date": text, "booked_at": text,
-                "content": {"type": "object"}, "chain_digest": text,
-                "legs": {"type": "array", "items": {
-                    "type": "object",
-                    "properties": {
-                        "leg_number": whole, "account_id": text, "currency_code": text,
-                        "direction": text,
-                        "amount_minor": whole, "component": text,
-                        "custodian_reference": nullable,
-                    },
-                }},
-            },
-        },
-        "Journals": {
-            "type": "object", "required": ["journals", "next"],
-            "properties": {
-                "journals": {"type": "array", "items": _ref("Journal")}, "next": nullable,
-            },
-        },
+        "Forbidden": {"anyOf": [ref("Result"), ref("Error")]},
         "Head": {
             "type": "object",
             "description": "A day's head: the document that was signed, without its signature",
@@ -406,22 +313,22 @@ def operation(
     """
     responses: dict[Any, Any] = {
         status: {
-            "description": "done", "content": {"application/json": {"schema": _ref(answer)}},
+            "description": "done", "content": {"application/json": {"schema": ref(answer)}},
         }
     }
     for code in sorted({401, 403, 500, 503, *errors}):
         responses[code] = {
             "description": _STATUS[code],
-            "content": {"application/json": {"schema": _ref("Error")}},
+            "content": {"application/json": {"schema": ref("Error")}},
         }
     for code, name in (also or {}).items():
         responses[code] = {
             "description": _STATUS.get(code, "done"),
-            "content": {"application/json": {"schema": _ref(name)}},
+            "content": {"application/json": {"schema": ref(name)}},
         }
     extra: dict[str, Any] = {}
     if body is not None:
         extra["requestBody"] = {
-            "required": True, "content": {"application/json": {"schema": _ref(body)}},
+            "required": True, "content": {"application/json": {"schema": ref(body)}},
         }
     return {"responses": responses, "openapi_extra": extra}

@@ -31,6 +31,17 @@ def health(ledger: Ledger) -> dict[str, Any]:
     }
 
 
+def today(ledger: Ledger) -> date:
+    """The business date by the ledger's clock.
+
+    :raises RequestRefused: `clock_not_set`
+    """
+    now = ledger.clock.now()
+    if now is None:
+        raise RequestRefused("clock_not_set", "the simulated clock was never set", 409)
+    return date.fromisoformat(ledger.clock.booking_date(now))
+
+
 def _account(account: Account) -> dict[str, Any]:
     return {
         "account_id": account.account_id, "account_code": account.code,

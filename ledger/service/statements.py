@@ -11,6 +11,7 @@ import orjson
 
 from ledger.domain.chain import journal_id
 from ledger.domain.fields import parse_day
+from ledger.service import queries
 from ledger.service.faults import RequestRefused
 
 if TYPE_CHECKING:
@@ -51,16 +52,13 @@ def statement(
 ) -> dict[str, Any]:
     """A page of an account's movements, oldest first; `next` continues it.
 
-    :raises RequestRefused: `account_not_open`, `invalid_field`, `outside_window`
+    :raises RequestRefused: `account_not_open`, `clock_not_set`, `invalid_field`, `outside_window`
     """
     account = ledger.state.account(account_id, currency_code)
     if account is None:
         raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
-    now = ledger.clock.now()
-    if now is None:
-        raise RequestRefused("clock_not_set", "the simulated clock was never set", 409)
-    today = ledger.clock.booking_date(now)
-    begin = window_start(date.fromisoformat(today)).isoformat()
+    day = queries.today(ledger)
+    today, begin = day.isoformat(), window_start(day).isoformat()
     for name in (asked.first, asked.last):
         if name is not None and parse_day(name) is None:
             raise RequestRefused("invalid_field", "dates are like 2026-09-12")

@@ -1,0 +1,181 @@
+"""Schemas of what is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def ref(name: str) -> dict[str, str]:
+    """A reference to a component schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def read_schemas() -> dict[str, Any]:
+    """Schemas of the answers to reads, by name."""
+    text, whole = {"type": "string"}, {"type": "integer", "format": "int64"}
+    nullable = {"type": ["string", "null"]}
+    return {
+        "Balances": {
+            "type": "object", "required": ["balances", "next"],
+            "properties": {
+                "balances": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "account_id": text, "account_code": text, "account_kind": text,
+                        "party_id": nullable, "currency_code": text, "balance_minor": whole,
+                        "books": text, "held_minor": whole, "available_minor": whole,
+                        "status": text, "parent_account_id": nullable,
+                    },
+                }},
+                "next": nullable,
+            },
+        },
+        "BalanceAt": {
+            "type": "object",
+            "properties": {
+                "account_id": text, "currency_code": text, "value_date": text, "known_at": text,
+                "balance_minor": whole,
+            },
+        },
+        "Tree": {
+            "type": "object",
+            "properties": {
+                "account_id": text, "balance_minor": whole, "total_minor": whole,
+                "children": {"type": "array", "items": ref("Tree")},
+            },
+        },
+        "Holds": {
+            "type": "object", "required": ["holds"],
+            "properties": {"holds": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "hold_id": text, "kind": text, "scope": text, "account_id": text,
+                    "currency_code": text, "placed_minor": whole, "captured_minor": whole,
+                    "released_minor": whole, "left_minor": whole, "case_number": text,
+                    "placed_on": text, "expires_on": nullable,
+                },
+            }}},
+        },
+        "Pending": {
+            "type": "object", "required": ["pending"],
+            "properties": {"pending": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "sequence": whole, "type": text, "maker": text, "entered_at": text,
+                    "content": {"type": "object"}, "digest": text,
+                },
+            }}},
+        },
+        "Movements": {
+            "type": "object", "required": ["movements", "next"],
+            "properties": {
+                "account_id": text, "currency_code": text, "first": text, "last": text,
+                "movements": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "sequence": whole, "journal_id": text, "type": text, "time": text,
+                        "booking_date": text, "value_date": text, "number": nullable,
+                        "amount_minor": whole, "status": text, "original": nullable,
+                        "counterparties": {"type": "array", "items": text},
+                    },
+                }},
+                "next": {"type": ["integer", "null"]},
+            },
+        },
+        "Journal": {
+            "type": "object",
+            "properties": {
+                "journal_id": text, "sequence": whole, "journal_type": text,
+                "business_key": nullable, "idempotency_key": nullable, "actor": text,
+                "booking_date": text, "value_date": text, "booked_at": text,
+                "content": {"type": "object"}, "chain_digest": text,
+                "legs": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "leg_number": whole, "account_id": text, "currency_code": text,
+                        "direction": text,
+                        "amount_minor": whole, "component": text,
+                        "custodian_reference": nullable,
+                    },
+                }},
+            },
+        },
+        "Journals": {
+            "type": "object", "required": ["journals", "next"],
+            "properties": {
+                "journals": {"type": "array", "items": ref("Journal")}, "next": nullable,
+            },
+        },
+        "Standing": {
+            "type": "object", "required": ["account_id", "shows"],
+            "description": "What an account's owner is shown (rule D1.7)",
+            "properties": {
+                "account_id": text, "account_code": text, "account_kind": text, "books": text,
+                "party_id": nullable, "currency_code": text, "balance_minor": whole,
+                "held_minor": whole, "available_minor": whole, "frozen_minor": whole,
+                "status": text, "parent_account_id": nullable,
+                "shows": {"type": "string", "enum": ["normal", "frozen", "abnormal"]},
+                "party_state": nullable, "grade": nullable,
+                "destinations": {"type": "array", "items": text},
+            },
+            "example": {
+                "account_id": "2101:U000001", "account_code": "2101",
+                "account_kind": "liability", "books": "reserve",
+                "party_id": "U000001", "currency_code": "CNY", "balance_minor": 10000,
+                "held_minor": 500, "available_minor": 9500, "frozen_minor": 500,
+                "status": "normal", "parent_account_id": None, "shows": "frozen",
+                "party_state": "active", "grade": "standard", "destinations": ["D000001"],
+            },
+        },
+        "Steps": {
+            "type": "object", "required": ["idempotency_key", "steps"],
+            "description": "The five steps of a command, as far as it came (rules D2.3 to D2.7); "
+            "`next` is null where it ends",
+            "properties": {
+                "idempotency_key": text,
+                "steps": {"type": "array", "items": {
+                    "type": "object", "required": ["step", "time", "actor", "result", "next"],
+                    "properties": {
+                        "step": {
+                            "type": "string",
+                            "enum": ["initiate", "verify", "process", "notify", "query"],
+                        },
+                        "time": text, "actor": text, "result": text, "next": nullable,
+                    },
+                }},
+            },
+            "example": {
+                "idempotency_key": "20260912-pay-T0001",
+                "steps": [{
+                    "step": "initiate", "time": "2026-09-12T02:11:12Z",
+                    "actor": "caller:C1", "result": "accepted", "next": "verify",
+                }],
+            },
+        },
+        "Deadlines": {
+            "type": "object", "required": ["date", "deadlines"],
+            "description": "What is open, by the day it is due; overdue from the day after "
+            "(rules D0.26, D1.12, D1.17)",
+            "properties": {
+                "date": {"type": "string", "format": "date"},
+                "deadlines": {"type": "array", "items": {
+                    "type": "object", "required": ["kind", "number", "due_on", "overdue"],
+                    "properties": {
+                        "kind": {
+                            "type": "string",
+                            "enum": ["withdrawal", "refund_review", "contract_fee"],
+                        },
+                        "number": nullable, "due_on": text, "latest_on": text,
+                        "overdue": {"type": "boolean"},
+                    },
+                }},
+            },
+            "example": {
+                "date": "2026-09-14",
+                "deadlines": [{
+                    "kind": "withdrawal", "number": "W0001", "due_on": "2026-09-14",
+                    "latest_on": "2026-09-16", "overdue": False,
+                }],
+            },
+        },
+    }

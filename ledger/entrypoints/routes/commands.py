@@ -1,0 +1,157 @@
+"""Health, commands, sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from ledger.domain.actors import LEDGER, Actor
+from ledger.domain.refusals import BY_CODE
+from ledger.entrypoints.bodies import answer, list_in, parsed, raw_body
+from ledger.entrypoints.gathering import Gathering
+from ledger.entrypoints.openapi import operation
+from ledger.entrypoints.routes.room import Room
+from ledger.service import queries
+from ledger.service.faults import RequestRefused
+from ledger.service.ledger import Job
+
+
+def add(room: Room) -> None:
+    """Add the paths."""
+    _health(room)
+    _commands(room)
+    _sessions(room)
+
+
+def _count(room: Room, actor: Actor, commands: list[Any]) -> None:
+    """Hold a caller to its rates, by the interface class of each command."""
+    if actor.kind != "caller":
+        return
+    classes: dict[str, int] = {}
+    for command in commands:
+        type_ = command.get("type") if isinstance(command, dict) else None
+        known = room.ledger.operations.by_type.get(type_) if isinstance(type_, str) else None
+        name = known.interface_class if known is not None else "transaction"
+        classes[name] = classes.get(name, 0) + 1
+    for name, number in classes.items():
+        room.identity.count(actor, name, number)
+
+
+def _health(room: Room) -> None:
+    app, ledger, identity = room.app, room.ledger, room.identity
+    metrics, on_ledger = room.metrics, room.on_ledger
+
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus(request: Request) -> Response:
+        identity.sender(request, "read")
+        return metrics.text()
+
+    @app.get("/healthz", summary="Alive and ready", **operation("Health"))
+    async def healthz() -> Response:
+        return answer(await on_ledger(queries.health, ledger))
+
+
+def _commands(room: Room) -> None:
+    app, ledger, identity = room.app, room.ledger, room.identity
+    metrics, on_ledger = room.metrics, room.on_ledger
+    gathering = Gathering(ledger, on_ledger)
+
+    @app.post(
+        "/v1/commands", summary="Post one command",
+        **operation(
+            "Result", 400, 413, 429, body="Command",
+            also={201: "Result", 403: "Forbidden", 409: "Result", 422: "Result"},
+        ),
+    )
+    async def one_command(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        command = parsed(raw)
+        _count(room, actor, [command])
+        (result,) = await gathering.post(Job([command], actor, evidence))
+        metrics.count([command], [result])
+        if result["status"] != "refused":
+            return answer(result, 200 if result["replayed"] else 201)
+        return answer(result, BY_CODE[result["reason"]].http_status)
+
+    @app.post(
+        "/v1/batches", summary="Post up to 1,000 commands in one transaction",
+        **operation("Results", 400, 413, 422, 429, body="Commands"),
+    )
+    async def batch(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        commands = list_in(parsed(raw, "commands"), "commands")
+        _count(room, actor, commands)
+        results = await gathering.post(Job(commands, actor, evidence))
+        metrics.count(commands, results)
+        return answer({"results": results})
+
+    @app.post(
+        "/v1/dry-runs", summary="What a batch would give; nothing is written",
+        **operation("Results", 400, 413, 422, 429, body="Commands"),
+    )
+    async def dry_run(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, _ = identity.sender(request, "post", raw)
+        commands = list_in(parsed(raw, "commands"), "commands")
+        _count(room, actor, commands)
+        return answer({"results": await on_ledger(ledger.dry_run, commands, actor)})
+
+    @app.post(
+        "/v1/accounts", summary="Open accounts",
+        **operation("AccountResults", 400, 409, 413, 422, body="Accounts"),
+    )
+    async def open_accounts(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, _ = identity.sender(request, "post", raw)
+        if actor.kind == "caller":
+            raise RequestRefused("forbidden", "a caller does not open accounts", 403)
+        accounts = list_in(parsed(raw, "accounts"), "accounts")
+        return answer({"results": await on_ledger(ledger.open_accounts, accounts, actor)})
+
+
+def _sessions(room: Room) -> None:
+    app, ledger, identity, on_ledger = room.app, room.ledger, room.identity, room.on_ledger
+    sessions = identity.sessions
+
+    def timed(command: dict[str, Any]) -> dict[str, Any]:
+        if ledger.clock.simulated:
+            command["occurred_at"] = ledger.clock.now()
+        return command
+
+    @app.post(
+        "/v1/sessions", summary="Open a session: later requests carry an HMAC-SM3",
+        **operation("SessionOpened", 400, 413, 422, body="SessionOrder", status=201),
+    )
+    async def open_session(request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        session_id, half, key = sessions.offer(actor, parsed(raw, "key_half")["key_half"])
+        command = timed({
+            "type": "session_open", "idempotency_key": session_id, "session_id": session_id,
+            "caller_id": actor.id,
+        })
+        (result,) = await on_ledger(ledger.apply, [command], LEDGER, evidence)
+        if result["status"] != "posted":
+            raise RequestRefused(result["reason"], result["detail"], 409)
+        sessions.opened(actor, session_id, key)
+        return answer({"session_id": session_id, "key_half": half}, 201)
+
+    @app.post(
+        "/v1/sessions/{session_id}/cover",
+        summary="Sign the running digest of a session's requests",
+        **operation("Result", 400, 404, 409, 413, 422, body="Cover"),
+    )
+    async def cover(session_id: str, request: Request) -> Response:
+        raw = await raw_body(request)
+        actor, evidence = identity.sender(request, "post", raw)
+        document = parsed(raw, "last_number", "signature")
+        last = document["last_number"]
+        command = timed(sessions.covering(actor, session_id, last, document["signature"]))
+        (result,) = await on_ledger(ledger.apply, [command], actor, evidence)
+        if result["status"] == "posted":
+            sessions.covered(session_id, last)
+        return answer(result)

@@ -1,0 +1,115 @@
+"""The clock, and what belongs to a business date: run, close, files, export."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import asdict
+from datetime import datetime
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from ledger.adapters.export import export_day
+from ledger.adapters.instructions import write_instructions
+from ledger.domain.fields import parse_moment
+from ledger.entrypoints.bodies import answer, day_of, parsed, raw_body
+from ledger.entrypoints.openapi import operation
+from ledger.entrypoints.routes.room import Room
+from ledger.service import queries
+from ledger.service.day_run import DayRun
+from ledger.service.faults import RequestRefused
+from paylake.dates import next_working_day
+
+log = logging.getLogger("ledger")
+
+
+def add(room: Room) -> None:
+    """Add the paths."""
+    app, settings, ledger = room.app, room.settings, room.ledger
+    identity, on_ledger = room.identity, room.on_ledger
+
+    @app.get("/v1/clock", summary="The ledger's clock", **operation("ClockSetting"))
+    async def get_clock(request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer({"now": await on_ledger(ledger.clock.now)})
+
+    @app.put(
+        "/v1/clock", summary="Set the clock (simulated service only)",
+        **operation("ClockSetting", 400, 409, 413, 422, body="ClockSetting"),
+    )
+    async def put_clock(request: Request) -> Response:
+        raw = await raw_body(request)
+        identity.sender(request, "operate", raw)
+        document = parsed(raw, "now")
+        return answer({"now": await on_ledger(ledger.set_clock, document["now"])})
+
+    @app.post(
+        "/v1/days/{day}/close", summary="Close a business date",
+        **operation("Head", 404, 409),
+    )
+    async def close_day(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        wanted = day_of(day)
+        head = await on_ledger(ledger.close_day, wanted)
+        if not head["replayed"]:
+            log.info("closed %s at sequence %d", wanted, head["chain_sequence"])
+        return answer(head)
+
+    @app.post(
+        "/v1/days/{day}/run",
+        summary="The ledger's own bookings of a date: penalties, shortfalls, payouts",
+        **operation("DayRun", 404, 409),
+    )
+    async def run_day(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        wanted = day_of(day)
+        ran = await on_ledger(DayRun(ledger, wanted, next_working_day).run)
+        return answer(asdict(ran))
+
+    @app.post(
+        "/v1/days/{day}/instructions",
+        summary="Write a closed date's files for the banks of the three settlement modes",
+        **operation("Instructions", 404, 409),
+    )
+    async def instructions(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        written = await asyncio.to_thread(write_instructions, settings, day_of(day))
+        return answer({"files": [
+            {"path": str(file.path), "rows": file.rows, "totals_minor": file.totals}
+            for file in written
+        ]})
+
+    @app.post("/v1/heads", summary="Sign the end of the log now", **operation("Anchor", 409))
+    async def anchor(request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        return answer(await on_ledger(ledger.anchor))
+
+    @app.get("/v1/days/{day}", summary="The head of a closed date", **operation("Head", 404))
+    async def get_day(day: str, request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.head, ledger, day_of(day)))
+
+    @app.post(
+        "/v1/days/{day}/export", summary="Write the date's feeds into the inbox",
+        **operation("Exported", 400, 404, 409, 413, 422, body="ExportOrder"),
+    )
+    async def export(day: str, request: Request) -> Response:
+        raw = await raw_body(request)
+        identity.sender(request, "operate", raw)
+        wanted = day_of(day)
+        document = parsed(raw, "sent_at", optional=("sequence",))
+        sequence = document.get("sequence", 1)
+        if type(sequence) is not int or not 1 <= sequence <= 999:
+            raise RequestRefused("invalid_field", "sequence is a whole number from 1 to 999")
+        if parse_moment(document["sent_at"]) is None:
+            raise RequestRefused(
+                "invalid_field", "sent_at is an ISO 8601 time with zone and whole seconds"
+            )
+        sent_at = datetime.fromisoformat(document["sent_at"])
+        done = await asyncio.to_thread(export_day, settings, wanted, sequence, sent_at=sent_at)
+        log.info("exported %s: %d legs", wanted, done.journal_rows)
+        return answer({
+            name: str(value) if not isinstance(value, int) else value
+            for name, value in asdict(done).items()
+        })

@@ -1,0 +1,82 @@
+"""What the house alone reads: what waits, journals, the log, the outbox."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from ledger.adapters.log_export import stream
+from ledger.entrypoints.bodies import answer, day_of, limit_of, whole_of
+from ledger.entrypoints.openapi import operation
+from ledger.entrypoints.routes.room import Room
+from ledger.service import queries
+from ledger.service.deadlines import deadlines
+from ledger.service.events import events
+from ledger.service.faults import RequestRefused
+from paylake.dates import next_working_day
+
+_EVENT_KEY = re.compile(r"[0-9]{1,18}/[0-9]{1,6}\Z")
+
+
+def add(room: Room) -> None:
+    """Add the paths."""
+    app, settings, ledger = room.app, room.settings, room.ledger
+    identity, on_ledger = room.identity, room.on_ledger
+
+    @app.get(
+        "/v1/pending", summary="What waits for a checker, with the digests to sign",
+        **operation("Pending"),
+    )
+    async def pending(request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.waiting, ledger))
+
+    @app.get(
+        "/v1/deadlines", summary="What is open, by the day it is due, as seen on a date",
+        **operation("Deadlines", 404, 409),
+    )
+    async def due(request: Request, date: str | None = None) -> Response:
+        identity.sender(request, "read")
+        day = day_of(date) if date is not None else await on_ledger(queries.today, ledger)
+        lines = await on_ledger(deadlines, ledger, day, next_working_day)
+        return answer({"date": day.isoformat(), "deadlines": lines})
+
+    @app.get("/v1/journals/{journal_id}", summary="One journal", **operation("Journal", 404))
+    async def journal(journal_id: str, request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.journal, ledger, journal_id))
+
+    @app.get(
+        "/v1/journals", summary="Journals in chain order, by date or business key",
+        **operation("Journals", 422),
+    )
+    async def journals(
+        request: Request, booking_date: str | None = None, business_key: str | None = None,
+        after: str | None = None, limit: str = "100",
+    ) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(
+            queries.journals, ledger, booking_date, business_key, after, limit_of(limit)
+        ))
+
+    @app.get(
+        "/v1/log", summary="The log itself, an entry a line, as a stream",
+        responses={200: {"description": "entries", "content": {"application/x-ndjson": {}}}},
+    )
+    async def log_lines(request: Request, after: str = "0") -> Response:
+        identity.sender(request, "operate")
+        return StreamingResponse(
+            stream(settings, whole_of("after", after) or 0), media_type="application/x-ndjson"
+        )
+
+    @app.get(
+        "/v1/events", summary="What happened, to be taken exactly once: the outbox",
+        **operation("Events", 422),
+    )
+    async def outbox(request: Request, after: str | None = None, limit: str = "1000") -> Response:
+        identity.sender(request, "read")
+        if after is not None and not _EVENT_KEY.match(after):
+            raise RequestRefused("invalid_field", "after is an event's key, like 17/2")
+        return answer(await on_ledger(events, ledger.store, after, limit_of(limit)))

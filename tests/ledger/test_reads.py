@@ -1,0 +1,65 @@
+"""Reads over HTTP that only the code had before: deadlines, steps, standing; and the client's."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.client import LedgerRefusal
+from paylake.dates import next_working_day
+from tests.ledger.conftest import DAY
+from tests.ledger.rules.words import INTERNAL
+from tests.ledger.test_http import client, http, token
+
+__all__ = ["client", "http", "token"]
+
+
+def test_d1_07_the_standing_of_an_account_over_http(client, world):
+    world.do("top_up", amount_minor=100_000)
+    world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:U1",
+               amount_minor=500, currency_code="CNY", case_number="C1")
+    shown = client.standing("2101:U1")
+    assert (shown["shows"], shown["balance_minor"], shown["frozen_minor"]) == (
+        "frozen", 100_000, 500
+    )
+    assert shown["destinations"] == ["D1"]
+    assert client.standing("2101:U2")["shows"] == "normal"
+    with pytest.raises(LedgerRefusal) as caught:
+        client.standing("2101:U9")
+    assert caught.value.reason == "account_not_open"
+
+
+def test_d2_07_the_steps_of_a_command_over_http(client, world):
+    refused = world.do("payment", authorisation="A0", **INTERNAL)
+    assert client.steps(refused["idempotency_key"])[-1] == {
+        "step": "verify", "time": "2026-09-12T02:00:00Z", "actor": "system:ledger",
+        "result": "authorisation_unknown", "next": None,
+    }
+    with pytest.raises(LedgerRefusal) as caught:
+        client.steps("nothing")
+    assert caught.value.reason == "key_unknown"
+
+
+def test_d1_12_what_is_due_over_http(client, http, world):
+    world.do("top_up", amount_minor=100_000)
+    world.do("withdrawal", withdrawal_id="W", amount_minor=5_000, fee_minor=25)
+    due = next_working_day(DAY, 1)
+    (line,) = client.deadlines()
+    assert (line["kind"], line["number"], line["due_on"], line["overdue"]) == (
+        "withdrawal", "W", due.isoformat(), False
+    )
+    (later,) = client.deadlines(next_working_day(DAY, 2))
+    assert later["overdue"] is True
+    assert http.get("/v1/deadlines").json()["date"] == DAY.isoformat()
+    answer = http.get("/v1/deadlines?date=tomorrow")
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (404, "not_a_date")
+
+
+def test_the_client_pages_movements(client, world, monkeypatch):
+    monkeypatch.setattr("ledger.client.BATCH_LIMIT", 2)
+    for amount in (1000, 2000, 3000, 4000, 5000):
+        world.do("top_up", amount_minor=amount)
+    found = list(client.movements("2101:U1"))
+    assert [line["amount_minor"] for line in found] == [1000, 2000, 3000, 4000, 5000]
+    assert [m["amount_minor"] for m in client.movements("2101:U1", least_minor=4000)] == [
+        4000, 5000,
+    ]
