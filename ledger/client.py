@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 import httpx
 import orjson
@@ -22,6 +22,7 @@ from ledger.sessions import COVER_COUNT, KeyHalf, cover_bytes, request_mac
 from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault, UsageFault
 
+T = TypeVar("T")
 #: Commands in one transaction, at most; the service refuses a larger batch.
 BATCH_LIMIT = 1000
 _TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
@@ -134,6 +135,13 @@ class LedgerSession:
         if len(self.session.digests) >= self.session.cover_count:
             self.cover()
         return self._client.command(command)
+
+    def read(self, ask: Callable[[LedgerClient], T]) -> T:
+        """Ask something of the service in this session, such as
+        `session.read(lambda client: client.standing("2101:U000001"))`."""
+        if len(self.session.digests) >= self.session.cover_count:
+            self.cover()
+        return ask(self._client)
 
     def cover(self) -> None:
         """Sign the running digest of what was sent so far."""

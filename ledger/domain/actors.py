@@ -30,7 +30,7 @@ LEDGER = Actor("system", "ledger")
 #: What a caller may send: everything else is the institution's own.
 CALLER_MODULES = frozenset({
     "acquiring", "accounts", "authorisations", "merchant_balance", "prepaid", "wealth", "points",
-    "sessions",
+    "reads", "sessions",
 })
 
 
@@ -73,6 +73,26 @@ def may_enter(state: State, actor: Actor, operation: Operation) -> Refusal | Non
     )
 
 
+def _acts_for(state: State, actor: Actor) -> tuple[str, ...]:
+    """The merchants that a caller acts for: its own, and those that it serves as a provider."""
+    caller = state.get("caller", actor.id)
+    return () if caller is None else (caller["party_id"], *caller["on_behalf"])
+
+
+def may_read(state: State, actor: Actor, party_id: str | None, tenant_id: str | None) -> bool:
+    """Whether the sender may read what belongs to this party: a caller that of its merchants and
+    of their users (rules D0.1, D0.53). What has no party belongs to its tenant, if to any."""
+    if actor.kind != "caller":
+        return True
+    allowed = _acts_for(state, actor)
+    if party_id is None:
+        return tenant_id in allowed
+    if party_id in allowed:
+        return True
+    party = state.get("party", party_id) or {}
+    return party.get("kind") in ("user", "card") and party.get("owner_id") in allowed
+
+
 def may_act_for(
     state: State, actor: Actor, merchant_id: str | None, user_id: str | None
 ) -> Refusal | None:
@@ -80,8 +100,7 @@ def may_act_for(
     D0.53). The house's own systems and people may touch all."""
     if actor.kind != "caller":
         return None
-    caller = state.get("caller", actor.id)
-    allowed = () if caller is None else (caller["party_id"], *caller["on_behalf"])
+    allowed = _acts_for(state, actor)
     if merchant_id is not None and merchant_id not in allowed:
         return Refusal("not_your_merchant", f"{actor.id} does not act for {merchant_id}")
     if user_id is not None:

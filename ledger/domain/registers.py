@@ -445,6 +445,11 @@ def session_cover(state: State, v: Values, c: Context) -> Plan | Refusal:
     })
 
 
+def foreign_read(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """Never posts: the refusal in the log is the record of the try (rule D0.53)."""
+    return Refusal("not_your_merchant", f"{v['asked']} is not of {c.actor}", "asked")
+
+
 def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
     """Nothing is dated back into a closed period any more (rule D0.56)."""
     through = state.get("period", "closed")
@@ -470,5 +475,6 @@ HANDLERS: dict[str, Handler] = {
         open_account, move_account, account_status, party, party_state, contract, destination,
         bind_account, fees_unused, tariff, authorise, mandate, mandate_end, operator, membership,
         right, caller, limit, stop, stop_lift, period_close, breaker, session_open, session_cover,
+        foreign_read,
     )
 }

@@ -33,8 +33,11 @@ WINDOW_SECONDS = 300
 _NONCES = 1_000_000
 _NONCE = re.compile(r"[0-9a-f]{16,64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,160}\Z")
-#: What a signed person or caller may ask over HTTP; tokens carry their own rights.
-_SIGNED_RIGHTS = {"operator": frozenset({"read", "post"}), "caller": frozenset({"post"})}
+#: What a signed person or caller may ask over HTTP; tokens carry their own rights. `own` is to
+#: read what is one's own: of the house's systems and people that is everything, so `read` has it.
+_SIGNED_RIGHTS = {
+    "operator": frozenset({"read", "own", "post"}), "caller": frozenset({"own", "post"}),
+}
 
 
 class Identity:
@@ -71,7 +74,7 @@ class Identity:
             raise RequestRefused(
                 "unauthorised", "a known bearer token or a signed request is needed", 401
             )
-        if right not in caller.rights:
+        if ("read" if right == "own" else right) not in caller.rights:
             raise RequestRefused("forbidden", f"this token has not the right to {right}", 403)
         return Actor("system", caller.name), ""
 

@@ -302,7 +302,7 @@ _STATUS = {
 
 def operation(
     answer: str, *errors: int, body: str | None = None, status: int = 200,
-    also: dict[int, str] | None = None,
+    also: dict[int, str] | None = None, media_type: str = "application/json",
 ) -> dict[str, Any]:
     """`responses` and `openapi_extra` of a route.
 
@@ -310,10 +310,11 @@ def operation(
     :param errors: error statuses beside 401, 403, 500 and 503
     :param body: schema of the request body
     :param also: further statuses that answer with a schema of their own
+    :param media_type: of the answer
     """
     responses: dict[Any, Any] = {
         status: {
-            "description": "done", "content": {"application/json": {"schema": ref(answer)}},
+            "description": "done", "content": {media_type: {"schema": ref(answer)}},
         }
     }
     for code in sorted({401, 403, 500, 503, *errors}):

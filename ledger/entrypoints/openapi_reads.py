@@ -106,6 +106,7 @@ def read_schemas() -> dict[str, Any]:
                 "journals": {"type": "array", "items": ref("Journal")}, "next": nullable,
             },
         },
+        "LogLine": {"description": "One entry of the log a line, as a JSON array"},
         "Standing": {
             "type": "object", "required": ["account_id", "shows"],
             "description": "What an account's owner is shown (rule D1.7)",

@@ -19,12 +19,13 @@ from ledger.service.ledger import Ledger
 from ledger.sessions import COVER_COUNT, COVER_SECONDS, KeyHalf, cover_bytes, request_mac
 
 _MOST = 10_000
-_RIGHTS = frozenset({"post"})
+_RIGHTS = frozenset({"own", "post"})
 
 
 def path_of(request: Request) -> str:
-    """The path with its query, as it is signed."""
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    """The path with its query, as it was sent and signed: escapes stay escapes."""
+    path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")
+    return path + (f"?{request.url.query}" if request.url.query else "")
 
 
 @dataclass(slots=True)
@@ -104,7 +105,8 @@ class Sessions:
             raise RequestRefused("unauthorised", "the caller is not known here", 401)
         if right not in _RIGHTS:
             raise RequestRefused("forbidden", f"a caller has not the right to {right}", 403)
-        if not path_of(request).endswith("/cover"):
+        # the whole path: a query that only ends like a cover is not one
+        if path_of(request) != f"/v1/sessions/{session_id}/cover":
             self._has_room(session, caller)
         if not session.digests:
             session.oldest = self.now()

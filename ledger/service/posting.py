@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _EMPTY: Mapping[str, Any] = {}
 #: Fields that name a party of a command, beside its merchant and user.
 _PARTIES = ("payee_id", "card_id", "payer_id")
+#: Modules whose commands touch no book, so that they act for no merchant.
+_OF_CALLERS = frozenset({"reads", "sessions"})
 #: What a dispute has of its payment.
 _INHERITED = ("merchant_id", "user_id", "card_id", "channel")
 _TARIFF = {
@@ -293,7 +295,7 @@ class Batch:
         if refusal is not None:
             return refusal
         merchant, user = operation.merchant(values, context), operation.user(values, context)
-        if actor.kind == "caller" and operation.module != "sessions":
+        if actor.kind == "caller" and operation.module not in _OF_CALLERS:
             refusal = may_act_for(state, actor, merchant, user)
             if refusal is not None:
                 return refusal

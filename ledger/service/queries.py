@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,10 @@ def _account(account: Account) -> dict[str, Any]:
 
 def balances(
     ledger: Ledger, account_code: str | None, party_id: str | None, currency_code: str | None,
-    after: str | None, limit: int,
+    after: str | None, limit: int, readable: Callable[[Account], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """A page of balances by account id and currency; `next` continues it."""
+    """A page of balances by account id and currency, of the accounts that are `readable`; `next`
+    continues it."""
     start = None
     if after is not None:
         name, _, currency = after.rpartition("/")
@@ -67,6 +69,7 @@ def balances(
         if (account_code is None or account.code == account_code)
         and (party_id is None or account.party_id == party_id)
         and (currency_code is None or account.currency_code == currency_code)
+        and readable(account)
         and (start is None or (account.account_id, account.currency_code) > start)
     ]
     page = found[:limit]
@@ -230,8 +233,12 @@ def waiting(ledger: Ledger) -> dict[str, Any]:
     ]}
 
 
-def holds(ledger: Ledger, account_id: str | None) -> dict[str, Any]:
-    """Open holds, of one account or of all."""
+def holds(
+    ledger: Ledger, account_id: str | None,
+    readable: Callable[[Account], bool] = lambda _: True,
+) -> dict[str, Any]:
+    """Open holds, of one account or of all that are `readable`."""
+    accounts = ledger.state.accounts
     return {"holds": [
         {
             "hold_id": name, "kind": hold["kind"], "scope": hold["scope"],
@@ -242,7 +249,8 @@ def holds(ledger: Ledger, account_id: str | None) -> dict[str, Any]:
             "expires_on": hold["expires_on"],
         }
         for name, hold in sorted(ledger.state.holds.items())
-        if account_id is None or hold["account_id"] == account_id
+        if (account_id is None or hold["account_id"] == account_id)
+        and readable(accounts[hold["currency_code"]][hold["account_id"]])
     ]}
 
 

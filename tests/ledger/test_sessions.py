@@ -143,3 +143,18 @@ def test_the_running_digest_depends_on_every_request_and_their_order():
         cover_bytes("S", 1, digests) for digests in ([one], [two], [one, two], [two, one])
     } | {cover_bytes("S", 2, [one]), cover_bytes("R", 1, [one])}
     assert len(found) == 6
+
+
+def test_a_query_that_ends_like_a_cover_is_counted_like_any_other(client, world):
+    """Else a caller could leave as much unsigned as it liked."""
+    with client.session() as session:
+        for _ in range(CALLER_COUNT):
+            session._client._call("POST", "/v1/batches", {"commands": [world.command("payment")]})
+        with pytest.raises(LedgerRefusal) as caught:
+            session._client._call(
+                "POST", "/v1/batches", {"commands": [world.command("payment")]},
+                query={"x": "/cover"},
+            )
+        assert caught.value.reason == "session_uncovered"
+        session.session.digests.pop()  # it was not counted
+        session.session.number -= 1

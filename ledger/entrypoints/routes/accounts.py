@@ -1,6 +1,9 @@
-"""What may be asked of accounts: balances, standing, movements, holds, the steps of a command."""
+"""What an account's owner may ask: balances, standing, movements, holds, the steps of a command. A
+caller is given what is its own, of people and the house's own systems nothing is kept back."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -9,56 +12,74 @@ from ledger.entrypoints.bodies import answer, limit_of, whole_of
 from ledger.entrypoints.openapi import operation
 from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
+from ledger.service.own_reads import OwnReads
 from ledger.service.statements import Asked, statement
 from ledger.service.steps import status_log
 
 
+def _sender(room: Room, request: Request) -> OwnReads:
+    """Who asks, within its rate."""
+    actor, evidence = room.identity.sender(request, "own")
+    room.identity.count(actor, "data")
+    return OwnReads(room.ledger, actor, evidence)
+
+
 def add(room: Room) -> None:
     """Add the paths."""
-    app, ledger, identity, on_ledger = room.app, room.ledger, room.identity, room.on_ledger
+    app, ledger, on_ledger = room.app, room.ledger, room.on_ledger
 
-    @app.get("/v1/balances", summary="Balances now", **operation("Balances", 422))
+    @app.get("/v1/balances", summary="Balances now", **operation("Balances", 422, 429))
     async def balances(
         request: Request, account_code: str | None = None, party_id: str | None = None,
         currency_code: str | None = None, after: str | None = None, limit: str = "1000",
     ) -> Response:
-        identity.sender(request, "read")
-        return answer(await on_ledger(
-            queries.balances, ledger, account_code, party_id, currency_code, after,
-            limit_of(limit),
-        ))
+        own = _sender(room, request)
+        length = limit_of(limit)
+
+        def asked() -> dict[str, Any]:
+            if party_id is not None:
+                own.party("balances", party_id)
+            return queries.balances(
+                ledger, account_code, party_id, currency_code, after, length, own.owns
+            )
+
+        return answer(await on_ledger(asked))
 
     @app.get(
         "/v1/accounts/{account_id}/balance",
         summary="A balance as of a value date and as known at a time",
-        **operation("BalanceAt", 404, 422),
+        **operation("BalanceAt", 404, 409, 422, 429),
     )
     async def balance_at(
         account_id: str, request: Request, currency_code: str = "CNY",
         value_date: str | None = None, known_at: str | None = None,
     ) -> Response:
-        identity.sender(request, "read")
-        return answer(await on_ledger(
-            queries.balance_at, ledger, account_id, currency_code, value_date, known_at
-        ))
+        own = _sender(room, request)
+
+        def asked() -> dict[str, Any]:
+            own.account("balance", account_id)
+            return queries.balance_at(ledger, account_id, currency_code, value_date, known_at)
+
+        return answer(await on_ledger(asked))
 
     @app.get(
-        "/v1/accounts/{account_id}/tree", summary="An account with all accounts below it",
-        **operation("Tree", 404),
+        "/v1/accounts/{account_id}/standing",
+        summary="What an account's owner is shown: balance, what is frozen, normal or not",
+        **operation("Standing", 404, 409, 429),
     )
-    async def tree(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
-        identity.sender(request, "read")
-        return answer(await on_ledger(queries.tree, ledger, account_id, currency_code))
+    async def standing(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
+        own = _sender(room, request)
 
-    @app.get("/v1/holds", summary="Open holds", **operation("Holds"))
-    async def holds(request: Request, account_id: str | None = None) -> Response:
-        identity.sender(request, "read")
-        return answer(await on_ledger(queries.holds, ledger, account_id))
+        def asked() -> dict[str, Any]:
+            own.account("standing", account_id)
+            return queries.standing(ledger, account_id, currency_code)
+
+        return answer(await on_ledger(asked))
 
     @app.get(
         "/v1/accounts/{account_id}/movements",
         summary="Movements of an account in the last three calendar months",
-        **operation("Movements", 404, 409, 422),
+        **operation("Movements", 404, 409, 422, 429),
     )
     async def movements(
         account_id: str, request: Request, currency_code: str = "CNY",
@@ -67,30 +88,42 @@ def add(room: Room) -> None:
         number: str | None = None, counterparty: str | None = None,
         after: str = "0", limit: str = "100",
     ) -> Response:
-        identity.sender(request, "read")
-        asked = Asked(
+        own = _sender(room, request)
+        filters = Asked(
             first, last, type, whole_of("least_minor", least_minor),
             whole_of("most_minor", most_minor), number, counterparty,
         )
-        return answer(await on_ledger(
-            statement, ledger, account_id, currency_code, asked,
-            whole_of("after", after) or 0, limit_of(limit),
-        ))
+        start, length = whole_of("after", after) or 0, limit_of(limit)
 
-    @app.get(
-        "/v1/accounts/{account_id}/standing",
-        summary="What an account's owner is shown: balance, what is frozen, normal or not",
-        **operation("Standing", 404),
-    )
-    async def standing(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
-        identity.sender(request, "read")
-        return answer(await on_ledger(queries.standing, ledger, account_id, currency_code))
+        def asked() -> dict[str, Any]:
+            own.account("movements", account_id)
+            return statement(ledger, account_id, currency_code, filters, start, length)
+
+        return answer(await on_ledger(asked))
+
+    @app.get("/v1/holds", summary="Open holds", **operation("Holds", 409, 429))
+    async def holds(request: Request, account_id: str | None = None) -> Response:
+        own = _sender(room, request)
+
+        def asked() -> dict[str, Any]:
+            if account_id is not None:
+                own.account("holds", account_id)
+            return queries.holds(ledger, account_id, own.owns)
+
+        return answer(await on_ledger(asked))
 
     @app.get(
         "/v1/commands/{idempotency_key}/steps",
-        summary="The five steps of a command, as far as it came", **operation("Steps", 404),
+        summary="The five steps of a command, as far as it came",
+        **operation("Steps", 404, 409, 429),
     )
     async def steps(idempotency_key: str, request: Request) -> Response:
-        identity.sender(request, "read")
-        rows = await on_ledger(status_log, ledger, idempotency_key)
-        return answer({"idempotency_key": idempotency_key, "steps": rows})
+        own = _sender(room, request)
+
+        def asked() -> dict[str, Any]:
+            own.command("steps", idempotency_key)
+            return {
+                "idempotency_key": idempotency_key, "steps": status_log(ledger, idempotency_key)
+            }
+
+        return answer(await on_ledger(asked))

@@ -1,4 +1,4 @@
-"""What the house alone reads: what waits, journals, the log, the outbox."""
+"""What the house alone reads: trees of accounts, what waits, journals, the log, the outbox."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def add(room: Room) -> None:
     """Add the paths."""
     app, settings, ledger = room.app, room.settings, room.ledger
     identity, on_ledger = room.identity, room.on_ledger
+
+    @app.get(
+        "/v1/accounts/{account_id}/tree", summary="An account with all accounts below it",
+        **operation("Tree", 404),
+    )
+    async def tree(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.tree, ledger, account_id, currency_code))
 
     @app.get(
         "/v1/pending", summary="What waits for a checker, with the digests to sign",
@@ -63,7 +71,7 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/log", summary="The log itself, an entry a line, as a stream",
-        responses={200: {"description": "entries", "content": {"application/x-ndjson": {}}}},
+        **operation("LogLine", 422, media_type="application/x-ndjson"),
     )
     async def log_lines(request: Request, after: str = "0") -> Response:
         identity.sender(request, "operate")
