@@ -359,10 +359,13 @@ class _Compiler:
             functions[key] = self._small(key)
         approval = spec.get("approval")
         if approval is not None:
-            functions["approval"] = [
+            functions["approval"] = lines = [
                 *self._head(False),
                 f"return bool({'True' if approval is True else self._source(approval)})",
             ]
+            asked = set(_WORD.findall(" ".join(_needed(lines))))
+            if asked & {"contract", "mode"}:  # `verify` has to be able to judge it again
+                raise KeyError("approval depends on the command and the tariff alone")
         text = "\n\n".join(
             f"def {name}(v, c):\n" + "\n".join(f"    {line}" for line in _needed(lines))
             for name, lines in functions.items()

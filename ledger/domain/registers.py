@@ -15,6 +15,10 @@ from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
 
+#: Fees of withdrawals until a tariff is set (rule D1.11).
+DEFAULT_TARIFF = {
+    "bank_ppm": 5000, "third_party_ppm": 10000, "least_minor": 0, "approval_above_minor": None,
+}
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 Values = Mapping[str, Any]
 Handler = Callable[[State, Values, Context], Plan | Refusal]

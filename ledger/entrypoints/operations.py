@@ -76,8 +76,8 @@ def verify(settings: Settings) -> Verified:
     reader = open_reader(settings)
     try:
         found = verify_rows(
-            reader, load_chart(), trusted_by(settings), lambda: read_heads(settings),
-            verify_hex,
+            reader, load_chart(), load_operations(), trusted_by(settings),
+            lambda: read_heads(settings), verify_hex,
         )
     except EnvironmentFault as error:
         raise NotVerified(
@@ -105,7 +105,8 @@ def verify_export(settings: Settings, folder: Path) -> Verified:
 
     try:
         found = verify_exported_rows(
-            ExportReader(folder), load_chart(), trusted_by(settings), verify_hex
+            ExportReader(folder), load_chart(), load_operations(), trusted_by(settings),
+            verify_hex,
         )
     except PermanentFailure as error:
         raise NotVerified(error.what, error.next_step, where=error.where) from error

@@ -18,7 +18,8 @@ from ledger.domain.chain import entry_digest
 from ledger.domain.movements import reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
-from ledger.domain.registers import HANDLERS
+from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
+from ledger.service.approvals import leaves_purpose
 from ledger.service.originals import Originals
 from ledger.service.results import posted, refused, replay
 
@@ -32,9 +33,6 @@ _PARTIES = ("payee_id", "card_id", "payer_id")
 _OF_CALLERS = frozenset({"reads", "sessions"})
 #: What a dispute has of its payment.
 _INHERITED = ("merchant_id", "user_id", "card_id", "channel")
-_TARIFF = {
-    "bank_ppm": 5000, "third_party_ppm": 10000, "least_minor": 0, "approval_above_minor": None,
-}
 
 
 def text(value: Any) -> str:
@@ -353,12 +351,7 @@ class Batch:
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is
         reviewed (rule D4b.13)."""
-        for account_id, currency, direction, _, _, _ in plan.legs:
-            if ":" not in account_id:
-                account = self.state.accounts[currency][account_id]
-                if account.purpose is not None and (direction == "D") != (account.debit_sign > 0):
-                    return True
-        return False
+        return any(leaves_purpose(self.state, *leg[:3]) for leg in plan.legs)
 
     def _value_date(self, value_date: str, day: str) -> Refusal | None:
         through = self.state.get("period", "closed")
@@ -371,7 +364,7 @@ class Batch:
         return None
 
     def _tariff(self) -> Mapping[str, Any]:
-        return self.state.get("tariff", "withdrawal") or _TARIFF
+        return self.state.get("tariff", "withdrawal") or DEFAULT_TARIFF
 
     def _references(
         self, operation: Operation, values: Mapping[str, Any], context: Context

@@ -1,9 +1,9 @@
 """`verify`: read the whole log, recompute every digest, replay every entry, and compare with all
 that is derived or signed. Trusts nothing of the running service.
 
-The first broken row is named, in this order: entries (digest, numbering, legs, limits, holds,
-approvals, callers' signatures), documents of the checkpoint, segments, day closes with their
-balances, heads, head files.
+The first broken row is named, in this order: entries (digest, numbering, legs, limits, approvals
+given and lacking, holds, callers' signatures), documents of the checkpoint, segments, day closes
+with their balances, heads, head files.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import orjson
 from ledger.domain import format1, guards
 from ledger.domain.chain import GENESIS, entry_digest, journal_id, sm3
 from ledger.domain.chart import Chart
+from ledger.domain.operations import Operations
 from ledger.domain.state import State
 from ledger.requests import signed_bytes
 from ledger.service import folding
+from ledger.service.approvals import lacks_approval, no_right
 from ledger.service.authority import Verifier
 from ledger.service.history import seconds
 from ledger.sessions import cover_bytes
@@ -66,8 +68,9 @@ class Verified:
 
 
 def verify(
-    reader: Any, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
-    files: Callable[[], HeadFiles], signature: Verifier,
+    reader: Any, chart: Chart, operations: Operations,
+    trusted: Callable[[str, str, bytes, bytes], bool], files: Callable[[], HeadFiles],
+    signature: Verifier,
 ) -> Verified:
     """Check everything in one read snapshot.
 
@@ -80,16 +83,20 @@ def verify(
     # snapshot lacks cannot come from a close under way.
     before = files()
     with reader.snapshot():
-        return _Verification(reader, chart, trusted, before, files, signature).run()
+        return _Verification(
+            reader, chart, operations, trusted, before, files, signature
+        ).run()
 
 
 def verify_export(
-    reader: Any, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
-    signature: Verifier,
+    reader: Any, chart: Chart, operations: Operations,
+    trusted: Callable[[str, str, bytes, bytes], bool], signature: Verifier,
 ) -> Verified:
     """Check an export of the log: every entry, every signature in it, every head. Needs neither
     the database nor the key that seals sensitive values."""
-    return _Verification(reader, chart, trusted, {}, dict, signature, derived=False).run()
+    return _Verification(
+        reader, chart, operations, trusted, {}, dict, signature, derived=False
+    ).run()
 
 
 @dataclass(slots=True)
@@ -103,14 +110,14 @@ class _Day:
 
 class _Verification:
     def __init__(
-        self, reader: Any, chart: Chart, trusted: Callable[[str, str, bytes, bytes], bool],
-        files: HeadFiles, again: Callable[[], HeadFiles], signature: Verifier,
-        derived: bool = True,
+        self, reader: Any, chart: Chart, operations: Operations,
+        trusted: Callable[[str, str, bytes, bytes], bool], files: HeadFiles,
+        again: Callable[[], HeadFiles], signature: Verifier, derived: bool = True,
     ) -> None:
         """:param derived: whether what is derived and the files are there, too"""
         self.derived = derived
         self.reader: Any = reader
-        self.chart = chart
+        self.operations = operations
         self.trusted, self.files, self.again = trusted, files, again
         self.signature = signature
         self.state = State(chart)
@@ -233,10 +240,13 @@ class _Verification:
             refusal = guards.limits(state, uses, currency, day)
             if refusal is not None:
                 return f"it crossed a limit: {refusal.detail}"
+        reason = None
         if row[15]:
             reason = self._approval(row)
-            if reason is not None:
-                return reason
+        elif row[4] == "posted":
+            reason = lacks_approval(self.operations, state, row, legs)
+        if reason is not None:
+            return reason
         folding.replay(state, row)
         for effect in effects:
             if effect[0] == "hold" and (
@@ -255,7 +265,8 @@ class _Verification:
         return (((before * point + sequence) * point + moment) * point + amount) % _PRIME
 
     def _approval(self, row: tuple) -> str | None:
-        """The checker's signature over what waited, with the key that the checker had then."""
+        """The checker's signature over what waited, with the key and the right that the checker had
+        then."""
         said = json.loads(row[15])
         self.found.approvals += 1
         operator = self.state.get("operator", said["operator_id"])
@@ -263,8 +274,9 @@ class _Verification:
         waiting = self.state.get("pending", str(said["pending"]))
         if operator is None or digest is None or waiting is None:
             return "its approval names what is not there"
-        if waiting["actor"] == f"operator:{said['operator_id']}":
-            return "its maker approved it"
+        reason = no_right(self.operations, self.state, waiting, said["operator_id"])
+        if reason is not None:
+            return reason
         if waiting["actor"] != said["maker"]:
             return "its approval names another maker"
         if waiting["content"] != row[12] or waiting["type"] != row[2]:

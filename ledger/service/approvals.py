@@ -1,0 +1,89 @@
+"""What `verify` judges of maker and checker: whether an entry should have had an approval, and
+whether the checker had the right to review when it was given.
+
+A template's condition is evaluated on the entry's content and on the registers as the log had made
+them by then, as at posting. Rules D4a.6, D4a.9, D4b.13.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ledger.domain.actors import bootstrapping, has_right
+from ledger.domain.operations import Context, Operation, Operations
+from ledger.domain.registers import DEFAULT_TARIFF
+from ledger.domain.state import State
+
+_EMPTY: Mapping[str, Any] = {}
+#: The entry with which a migrated ledger begins; it has no template.
+TAKEN_OVER = ("taken_over", "system:format-1")
+
+
+def lacks_approval(
+    operations: Operations, state: State, row: tuple, legs: Sequence[list]
+) -> str | None:
+    """Why a posted entry without an approval should have one; None when it need not.
+
+    :param state: as it was before the entry
+    """
+    type_, actor = row[2], row[7]
+    if (type_, actor) == TAKEN_OVER and row[0] == 1:
+        return None
+    operation = operations.by_type.get(type_)
+    if operation is None or row[3] > operation.version:
+        return f"no template {type_} of version {row[3]} is known"
+    if operation.module == "approvals":
+        return _review(operations, state, row)
+    kind, _, _ = actor.partition(":")
+    if not _demanded(operation, state, row) or (
+        operation.module == "authority" and kind == "system" and bootstrapping(state)
+    ):
+        for account_id, currency, direction, *_ in legs:
+            if leaves_purpose(state, account_id, currency, direction):
+                return f"money left {account_id}, which has a purpose, without an approval"
+        return None
+    return f"{type_} needs a checker, and it has no approval"
+
+
+def leaves_purpose(state: State, account_id: str, currency: str, direction: str) -> bool:
+    """Whether a leg takes money from an account of the institution that has a purpose: its use is
+    reviewed (rule D4b.13)."""
+    if ":" in account_id:
+        return False
+    account = state.accounts[currency][account_id]
+    return account.purpose is not None and (direction == "D") != (account.debit_sign > 0)
+
+
+def _demanded(operation: Operation, state: State, row: tuple) -> bool:
+    if operation.approval is None:
+        return False
+    tariff = state.get("tariff", "withdrawal") or DEFAULT_TARIFF
+    context = Context(row[10], "institution", _EMPTY, _EMPTY, tariff, row[7])
+    return operation.approval(orjson.loads(row[12]), context)
+
+
+def _review(operations: Operations, state: State, row: tuple) -> str | None:
+    """A rejection is an entry of its own; an approval stands with what it approved."""
+    if row[2] != "reject":
+        return "an approval stands by itself, without what it approved"
+    said = json.loads(row[12])
+    waiting = state.get("pending", str(said["pending"]))
+    if waiting is None:
+        return "it rejects what did not wait"
+    return no_right(operations, state, waiting, said["operator_id"])
+
+
+def no_right(
+    operations: Operations, state: State, waiting: Mapping[str, Any], checker: str
+) -> str | None:
+    """Why a person could not review what waited; None when it could."""
+    if waiting["actor"] == f"operator:{checker}":
+        return "its maker approved it"
+    module = operations.by_type[waiting["type"]].module
+    if not has_right(state, checker, module, "review"):
+        return f"{checker} had not the right to review in {module}"
+    return None

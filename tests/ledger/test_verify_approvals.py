@@ -1,0 +1,171 @@
+"""Logs of a service that let things pass which need a checker: `verify` names the first of them,
+though chain, legs and signatures are in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.domain.operations import Operations
+from ledger.entrypoints.operations import verify
+from ledger.service.posting import Batch
+from tests.ledger.conftest import ANN, BEN, DAY, World, at
+from tests.ledger.rules.words import CNY
+from tests.ledger.test_verify import _broken, _entry, _forge, _terms
+
+
+def careless(world: World, *types: str) -> None:
+    """The service no longer sends these operations to a checker."""
+    known = world.ledger.operations
+    world.ledger.operations = Operations({
+        **known.by_type, **{t: replace(known.by_type[t], approval=None) for t in types},
+    }, known.versions)
+
+
+def blind(world: World, monkeypatch) -> None:
+    """The service no longer asks whether the checker may review."""
+    monkeypatch.setattr(world.ledger.authority, "may_review", lambda *_, **__: None)
+
+
+def take_right(world: World, module: str) -> None:
+    world.approved("right", group_id="staff", module=module, duty="review", allowed=False)
+
+
+CONTRACT = {"contract_id": "K1", "merchant_id": "M1", "settlement_mode": "institution",
+            "settlement_cycle": "D+1", "fee_choice": "bill", "valid_from": "2026-10-01",
+            "minimum_minor": 5}
+
+
+def test_d4a_06_an_operation_without_its_approval_is_named(world):
+    careless(world, "contract")
+    done = world.register("contract", ANN, **CONTRACT)
+    assert _broken(world) == (
+        f"entry {done['sequence']}: contract needs a checker, and it has no approval"
+    )
+
+
+def test_d4a_06_a_condition_is_judged_on_the_content(world):
+    """A merchant's refund needs none, a user's does."""
+    world.do("payment", transaction_id="P")
+    careless(world, "refund")
+    fee = {"issuer_fee_minor": 4, "network_fee_minor": 0, "acquirer_fee_minor": 2}
+    world.register("refund", original_transaction_id="P", transaction_id="R1", amount_minor=1000,
+                   **CNY, **fee)
+    assert verify(world.settings).approvals == 4
+    done = world.register(
+        "refund", original_transaction_id="P", transaction_id="R2", amount_minor=1000,
+        request="user", ground="wrong_amount", **CNY,
+        **{**fee, "issuer_fee_minor": 3, "network_fee_minor": 1},
+    )
+    assert _broken(world).startswith(f"entry {done['sequence']} (")
+    assert _broken(world).endswith("refund needs a checker, and it has no approval")
+
+
+def test_d4a_06_a_condition_is_judged_on_the_registers_of_that_time(world):
+    """A withdrawal above the tariff's bound: before the tariff was set it needed none."""
+    world.do("top_up", amount_minor=100_000)
+    first = world.do("withdrawal", amount_minor=5_000, fee_minor=25)
+    world.approved("tariff", tariff_id="T", bank_ppm=5000, third_party_ppm=10000, least_minor=0,
+                   approval_above_minor=4_000)
+    assert verify(world.settings).entries == world.ledger.head.sequence
+    careless(world, "withdrawal")
+    second = world.do("withdrawal", amount_minor=5_000, fee_minor=25)
+    assert first["status"] == second["status"] == "posted", second
+    assert _broken(world).startswith(f"entry {second['sequence']}:")
+
+
+def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings, monkeypatch):
+    """What comes in needs none."""
+    world = World(settings)
+    world.ledger.set_clock(at(DAY, "22:59:59"))
+    world.people()
+    world.merchant("M1")
+    world.open([("2602", "M1")])
+    world.register("open_account", account_code="1102", purpose=["deposit_returned"], **CNY)
+    world.register("deposit_received", movement_id="D", merchant_id="M1", amount_minor=900, **CNY)
+    assert verify(settings).journals == 1
+    monkeypatch.setattr(Batch, "_dedicated", lambda *_: False)
+    careless(world, "deposit_returned")
+    world.register("deposit_returned", movement_id="X", merchant_id="M1", amount_minor=100, **CNY)
+    assert _broken(world).endswith("money left 1102, which has a purpose, without an approval")
+    world.ledger.close()
+
+
+def test_d4a_09_a_checker_without_the_right_is_named(world, monkeypatch):
+    """Though the signature is the checker's own."""
+    waits = _terms(world, 1)
+    take_right(world, "contracts")
+    blind(world, monkeypatch)
+    done = world.approve(waits)
+    assert done["status"] == "posted"
+    assert _broken(world) == (
+        f"entry {done['sequence']}: ben had not the right to review in contracts"
+    )
+    world.approved("right", group_id="staff", module="contracts", duty="review", allowed=True)
+    assert _broken(world).startswith(f"entry {done['sequence']}:")  # later is too late
+
+
+def test_d4a_09_a_checker_that_was_switched_off_is_named(world, monkeypatch):
+    waits = _terms(world, 1)
+    world.approved("operator", operator_id="ben", operator_name="Ben", enabled=False,
+                   public_key=world.keys["ben"].public.point)
+    blind(world, monkeypatch)
+    done = world.approve(waits)
+    assert _broken(world) == (
+        f"entry {done['sequence']}: ben had not the right to review in contracts"
+    )
+
+
+def test_d4a_09_an_approval_stays_valid_when_the_right_is_taken_later(world):
+    assert world.approve(_terms(world, 1))["status"] == "posted"
+    take_right(world, "contracts")
+    assert verify(world.settings).approvals == 6
+
+
+def test_d4a_09_a_rejection_by_the_maker_or_without_the_right_is_named(world, monkeypatch):
+    waits = _terms(world, 1)
+    blind(world, monkeypatch)
+    done = world.send("reject", ANN, pending=waits, operator_id="ann", reason="no")
+    assert done["status"] == "posted", done
+    assert _broken(world) == f"entry {done['sequence']}: its maker approved it"
+
+
+def test_d4a_06_the_first_people_need_no_checker_the_next_ones_do(world):
+    """As long as fewer than two may review; then the exception is over."""
+    careless(world, "operator")
+    done = world.register("operator", operator_id="eve", operator_name="Eve", enabled=True,
+                          public_key=world.keys["ann"].public.point)
+    assert _broken(world) == (
+        f"entry {done['sequence']}: operator needs a checker, and it has no approval"
+    )
+
+
+@pytest.mark.parametrize(("statement", "reason"), [
+    ("approval = ''", "contract needs a checker, and it has no approval"),
+    ("approval = '', type = 'approve'",
+     "an approval stands by itself, without what it approved"),
+    ("approval = '', type = 'gift'", "no template gift of version 1 is known"),
+    ("approval = '', type = 'taken_over', actor = 'system:format-1'",
+     "no template taken_over of version 1 is known"),
+    ("approval = '', version = 99", "no template contract of version 99 is known"),
+])
+def test_an_approval_taken_out_by_hand_is_named(world, statement, reason):
+    done = world.approve(_terms(world, 1))
+    where = f"sequence = {done['sequence']}"
+    row = _entry(world, where)
+    _forge(world, f"update entry set {statement} where {where}")
+    assert _broken(world) == f"{row} {reason}"
+
+
+def test_a_day_with_everything_needs_no_more_than_it_has(world):
+    """Nothing that was booked by the rules is named."""
+    world.do("top_up", amount_minor=100_000)
+    world.do("payment", transaction_id="P")
+    world.register("hold", hold_id="H", hold_kind="suspicious", account_id="2101:U1",
+                   amount_minor=500, case_number="C1", **CNY)
+    world.approved("hold_release", result_id="HR", hold_id="H", case_number="C1")
+    waits = _terms(world, 1)
+    world.register("reject", BEN, pending=waits, operator_id="ben", reason="no")
+    world.close()
+    assert verify(world.settings).approvals == 5
