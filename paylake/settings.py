@@ -41,6 +41,10 @@ class Settings:
         "", "postgresql://user:password@host:port/database of the ledger; SQLite in the home by "
         "default", secret=True,
     )
+    ledger_log: str = _setting(
+        "text", "text or json: the ledger service's own log, in JSON with a line a request"
+    )
+    ledger_log_file: str = _setting("", "file that it is written to; standard error by default")
     airflow_port: int = _setting(8780, "Airflow API server and UI")
     superset_port: int = _setting(8788, "Superset")
     listen: str = _setting("127.0.0.1", "address that ledger and Superset listen on")
@@ -176,6 +180,12 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
             f"Unknown engine {settings.engine!r}",
             "Use sail, spark or sc://host:port.",
             where=settings.origin("engine"),
+        )
+    if settings.ledger_log not in ("text", "json"):
+        raise UsageFault(
+            f"The ledger's log cannot be {settings.ledger_log!r}",
+            "Use text or json.",
+            where=settings.origin("ledger_log"),
         )
     if settings.lake and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[\w.=-]+)+/?", settings.lake):
         raise UsageFault(

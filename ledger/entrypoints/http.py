@@ -22,6 +22,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.bodies import problem
 from ledger.entrypoints.console import add_console
 from ledger.entrypoints.identity import Identity
+from ledger.entrypoints.logs import RequestLog
 from ledger.entrypoints.metrics import Counting, Metrics
 from ledger.entrypoints.openapi import SECURITY, schemas
 from ledger.entrypoints.routes import Room, add_routes
@@ -45,7 +46,10 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
         hourly.cancel()
         worker.submit(ledger.close).result()
         worker.shutdown(wait=True)
-        log.info("ledger closed at sequence %d", ledger.head.sequence)
+        log.info(
+            "ledger closed at sequence %d", ledger.head.sequence,
+            extra={"event": "ledger_closed", "sequence": ledger.head.sequence},
+        )
 
     app = FastAPI(
         title="paylake ledger", version="2", lifespan=lifespan, redoc_url=None,
@@ -58,6 +62,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     _add_errors(app)
     metrics = Metrics(ledger)
     app.add_middleware(Counting, metrics=metrics)
+    app.add_middleware(RequestLog)
     add_routes(Room(app, settings, ledger, Identity(ledger, tokens), metrics, on_ledger))
     add_console(app, ledger, tokens, on_ledger, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -72,7 +77,9 @@ async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
         try:
             await on_ledger(ledger.anchor)
         except PaylakeError as error:
-            log.error("the hourly head could not be signed: %s", error)
+            log.error(
+                "the hourly head could not be signed: %s", error, extra={"event": "head_unsigned"}
+            )
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -86,11 +93,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(PaylakeError)
     async def on_fault(_: Request, error: PaylakeError) -> Response:
         if isinstance(error, TransientFault | DiskFull):
-            log.error("storage: %s", error)
+            log.error("storage: %s", error, extra={"event": "storage_fault"})
             return problem(503, "storage_unavailable", error.what, error.next_step)
         if error.exit_code == 10:
             return problem(409, "refused", error.what, error.next_step)
-        log.error("fault: %s", error)
+        log.error("fault: %s", error, extra={"event": "fault"})
         return problem(500, "fault", error.what, error.next_step)
 
     @app.exception_handler(HTTPException)
@@ -105,7 +112,7 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_bug(_: Request, error: Exception) -> Response:
         # Type and place only: the message may carry what the caller sent.
-        log.error("unexpected %s", type(error).__name__, exc_info=False)
+        log.error("unexpected %s", type(error).__name__, extra={"event": "fault"})
         return problem(500, "fault", "the service met a fault of its own", "read its log")
 
 

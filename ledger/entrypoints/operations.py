@@ -6,7 +6,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import logging.config
 import signal
 import socket
 import sys
@@ -22,6 +21,7 @@ from ledger.adapters.heads import HeadFiles, read_heads, signing_key_id, trusted
 from ledger.adapters.storage import ledger_path, open_reader, open_store, place
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.adapters.vault import SealedVault
+from ledger.entrypoints import logs
 from ledger.service.clock import Clock
 from ledger.service.ledger import Ledger
 from ledger.service.verify import Verified
@@ -264,7 +264,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     """
     from ledger.entrypoints.http import create_app
 
-    logging.config.dictConfig(_LOGGING)
+    logs.configure(settings)
     port = settings.ledger_port if port is None else port
     listener = _listen(settings.listen, port)
     try:
@@ -280,6 +280,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     log.info(
         "ledger open at sequence %d, %s, http://%s:%d", ledger.head.sequence,
         "simulated" if simulated else "real", settings.listen, port,
+        extra={"event": "ledger_opened", "sequence": ledger.head.sequence},
     )
     config = uvicorn.Config(
         create_app(settings, ledger, tokens), log_config=None, access_log=False,
@@ -322,15 +323,3 @@ def _listen(host: str, port: int) -> socket.socket:
 def verified_as_dict(found: Verified) -> dict[str, object]:
     """For printing."""
     return {name: value for name, value in asdict(found).items() if name != "broken"}
-
-
-_LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"err": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {
-        "ledger": {"level": "INFO", "handlers": ["err"], "propagate": False},
-        "uvicorn": {"level": "WARNING", "handlers": ["err"], "propagate": False},
-    },
-}

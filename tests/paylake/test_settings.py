@@ -30,6 +30,7 @@ def test_a_child_process_gets_the_same_settings(tmp_path):
     [
         ({"PAYLAKE_DAYS": "ten"}, "days"),
         ({"PAYLAKE_ENGINE": "oracle"}, "oracle"),
+        ({"PAYLAKE_LEDGER_LOG": "xml"}, "xml"),
     ],
 )
 def test_wrong_values_are_named(environ, word, tmp_path):

@@ -101,18 +101,20 @@ class Pages:
         except RequestRefused as error:
             if error.reason in _MISSING:
                 return await self._missing(request, error)
-            log.error("console: unexpected refusal %s", error.reason)
+            log.error("console: unexpected refusal %s", error.reason, extra={"event": "fault"})
         except (TransientFault, DiskFull) as error:
-            log.error("console: storage: %s", error)
+            log.error("console: storage: %s", error, extra={"event": "storage_fault"})
             return await self._message(
                 request, 503, "unavailable", what="unavailable_what",
                 next_step="unavailable_next",
             )
         except PaylakeError as error:
-            log.error("console: fault: %s", error)
+            log.error("console: fault: %s", error, extra={"event": "fault"})
         except Exception as error:
             # Type alone: the message may carry what the caller sent.
-            log.error("console: unexpected %s", type(error).__name__)
+            log.error(
+                "console: unexpected %s", type(error).__name__, extra={"event": "fault"}
+            )
         return await self._message(request, 500, "fault", next_step="fault_next")
 
     async def _missing(self, request: Request, error: RequestRefused) -> Response:
@@ -202,9 +204,11 @@ class Pages:
         caller = self.tokens.caller(form.get("token", "").strip())
         if caller is None or "read" not in caller.rights:
             self.wrong.add(address)
-            log.warning("console: wrong token from %s", address)
+            log.warning(
+                "console: wrong token from %s", address, extra={"event": "login_refused"}
+            )
             return self._login_page(request, 401, next_, error="token_wrong")
-        log.info("console: %s logged in from %s", caller.name, address)
+        log.info("console: %s logged in from %s", caller.name, address, extra={"event": "login"})
         self.sessions.end(request.cookies.get(COOKIE))
         response = RedirectResponse(_inside(form.get("next", "")), 303, headers=HEADERS)
         response.set_cookie(

@@ -53,7 +53,12 @@ def add(room: Room) -> None:
         wanted = day_of(day)
         head = await on_ledger(ledger.close_day, wanted)
         if not head["replayed"]:
-            log.info("closed %s at sequence %d", wanted, head["chain_sequence"])
+            log.info(
+                "closed %s at sequence %d", wanted, head["chain_sequence"], extra={
+                    "event": "day_closed", "business_date": day,
+                    "sequence": head["chain_sequence"],
+                },
+            )
         return answer(head)
 
     @app.post(
@@ -108,7 +113,10 @@ def add(room: Room) -> None:
             )
         sent_at = datetime.fromisoformat(document["sent_at"])
         done = await asyncio.to_thread(export_day, settings, wanted, sequence, sent_at=sent_at)
-        log.info("exported %s: %d legs", wanted, done.journal_rows)
+        log.info(
+            "exported %s: %d legs", wanted, done.journal_rows,
+            extra={"event": "day_exported", "business_date": day},
+        )
         return answer({
             name: str(value) if not isinstance(value, int) else value
             for name, value in asdict(done).items()
