@@ -344,6 +344,14 @@ class LedgerClient:
                 return
             query["after"] = page["next"]
 
+    def day_statement(self, party_id: str, day: date) -> dict[str, Any]:
+        """A closed date of one party: its accounts' balances, and its fees by item."""
+        return self._call("GET", f"/v1/parties/{party_id}/days/{day.isoformat()}")
+
+    def write_statements(self, day: date) -> list[dict[str, Any]]:
+        """Write a closed date's balances of every account and fees by item as files."""
+        return self._call("POST", f"/v1/days/{day.isoformat()}/statements", {})["files"]
+
     def steps(self, idempotency_key: str) -> list[dict[str, Any]]:
         """The five steps of a command, as far as it came: step, time, actor, result, next."""
         return self._call("GET", f"/v1/commands/{idempotency_key}/steps")["steps"]

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import orjson
 
-from ledger.adapters.heads import signing_key_id, write_whole
+from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
-from paylake.crypto import sm3_hex
 from paylake.errors import PermanentFailure
-from paylake.keys import Keyring
 from paylake.settings import Settings
 
 FORMAT = "paylake-instructions/1"
@@ -57,7 +54,6 @@ def write_instructions(settings: Settings, day: date) -> list[Written]:
         reader.close()
     rows["self"] = []  # the institution takes no part: the books moved, no money does
     folder = settings.path("ledger", "instructions", day.isoformat())
-    folder.mkdir(parents=True, exist_ok=True)
     return [_write(settings, folder, day, mode, listed) for mode, listed in rows.items()]
 
 
@@ -86,17 +82,8 @@ def _write(
     for row in rows:
         totals[row[3]] = totals.get(row[3], 0) + row[2]
     path = folder / f"{_FILES[mode][0]}_{day:%Y%m%d}.csv"
-    key_id = signing_key_id(settings)
-    control = (json.dumps({
-        "format": FORMAT, "file": path.name, "settlement_mode": mode,
-        "booking_date": day.isoformat(), "rows": len(rows),
-        "amount_totals_minor": totals or {"CNY": 0}, "sm3": sm3_hex(data), "key_id": key_id,
-    }, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
-    name = path.with_suffix(".control.json")
-    write_whole(path, data)
-    if not name.is_file() or name.read_bytes() != control:
-        write_whole(name, control)
-        write_whole(
-            name.with_name(name.name + ".sig"), Keyring(settings).private(key_id).sign(control)
-        )
+    write_signed(settings, path, data, {
+        "format": FORMAT, "settlement_mode": mode, "booking_date": day.isoformat(),
+        "rows": len(rows), "amount_totals_minor": totals or {"CNY": 0},
+    })
     return Written(path, len(rows), totals)

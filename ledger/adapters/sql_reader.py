@@ -249,16 +249,6 @@ class SqlReader(ABC):
         for row in self._all(f"select {', '.join(HEAD)} from head order by number"):
             yield dict(zip(HEAD, row, strict=True))
 
-    def day_totals(self, day: str) -> tuple[int, int]:
-        """Journals and legs booked on a date."""
-        journals = legs = 0
-        for row in self._stream(
-            "select legs from entry where booking_date = ? and journal is not null", (day,)
-        ):
-            journals += 1
-            legs += len(orjson.loads(row[0]))
-        return journals, legs
-
     def closing_before(self, day: str) -> dict[tuple[str, str], int]:
         """Closing balances at the last close before `day`, by account and currency."""
         return {
@@ -276,6 +266,16 @@ class SqlReader(ABC):
             "select account_id, currency_code, opening_minor, debit_minor, credit_minor, "
             "closing_minor from day_balance where booking_date = ? "
             "order by account_id, currency_code", (day,),
+        )
+
+    def day_balance(
+        self, day: str, account_id: str, currency_code: str
+    ) -> tuple[str, str, int, int, int, int] | None:
+        """One account's row of :meth:`day_balances`."""
+        return self._one(
+            "select account_id, currency_code, opening_minor, debit_minor, credit_minor, "
+            "closing_minor from day_balance where booking_date = ? and account_id = ? "
+            "and currency_code = ?", (day, account_id, currency_code),
         )
 
 

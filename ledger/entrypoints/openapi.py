@@ -247,6 +247,17 @@ def schemas() -> dict[str, Any]:
                 "chain_sequence": whole, "chain_digest": text, "journals": whole,
                 "legs": whole, "accounts": whole, "chart_version": whole,
                 "previous_anchor": nullable, "open_holds": whole, "waiting_approvals": whole,
+                "sub_ledgers": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "account_code": text, "currency_code": text, "accounts": whole,
+                        "sub_ledger_minor": whole, "general_ledger_minor": whole,
+                    },
+                }},
+                "statements": {
+                    "type": "object",
+                    "description": "rows and SM3 of the lists of accounts and of fees",
+                },
                 "trial_balance": {"type": "array", "items": {"type": "object"}},
                 "replayed": {"type": "boolean"},
             },

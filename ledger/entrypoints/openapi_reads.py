@@ -106,6 +106,48 @@ def read_schemas() -> dict[str, Any]:
                 "journals": {"type": "array", "items": ref("Journal")}, "next": nullable,
             },
         },
+        "DayStatement": {
+            "type": "object", "required": ["party_id", "booking_date", "accounts", "fees"],
+            "properties": {
+                "party_id": text, "booking_date": {"type": "string", "format": "date"},
+                "accounts": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "account_id": text, "currency_code": text, "opening_minor": whole,
+                        "debit_minor": whole, "credit_minor": whole, "closing_minor": whole,
+                    },
+                }},
+                "fees": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "merchant_id": text, "currency_code": text, "account_code": text,
+                        "item": text, "charges": whole, "charged_minor": whole,
+                        "paid_minor": whole,
+                    },
+                }},
+            },
+            "example": {
+                "party_id": "M000001", "booking_date": "2026-09-12",
+                "accounts": [{
+                    "account_id": "1205:M000001", "currency_code": "CNY", "opening_minor": 0,
+                    "debit_minor": 150, "credit_minor": 0, "closing_minor": 150,
+                }],
+                "fees": [{
+                    "merchant_id": "M000001", "currency_code": "CNY", "account_code": "1205",
+                    "item": "data_fee", "charges": 3, "charged_minor": 150, "paid_minor": 0,
+                }],
+            },
+        },
+        "StatementFiles": {
+            "type": "object", "required": ["files"],
+            "properties": {"files": {"type": "array", "items": {
+                "type": "object", "required": ["path", "rows"],
+                "properties": {"path": text, "rows": whole},
+            }}},
+            "example": {"files": [{
+                "path": "ledger/statements/2026-09-12/accounts_20260912.csv", "rows": 1200,
+            }]},
+        },
         "LogLine": {"description": "One entry of the log a line, as a JSON array"},
         "Standing": {
             "type": "object", "required": ["account_id", "shows"],

@@ -2,20 +2,31 @@
 
 The reasons for refusing, in the order in which they are tested: `clock_not_set`,
 `before_cut_off` (the clock stands at or before the date's cut-off), `date_closed` (a later date
-was closed before), `earlier_date_open`, `chain_broken`, `balance_differs`,
-`trial_balance_differs`. A date that is closed answers with its head again. Postings of later
+was closed before), `earlier_date_open`, `fee_not_accrued` (a day's penalty on an advance is not
+booked: run the date), `chain_broken`, `balance_differs`, `trial_balance_differs`,
+`sub_ledger_differs` (a class's accounts do not add up to its line of the general ledger, which is
+the line that was signed last and the date's postings), `fees_differ` (the fees by item are not what
+their accounts moved). A date that is closed answers with its head again. Postings of later
 dates may stand in the log already, and go on.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ledger.domain.chain import GENESIS, entry_digest, sm3
 from ledger.domain.chart import BOOKS
+from ledger.domain.settling import penalty
 from ledger.domain.state import Account
+from ledger.service.day_run import run_key
+from ledger.service.day_statements import FEE_CODES, Fees, in_head
 from ledger.service.faults import RequestRefused
+from ledger.service.history import shown
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
@@ -57,6 +68,7 @@ class DayClose:
         earlier = self.store.earlier_open_date(day, last)
         if earlier is not None:
             raise _refused("earlier_date_open", f"close {earlier} first")
+        self._accrued(day, last)
         self._end_holds(day)
         self._chain()
         ledger.checkpoint()
@@ -80,6 +92,33 @@ class DayClose:
         ledger.head.closed = ledger.state.closed = day
         ledger.signer.keep(day, raw, signature)
         return document, False
+
+    def _accrued(self, day: str, last: str | None) -> None:
+        """The run of every calendar date since the last close has booked its penalties (rule
+        D0.21): else the close would sign fees that are short."""
+        ledger = self.ledger
+        now = ledger.clock.now()
+        assert now is not None
+        for account in ledger.state.all_accounts():
+            if account.code != "1202" or account.party_id is None:
+                continue
+            on = date.fromisoformat(last or account.opened_date) + timedelta(1)
+            while on.isoformat() <= day:
+                at_start = shown(
+                    ledger.history.balance(
+                        self.store, account.account_id, account.currency_code,
+                        (on - timedelta(1)).isoformat(), now,
+                    ), account.line.normal_side,
+                )
+                key = run_key("penalty", on, account.party_id, account.currency_code)
+                if at_start > 0 and penalty(at_start):
+                    row = self.store.find_by_key([key]).get(key)
+                    if row is None or row[4] != "posted":
+                        raise _refused(
+                            "fee_not_accrued", f"the penalty of {on} on the advance to "
+                            f"{account.party_id} is not booked; run that date",
+                        )
+                on += timedelta(1)
 
     def _end_holds(self, day: str) -> None:
         """Holds whose last date this is end by the ledger's own hand (rule D0.15). They are
@@ -153,8 +192,9 @@ class DayClose:
                     "trial_balance_differs",
                     f"{key} at {day}: debit less credit is {value} minor units",
                 )
-        journals, legs = self.store.day_totals(day)
         before = self.store.find_close(last) if last is not None else None
+        sub_ledgers = self._sub_ledgers(rows, movements, before)
+        fees, journals, legs = self._fees(day, movements)
         anchor = self.store.last_head()
         classes = self.ledger.chart.classes
         head = self.ledger.head
@@ -174,6 +214,8 @@ class DayClose:
             "chart_version": self.ledger.chart.version,
             "open_holds": len(self.ledger.state.holds),
             "waiting_approvals": len(self.ledger.state.table("pending")),
+            "sub_ledgers": sub_ledgers,
+            "statements": in_head(rows, fees.rows(day)),
             "trial_balance": [
                 {
                     "account_code": code, "currency_code": currency,
@@ -186,6 +228,64 @@ class DayClose:
             ],
         }
         return document, rows
+
+    def _sub_ledgers(
+        self, rows: list[tuple], movements: Mapping[tuple[str, str], tuple[int, int]],
+        before: dict[str, Any] | None,
+    ) -> list[dict[str, Any]]:
+        """Of each class that has an account for each party: its accounts' balances together, and
+        its line of the general ledger, carried on from the last signed head."""
+        classes = self.ledger.chart.classes
+        signed = [] if before is None else json.loads(before["document"])["trial_balance"]
+        general = {
+            (line["account_code"], line["currency_code"]): line["closing_minor"]
+            for line in signed
+        }
+        for (account_id, currency), (debit, credit) in movements.items():
+            code = account_id.partition(":")[0]
+            sign = 1 if classes[code].normal_side == "D" else -1
+            general[code, currency] = general.get((code, currency), 0) + sign * (debit - credit)
+        found: dict[tuple[str, str], list[int]] = {}
+        for _, account_id, currency, _, _, _, closing in rows:
+            line = found.setdefault((account_id.partition(":")[0], currency), [0, 0])
+            line[0] += 1
+            line[1] += closing
+        said = []
+        for (code, currency), (accounts, total) in sorted(found.items()):
+            if classes[code].party == "none":
+                continue
+            line_minor = general.get((code, currency), 0)
+            if total != line_minor:
+                raise _refused(
+                    "sub_ledger_differs", f"the accounts of {code} in {currency} hold {total}, "
+                    f"the general ledger {line_minor} minor units",
+                )
+            said.append({
+                "account_code": code, "currency_code": currency, "accounts": accounts,
+                "sub_ledger_minor": total, "general_ledger_minor": line_minor,
+            })
+        return said
+
+    def _fees(
+        self, day: str, movements: Mapping[tuple[str, str], tuple[int, int]]
+    ) -> tuple[Fees, int, int]:
+        """The date's fees from the log, which have to be what their accounts moved; journals and
+        legs of the date."""
+        fees, journals, legs = Fees(), 0, 0
+        for row in self.store.day_entries(day):
+            listed = orjson.loads(row[13])
+            fees.add(row[12], listed)
+            journals += 1
+            legs += len(listed)
+        sums = fees.sums()
+        names = {n for n in movements if n[0].partition(":")[0] in FEE_CODES} | set(sums)
+        for name in sorted(names):
+            if sums.get(name, (0, 0)) != tuple(movements.get(name, (0, 0))):
+                raise _refused(
+                    "fees_differ", f"account {name[0]} in {name[1]}: its fees by item are not "
+                    "what it moved",
+                )
+        return fees, journals, legs
 
     @staticmethod
     def _same_balance(account: Account, closing: int, later: tuple[int, int]) -> None:

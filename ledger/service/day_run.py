@@ -32,6 +32,11 @@ class Ran:
     old: list[dict[str, Any]] = field(default_factory=list)
 
 
+def run_key(type_: str, day: date, merchant: str, currency: str) -> str:
+    """The key of what the run of a date books for a merchant: it can be booked once."""
+    return f"{type_}-{day.isoformat()}-{merchant}-{currency}"
+
+
 class DayRun:
     """One run over an open ledger.
 
@@ -67,7 +72,7 @@ class DayRun:
 
     def _command(self, type_: str, now: str, merchant: str, amount: int, currency: str,
                  id_field: str, **values: Any) -> dict[str, Any]:
-        key = f"{type_}-{self.day.isoformat()}-{merchant}-{currency}"
+        key = run_key(type_, self.day, merchant, currency)
         command = {
             "type": type_, "idempotency_key": key, id_field: key, "merchant_id": merchant,
             "amount_minor": amount, "currency_code": currency, **values,

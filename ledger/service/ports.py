@@ -104,6 +104,11 @@ class Reader(Protocol):
         """A closed date's balances by account id: account id, currency, opening, debit, credit,
         closing."""
 
+    def day_balance(
+        self, day: str, account_id: str, currency_code: str
+    ) -> tuple[str, str, int, int, int, int] | None:
+        """One account's row of :meth:`day_balances`."""
+
     def secret(self, commitment: str) -> bytes | None:
         """The sealed value behind a commitment."""
 

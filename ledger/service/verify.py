@@ -27,6 +27,7 @@ from ledger.requests import signed_bytes
 from ledger.service import folding
 from ledger.service.approvals import lacks_approval, no_right
 from ledger.service.authority import Verifier
+from ledger.service.day_statements import FEE_CODES, Fees, in_head
 from ledger.service.history import seconds
 from ledger.sessions import cover_bytes
 
@@ -102,10 +103,11 @@ def verify_export(
 @dataclass(slots=True)
 class _Day:
     """What a booking date moved: [debit, credit, fingerprint of the postings of that value date]
-    by account and currency; fingerprints of other value dates beside it."""
+    by account and currency; fingerprints of other value dates beside it; fees by item."""
 
     movements: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     other: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    fees: Fees = field(default_factory=Fees)
 
 
 class _Verification:
@@ -216,6 +218,7 @@ class _Verification:
         sums: dict[str, int] = {}
         of = self.days.setdefault(day, _Day()) if legs else _Day()
         moment = seconds(row[9])
+        has_fees = False
         for account_id, currency, direction, amount, _, _ in legs:
             account = state.account(account_id, currency)
             if account is None:
@@ -223,6 +226,7 @@ class _Verification:
             if type(amount) is not int or amount <= 0:
                 return "a leg is not a whole number of minor units"
             signed = amount if direction == "D" else -amount
+            has_fees = has_fees or account.code in FEE_CODES
             sums[account.sum_key] = sums.get(account.sum_key, 0) + signed
             moved = of.movements.setdefault((account_id, currency), [0, 0, 0])
             moved[direction != "D"] += amount
@@ -234,6 +238,8 @@ class _Verification:
         for key, total in sums.items():
             if total:
                 return f"its legs do not balance in {key}: {total} minor units"
+        if has_fees:
+            of.fees.add(row[12], legs)
         uses = [(e[1], e[2], e[4]) for e in effects if e[0] == "use"]
         if uses:
             currency = next(e[3] for e in effects if e[0] == "use")
@@ -483,12 +489,15 @@ class _Verification:
     def _balances(self, close: dict, closing: dict[tuple[str, str], int]) -> str | None:
         """Day balances against the replay, and their sums against the signed trial balance."""
         day = close["booking_date"]
-        movements = self.days.get(day, _Day()).movements
+        moved = self.days.get(day, _Day())
+        movements = moved.movements
+        listed: list[tuple] = []
         trial: dict[tuple[str, str], list[int]] = {}
         seen = set()
         for account_id, currency, opening, debit, credit, after in self.reader.day_balances(day):
             name = (account_id, currency)
             seen.add(name)
+            listed.append((day, account_id, currency, opening, debit, credit, after))
             account = self.state.account(*name)
             if account is None:
                 return f"account {account_id} is not in the log"
@@ -514,7 +523,17 @@ class _Verification:
             ]
             for row in document["trial_balance"]
         }
-        return None if said == trial else "the balances do not add up to the signed head"
+        if said != trial:
+            return "the balances do not add up to the signed head"
+        if "statements" not in document:  # closed by an older program
+            return None
+        if document["statements"] != in_head(listed, moved.fees.rows(day)):
+            return "its statements are not those of the signed head"
+        for line in document["sub_ledgers"]:
+            total = trial[line["account_code"], line["currency_code"]][3]
+            if not line["sub_ledger_minor"] == line["general_ledger_minor"] == total:
+                return f"the sub-ledger of {line['account_code']} is not its general ledger"
+        return None
 
     def _heads(self) -> Broken | None:
         previous: dict | None = None

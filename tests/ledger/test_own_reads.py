@@ -94,7 +94,7 @@ def test_d0_53_a_foreign_read_is_refused_by_name_and_recorded(two, world, settin
         "/v1/accounts/2101:NU/balance", "/v1/accounts/2201:TN/standing",
         "/v1/accounts/2101:NU/movements", "/v1/accounts/1001/balance",
         "/v1/accounts/2101:ghost/balance", "/v1/holds?account_id=2101:NU",
-        "/v1/accounts/2101:U1/balance",
+        "/v1/accounts/2101:U1/balance", f"/v1/parties/NU/days/{DAY}",
     ]
     for path in paths:
         problem = get(two["TM"], path, 403)["error"]
@@ -102,7 +102,7 @@ def test_d0_53_a_foreign_read_is_refused_by_name_and_recorded(two, world, settin
     found = tries(world)
     assert [row["asked"] for row in found] == [
         "TN", "NU", "ghost", "2101:NU", "2201:TN", "2101:NU", "1001", "2101:ghost", "2101:NU",
-        "2101:U1",
+        "2101:U1", "NU",
     ]
     assert {(row["actor"], row["outcome"]) for row in found} == {("caller:CT", "refused")}
     assert [orjson.loads(row["evidence"])["path"] for row in found] == paths

@@ -1,5 +1,6 @@
-"""What an account's owner may ask: balances, standing, movements, holds, the steps of a command. A
-caller is given what is its own, of people and the house's own systems nothing is kept back."""
+"""What an account's owner may ask: balances, standing, movements, statements of a day, holds, the
+steps of a command. A caller is given what is its own; from people and the house's own systems
+nothing is kept back."""
 
 from __future__ import annotations
 
@@ -8,10 +9,11 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
-from ledger.entrypoints.bodies import answer, limit_of, whole_of
+from ledger.entrypoints.bodies import answer, day_of, limit_of, whole_of
 from ledger.entrypoints.openapi import operation
 from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
+from ledger.service.day_statements import of_party
 from ledger.service.own_reads import OwnReads
 from ledger.service.statements import Asked, statement
 from ledger.service.steps import status_log
@@ -109,6 +111,21 @@ def add(room: Room) -> None:
             if account_id is not None:
                 own.account("holds", account_id)
             return queries.holds(ledger, account_id, own.owns)
+
+        return answer(await on_ledger(asked))
+
+    @app.get(
+        "/v1/parties/{party_id}/days/{day}",
+        summary="The statement of a closed date: a party's accounts, and its fees by item",
+        **operation("DayStatement", 404, 409, 429),
+    )
+    async def day_statement(party_id: str, day: str, request: Request) -> Response:
+        own = _sender(room, request)
+        wanted = day_of(day).isoformat()
+
+        def asked() -> dict[str, Any]:
+            own.party("day_statement", party_id)
+            return of_party(ledger, party_id, wanted)
 
         return answer(await on_ledger(asked))
 

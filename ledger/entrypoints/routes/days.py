@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from ledger.adapters.export import export_day
 from ledger.adapters.instructions import write_instructions
+from ledger.adapters.statement_files import write_statements
 from ledger.domain.fields import parse_moment
 from ledger.entrypoints.bodies import answer, day_of, parsed, raw_body
 from ledger.entrypoints.openapi import operation
@@ -84,6 +85,18 @@ def add(room: Room) -> None:
             {"path": str(file.path), "rows": file.rows, "totals_minor": file.totals}
             for file in written
         ]})
+
+    @app.post(
+        "/v1/days/{day}/statements",
+        summary="Write a closed date's balances of every account and fees by item as files",
+        **operation("StatementFiles", 404, 409),
+    )
+    async def statement_files(day: str, request: Request) -> Response:
+        identity.sender(request, "operate", await raw_body(request))
+        written = await asyncio.to_thread(write_statements, settings, day_of(day))
+        return answer({
+            "files": [{"path": str(file.path), "rows": file.rows} for file in written]
+        })
 
     @app.post("/v1/heads", summary="Sign the end of the log now", **operation("Anchor", 409))
     async def anchor(request: Request) -> Response:
