@@ -82,7 +82,11 @@ def head_paths(folder: Path, day: str) -> tuple[Path, Path]:
 
 def read_heads(settings: Settings) -> dict[str, tuple[bytes, bytes]]:
     """Every head file: day -> (document, signature; empty when its file is missing)."""
-    folder = settings.path("ledger", "heads")
+    return heads_in(settings.path("ledger", "heads"))
+
+
+def heads_in(folder: Path) -> dict[str, tuple[bytes, bytes]]:
+    """The same of a folder."""
     heads = {}
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         signature = path.with_name(path.name + ".sig")

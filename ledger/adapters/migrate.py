@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, event
 
-from ledger.adapters.schema import SCHEMA_VERSION
+from ledger.adapters.schema import REVISIONS, SCHEMA_VERSION
 from ledger.adapters.sqlite_reader import named_faults
 from ledger.adapters.sqlite_store import take_lock
 from paylake.errors import PermanentFailure
@@ -70,6 +70,37 @@ def migrate(path: Path) -> Migrated:
         return Migrated(before, SCHEMA_VERSION, kept)
     finally:
         os.close(lock)
+
+
+def migrate_postgres(url: str) -> Migrated:
+    """The same for PostgreSQL, in one transaction. Take a backup before: none is kept here.
+
+    :raises PermanentFailure: when there is no ledger, or one that this program does not know
+    :raises LeaseHeld: when the service has it open
+    """
+    from ledger.adapters import postgres_schema as schemas
+    from ledger.adapters.postgres import PostgresStore, shown
+
+    store = PostgresStore(url, simulated=None)
+    try:
+        revision = store.revision()
+        if revision is None:
+            raise PermanentFailure(
+                "there is no ledger here", "nothing is to migrate", where=shown(url)
+            )
+        version = {name: number for number, name in REVISIONS.items()}.get(revision)
+        if version is None:
+            schemas.check(revision, shown(url))
+        assert version is not None
+        if version < SCHEMA_VERSION:
+            with store.transaction():
+                store.execute(schemas.upgrade_statements(revision))
+        elif not store.is_stamped():
+            with store.transaction():
+                store.stamp()
+        return Migrated(version, SCHEMA_VERSION, None)
+    finally:
+        store.close()
 
 
 def _copy(path: Path, version: int) -> Path:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from ledger.adapters.schema import SCHEMA_VERSION, postgres_statements
+from ledger.adapters import postgres_schema
+from ledger.adapters.schema import REVISIONS, SCHEMA_VERSION, postgres_statements
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.sql_store import SqlStore
 from ledger.service.ports import Row
@@ -91,6 +92,36 @@ class PostgresReader(SqlReader):
         self._texts: dict[str, str] = {}
         with named_faults(url):
             self.connection = self._run(asyncpg.connect(url, timeout=30))
+        try:
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        """:raises PermanentFailure: when there is no ledger, or one of another schema"""
+        revision = self.revision()
+        if revision is None:
+            raise PermanentFailure(
+                "there is no ledger here", "start it with `python -m ledger serve`",
+                where=shown(self.url),
+            )
+        postgres_schema.check(revision, shown(self.url))
+
+    def is_stamped(self) -> bool:
+        """Whether the revision was ever written down."""
+        return self._single("select to_regclass('alembic_version') is not null")[0]
+
+    def revision(self) -> str | None:
+        """The schema's revision; None in an empty database. A ledger made before revisions were
+        kept says its schema in its meta table."""
+        if not self._single("select to_regclass('meta') is not null")[0]:
+            return None
+        if self.is_stamped():
+            row = self._one("select version_num from alembic_version")
+            return "(none)" if row is None else row[0]
+        schema = self.meta("schema") or ""
+        return REVISIONS.get(int(schema) if schema.isdigit() else 0, schema or "(none)")
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(call)
@@ -152,51 +183,60 @@ class PostgresReader(SqlReader):
 class PostgresStore(SqlStore, PostgresReader):
     """The one writer.
 
-    :param simulated: what kind of ledger to make, or what an existing one must be
+    :param simulated: what kind of ledger to make, or what an existing one must be; None: take the
+        lock and nothing else, for who migrates or restores
     :raises LeaseHeld: when another process writes to it
     :raises PermanentFailure: when the ledger is of the other kind or another schema
     """
 
-    def __init__(self, url: str, *, simulated: bool) -> None:
+    def __init__(self, url: str, *, simulated: bool | None) -> None:
+        self._simulated = simulated
         super().__init__(url)
-        try:
-            with named_faults(url):
-                self._prepare(simulated)
-        except BaseException:
-            self.close()
-            raise
 
-    def _prepare(self, simulated: bool) -> None:
+    def _check(self) -> None:
+        with named_faults(self.url):
+            self._take_lock()
+            if self._simulated is not None:
+                self._prepare(self._simulated)
+
+    def _take_lock(self) -> None:
         run, connection = self._run, self.connection
         if not run(connection.fetchval(f"select pg_try_advisory_lock({_LOCK})")):
             raise LeaseHeld(
                 "another process has this ledger open for writing",
                 "stop it first, or talk to it over HTTP", where=shown(self.url),
             )
+
+    def _prepare(self, simulated: bool) -> None:
+        run, connection = self._run, self.connection
         run(connection.execute("set synchronous_commit = on"))
         kind = "simulated" if simulated else "real"
-        there = run(connection.fetchval("select to_regclass('entry') is not null"))
-        if not there:
-            async def create() -> None:
-                async with connection.transaction():
-                    await connection.execute(postgres_statements())
-                    await connection.execute(
-                        "insert into meta values ('kind', $1), ('schema', $2)", kind,
-                        str(SCHEMA_VERSION),
-                    )
-
-            run(create())
-        found = self.meta("schema")
-        if found != str(SCHEMA_VERSION):
-            raise PermanentFailure(
-                f"the ledger's database has schema {found}, this program writes {SCHEMA_VERSION}",
-                "use the program version that made it, or migrate it", where=shown(self.url),
-            )
+        if self.revision() is None:
+            with self.transaction():
+                self.make_tables()
+                self.set_meta("kind", kind)
+        super()._check()
+        if not self.is_stamped():
+            self.stamp()
         if self.meta("kind") != kind:
             raise PermanentFailure(
                 f"this ledger is {self.meta('kind')}, it cannot be served as {kind}",
                 "start it as what it is, or use another database", where=shown(self.url),
             )
+
+    def make_tables(self) -> None:
+        """Make today's tables in an empty database, inside a transaction."""
+        self.execute(postgres_statements())
+        self.set_meta("schema", str(SCHEMA_VERSION))
+        self.stamp()
+
+    def execute(self, statements: str) -> None:
+        """Run statements as they are."""
+        self._run(self.connection.execute(statements))
+
+    def stamp(self) -> None:
+        """Write today's revision down."""
+        self.execute(postgres_schema.stamp_statements())
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -216,6 +256,10 @@ class PostgresStore(SqlStore, PostgresReader):
         listed = [tuple(row) for row in rows]
         if listed:
             self._run(self.connection.executemany(self._sql(sql), listed))
+
+    def copy_rows(self, table: str, rows: Sequence[Row]) -> None:
+        """Add rows of a table as they are, for a restored backup; triggers hold here too."""
+        self._run(self.connection.copy_records_to_table(table, records=rows))
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add entries to the log, by COPY."""

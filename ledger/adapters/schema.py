@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 
 SCHEMA_VERSION = 2
+#: Alembic's name of each version.
+REVISIONS = {1: "0001", 2: "0002"}
 
 TABLES = """
 create table meta (name text primary key, value text not null) without rowid;

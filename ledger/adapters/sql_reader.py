@@ -130,6 +130,13 @@ class SqlReader(ABC):
             "and journal is not null", (day, after or ""),
         )[0]
 
+    def rows(self, table: str, order: str) -> Iterator[tuple]:
+        """A table's rows as they are, for a backup.
+
+        :param table, order: names of this program's, never of a request
+        """
+        return self._stream(f"select * from {table} order by {order}")
+
     def counts(self) -> tuple[int, int]:
         """Entries and journals."""
         row = self._single(

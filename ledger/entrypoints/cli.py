@@ -1,4 +1,4 @@
-"""`python -m ledger serve | verify | export | state`."""
+"""`python -m ledger serve | verify | export | backup | restore | …`."""
 
 from __future__ import annotations
 
@@ -81,6 +81,23 @@ def import_(home: Path | None, file: Path, rejects: Path | None) -> None:
 def migrate(home: Path | None) -> None:
     """Bring the database to this program's schema; a copy as it was stays beside it."""
     print(json.dumps(operations.migrate(settings_module.load(home=home)), indent=1))
+
+
+@main.command()
+@_home
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+def backup(home: Path | None, out: Path) -> None:
+    """Copy the database into a folder while the service goes on; keys are not in it."""
+    print(json.dumps(operations.backup(settings_module.load(home=home), out), indent=1))
+
+
+@main.command()
+@_home
+@click.option("--from", "source", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              required=True, help="A backup's folder.")
+def restore(home: Path | None, source: Path) -> None:
+    """Verify a backup and put it where no ledger is: SQLite in the home, or PostgreSQL."""
+    print(json.dumps(operations.restore(settings_module.load(home=home), source), indent=1))
 
 
 @main.command()

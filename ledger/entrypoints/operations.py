@@ -15,9 +15,17 @@ from pathlib import Path
 
 import uvicorn
 
+from ledger.adapters import backup as backups
 from ledger.adapters.data_files import load_chart, load_hold_kinds, load_operations
 from ledger.adapters.export import export_day
-from ledger.adapters.heads import HeadFiles, read_heads, signing_key_id, trusted_by
+from ledger.adapters.heads import (
+    HeadFiles,
+    heads_in,
+    read_heads,
+    signing_key_id,
+    trusted_by,
+)
+from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.storage import ledger_path, open_reader, open_store, place
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.adapters.vault import SealedVault
@@ -212,11 +220,57 @@ def migrate(settings: Settings) -> dict[str, object]:
     :raises PermanentFailure: when there is none, or it is newer than this program
     """
     from ledger.adapters.migrate import migrate as upgrade
+    from ledger.adapters.migrate import migrate_postgres
 
-    done = upgrade(ledger_path(settings))
+    if settings.ledger_database:
+        done = migrate_postgres(settings.ledger_database)
+    else:
+        done = upgrade(ledger_path(settings))
     return {
         "schema_before": done.before, "schema_after": done.after,
         "kept": None if done.kept is None else str(done.kept),
+    }
+
+
+def backup(settings: Settings, folder: Path) -> dict[str, object]:
+    """Copy the ledger's database into a folder; the service may go on posting.
+
+    :raises UsageFault: when the folder is there
+    :raises PermanentFailure: when there is no ledger
+    """
+    return _copied(backups.back_up(settings, folder))
+
+
+def restore(settings: Settings, folder: Path) -> dict[str, object]:
+    """Verify a backup, put it in the place of a ledger that is not there, and verify that.
+
+    :raises UsageFault: when there is a ledger
+    :raises NotVerified: exit code 16, when the backup is damaged, or what it holds does not
+        verify; then nothing was restored
+    """
+    backups.read_manifest(folder)
+    reader = SqliteReader(folder / "ledger.db")
+    try:
+        found = verify_rows(
+            reader, load_chart(), load_operations(), trusted_by(settings),
+            lambda: heads_in(folder / "heads"), verify_hex,
+        )
+    finally:
+        reader.close()
+    if found.broken is not None:
+        raise NotVerified(
+            f"The backup does not verify; first broken row: {found.broken.sentence()}",
+            "Use another copy; nothing was restored.", where=str(folder),
+        )
+    done = backups.restore(settings, folder)
+    verify(settings)
+    return _copied(done)
+
+
+def _copied(done: backups.Copied) -> dict[str, object]:
+    return {
+        "entries": done.entries, "chain_digest": done.chain_digest, "heads": done.heads,
+        "folder": str(done.folder),
     }
 
 

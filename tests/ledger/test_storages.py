@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from ledger.adapters.storage import open_reader
-from ledger.entrypoints.operations import open_ledger, state, verify
+from ledger.entrypoints.operations import migrate, open_ledger, state, verify
 from ledger.service import queries
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
 from tests.ledger.conftest import DAY, World, at
@@ -20,6 +22,12 @@ def server():
     made = Server()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def empty(settings, server):
+    """Settings of an empty PostgreSQL database."""
+    return replace(settings, ledger_database=server.database())
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -152,3 +160,65 @@ def test_a_reader_sees_one_state_while_the_writer_goes_on(world):
         assert reader.counts()[1] == first[1] + 1
     finally:
         reader.close()
+
+
+def _sql(settings, *statements: str) -> list[tuple]:
+    async def run() -> list[tuple]:
+        connection = await asyncpg.connect(settings.ledger_database)
+        try:
+            for statement in statements[:-1]:
+                await connection.execute(statement)
+            return [tuple(row) for row in await connection.fetch(statements[-1])]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+VERSION = "select version_num from alembic_version"
+
+
+def test_a_database_is_stamped_with_its_revision(empty):
+    with pytest.raises(PermanentFailure, match="there is no ledger here"):
+        open_reader(empty)
+    with pytest.raises(PermanentFailure, match="there is no ledger here"):
+        migrate(empty)
+    open_ledger(empty, simulated=True).close()
+    assert _sql(empty, VERSION) == [("0002",)]
+    assert migrate(empty)["schema_before"] == 2
+    # made before revisions were kept: the next writer, or `migrate`, writes it down
+    _sql(empty, "drop table alembic_version", "select 1")
+    assert verify(empty).entries == 0
+    assert migrate(empty) == {"schema_before": 2, "schema_after": 2, "kept": None}
+    assert _sql(empty, VERSION) == [("0002",)]
+    _sql(empty, "drop table alembic_version", "select 1")
+    open_ledger(empty, simulated=True).close()
+    assert _sql(empty, VERSION) == [("0002",)]
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    ("update alembic_version set version_num = '0099'", "schema 0099, which this program"),
+    ("update alembic_version set version_num = 'abc'", "schema abc, which this program"),
+    ("delete from alembic_version", r"schema \(none\), which this program"),
+    ("update alembic_version set version_num = '0001'", "schema 0001, this program writes 0002"),
+])
+def test_another_revision_is_refused_by_name(empty, change, named):
+    """By the writer and by every reader."""
+    open_ledger(empty, simulated=True).close()
+    _sql(empty, change, "select 1")
+    with pytest.raises(PermanentFailure, match=named):
+        open_ledger(empty, simulated=True)
+    with pytest.raises(PermanentFailure, match=named):
+        verify(empty)
+    if "0001" not in change:
+        with pytest.raises(PermanentFailure, match=named):
+            migrate(empty)
+
+
+def test_a_database_that_is_served_is_not_migrated(empty):
+    ledger = open_ledger(empty, simulated=True)
+    try:
+        with pytest.raises(LeaseHeld):
+            migrate(empty)
+    finally:
+        ledger.close()
