@@ -418,6 +418,7 @@ def stop(state: State, v: Values, c: Context) -> Plan | Refusal:
     return _put("stop", v["stop_id"], {
         "id": v["stop_id"], "scope": v["stop_scope"], "target": v.get("stop_target"),
         "mode": v["stop_mode"], "placed_by": c.actor, "reason": v["reason"],
+        "since": c.booking_date,
     })
 
 

@@ -514,9 +514,9 @@ def limits(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
 
 
 def stops(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
-    """Emergency stops in force by their number."""
+    """Emergency stops in force by their number. One of an older log does not say since when."""
     found = [
-        {**document, "who": who(ledger, document["placed_by"])}
+        {"since": None, **document, "who": who(ledger, document["placed_by"])}
         for _, document in sorted(ledger.state.table("stop").items())
     ]
     return _page(found, page, size)

@@ -407,13 +407,25 @@ def test_what_waits_for_a_checker(site, english, chinese):
         assert words in text
 
 
+def test_a_stop_of_an_older_log_does_not_say_since_when(site, english):
+    """Its document has no such date; the page shows that, not a guess."""
+    table = site.world.ledger.state.table("stop")
+    older = dict(table["STOP-2"])
+    table["STOP-2"] = {name: value for name, value in older.items() if name != "since"}
+    try:
+        assert "STOP-2 rail NetsUnion everything — " in english.text("/console/stops")
+    finally:
+        table["STOP-2"] = older
+
+
 def test_limits_stops_and_parties(site, english, chinese):
     text = english.text("/console/limits")
     assert "LIM-1 withdrawal 2101 user payment account standard 50,000.00 200,000.00 10" in text
     later = text.index("Limits that begin later")
     assert text.index("LIM-1") < later < text.index("LIM-2")
     text = chinese.text("/console/stops")
-    assert "STOP-1 商户 M2 新业务 操作员 eve" in text and "STOP-2 通道 网联 全部业务" in text
+    assert "STOP-1 商户 M2 新业务 2026-09-13 操作员 eve" in text
+    assert "STOP-2 通道 网联 全部业务 2026-09-13" in text
     text = english.text("/console/parties")
     assert "M2 merchant suspended 2026-09-13 standard — no. 3" in text
     text = english.text("/console/parties?kind=user&state=active")
