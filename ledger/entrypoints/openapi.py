@@ -8,6 +8,7 @@ from ledger.adapters.data_files import load_operations
 from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, Field
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
+from ledger.entrypoints.openapi_examples import EXAMPLES
 from ledger.entrypoints.openapi_reads import read_schemas, ref
 from ledger.service.ledger import BATCH_LIMIT
 
@@ -109,7 +110,14 @@ def command_schemas() -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Any]:
-    """All component schemas."""
+    """All component schemas, each with its example."""
+    found = _schemas()
+    for name, example in EXAMPLES.items():
+        found[name]["example"] = example
+    return found
+
+
+def _schemas() -> dict[str, Any]:
     text, whole = {"type": "string"}, {"type": "integer", "format": "int64"}
     nullable = {"type": ["string", "null"]}
     return {
@@ -315,7 +323,7 @@ def operation(
     answer: str, *errors: int, body: str | None = None, status: int = 200,
     also: dict[int, str] | None = None, media_type: str = "application/json",
 ) -> dict[str, Any]:
-    """`responses` and `openapi_extra` of a route.
+    """`responses`, `openapi_extra` and `status_code` of a route.
 
     :param answer: schema of the answer
     :param errors: error statuses beside 401, 403, 500 and 503
@@ -343,4 +351,4 @@ def operation(
         extra["requestBody"] = {
             "required": True, "content": {"application/json": {"schema": ref(body)}},
         }
-    return {"responses": responses, "openapi_extra": extra}
+    return {"responses": responses, "openapi_extra": extra, "status_code": status}

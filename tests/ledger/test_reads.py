@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from ledger.client import LedgerRefusal
 from paylake.dates import next_working_day
@@ -63,3 +64,23 @@ def test_the_client_pages_movements(client, world, monkeypatch):
     assert [m["amount_minor"] for m in client.movements("2101:U1", least_minor=4000)] == [
         4000, 5000,
     ]
+
+
+def test_d2_26_every_body_and_answer_has_an_example_of_its_form(http):
+    """And each error that a route documents is one of the form of errors."""
+    document = http.get("/openapi.json").json()
+    known = document["components"]["schemas"]
+    seen = set()
+    for path, methods in document["paths"].items():
+        for method, said in methods.items():
+            assert {"500", "503"} <= set(said["responses"]), (method, path)
+            contents = [answer["content"] for answer in said["responses"].values()]
+            contents += [said["requestBody"]["content"]] if "requestBody" in said else []
+            for content in contents:
+                for media in content.values():
+                    seen.add(media["schema"]["$ref"].rpartition("/")[2])
+    assert len(seen) > 30
+    for name in sorted(seen):
+        Draft202012Validator(
+            {"$ref": f"#/components/schemas/{name}", "components": {"schemas": known}}
+        ).validate(known[name]["example"])

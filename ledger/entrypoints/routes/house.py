@@ -71,6 +71,7 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/log", summary="The log itself, an entry a line, as a stream",
+        response_class=StreamingResponse,  # else JSON is said to be an answer, too
         **operation("LogLine", 422, media_type="application/x-ndjson"),
     )
     async def log_lines(request: Request, after: str = "0") -> Response:
