@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 5
 _COUNTS = ("compared", "least", "differing", "most")
+#: Every failing row with its date.
+_LISTING = {"result_format": "COMPLETE", "unexpected_index_column_names": ["business_date"]}
 
 
 @dataclass(frozen=True)
@@ -97,41 +100,53 @@ def _number(bound: Decimal | None) -> int | float | None:
     return int(bound) if bound == bound.to_integral_value() else float(bound)
 
 
-def _validate(frame: pd.DataFrame, expectations: list[Any]) -> list[Any]:
+def _validate(frame: pd.DataFrame, expectations: list[Any], form: Any = "SUMMARY") -> list[Any]:
     """Results in the library's own form, one an expectation."""
     from great_expectations import ExpectationSuite
 
     batch = _batches().get_batch(batch_parameters={"dataframe": frame})
     suite = ExpectationSuite(name="gate", expectations=expectations)
-    return list(batch.validate(suite, result_format="SUMMARY").results)
+    return list(batch.validate(suite, result_format=form).results)
 
 
 def evaluate(
-    lake: Lake, suite: Suite, first: date, last: date, absent: frozenset[str]
+    lake: Lake, suites: Sequence[Suite], first: date, last: date, absent: frozenset[str]
 ) -> list[CheckResult]:
-    """Every check of a suite on every date of a range.
+    """Every check of every suite on every date of a range.
 
     :param absent: feeds that the home's mapping declares absent; checks that need one are
         `not_determinable`. For a feed that is due, a missing table is a failure.
     """
     days = date_range(first, last)
     results: list[CheckResult] = []
-    due: list[Check] = []
-    for check in suite.checks:
-        lacking = sorted(absent.intersection(check.feeds))
-        if lacking:
-            why = f"the mapping of this home declares no {', '.join(lacking)}"
-            results += [_result(suite, check, d, "not_determinable", None, why) for d in days]
-        else:
-            due.append(check)
-    layer, table = suite.table.split(".")
-    if not lake.exists(layer, table):
-        why = f"{suite.table} was not built"
-        return results + [
-            _result(suite, check, day, "fail", "no table", why) for check in due for day in days
-        ]
-    results += _rows(lake, suite, [c for c in due if c.kind in ROW_KINDS], days)
-    return results + _totals(lake, suite, [c for c in due if c.kind not in ROW_KINDS], days)
+    counted: list[tuple[Suite, Check, pd.DataFrame]] = []
+    for suite in suites:
+        due = []
+        for check in suite.checks:
+            lacking = sorted(absent.intersection(check.feeds))
+            if lacking:
+                why = f"the mapping of this home declares no {', '.join(lacking)}"
+                results += [_result(suite, check, d, "not_determinable", None, why) for d in days]
+            else:
+                due.append(check)
+        if not lake.exists(*suite.table.split(".")):
+            why = f"{suite.table} was not built"
+            results += [
+                _result(suite, check, day, "fail", "no table", why)
+                for check in due for day in days
+            ]
+            continue
+        results += _rows(lake, suite, [c for c in due if c.kind in ROW_KINDS], days)
+        for check in due:
+            if check.kind not in ROW_KINDS:
+                try:
+                    found = evidence.by_date(lake, check, suite.table, first, last)
+                except (duckdb.Error, PaylakeError) as error:
+                    why = str(error).split("\n")[0]
+                    results += [_result(suite, check, d, "error", None, why) for d in days]
+                else:
+                    counted.append((suite, check, found))
+    return results + _totals(counted)
 
 
 def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> list[CheckResult]:
@@ -143,12 +158,7 @@ def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> li
         frame = evidence.rows(lake, suite.table, columns, days[0], days[-1])
     except duckdb.Error as error:
         return [_result(suite, c, d, "error", None, str(error)) for c in checks for d in days]
-    steady = [c for c in checks if c.bounds(days[0]) == c.bounds(days[-1])]
-    doubtful = {c.code for c in checks if c not in steady}
-    pairs = [(c, column) for c in steady for column in _columns(c)]
-    if pairs and len(frame):
-        outcome = _validate(frame, [_expectation(c, column, days[0]) for c, column in pairs])
-        doubtful |= {r.expectation_config.meta["code"] for r in outcome if not r.success}
+    doubtful = _doubtful(frame, checks, days) if len(frame) else {}
     results = []
     slices = dict(iter(frame.groupby("business_date"))) if len(frame) else {}
     for check in checks:
@@ -158,7 +168,7 @@ def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> li
                 results.append(
                     _result(suite, check, day, "pass", "no rows", compared=0, differing=0)
                 )
-            elif check.code not in doubtful:
+            elif day not in doubtful.get(check.code, ()):
                 observed = f"{len(part)} rows, 0 failing"
                 results.append(
                     _result(
@@ -168,6 +178,41 @@ def _rows(lake: Lake, suite: Suite, checks: list[Check], days: list[date]) -> li
             else:
                 results.append(_row_result(suite, check, day, part))
     return results
+
+
+def _doubtful(
+    frame: pd.DataFrame, checks: list[Check], days: list[date]
+) -> dict[str, Container[date]]:
+    """The dates on which a check has to be judged by itself: where the library found a row, and
+    all of them where bounds change within the range or the library could not evaluate it."""
+    steady = [c for c in checks if c.bounds(days[0]) == c.bounds(days[-1])]
+    found: dict[str, Container[date]] = {c.code: days for c in checks if c not in steady}
+    failing = {
+        r.expectation_config.meta["code"]
+        for r in _validate(frame, _on_range(steady, days[0])) if not r.success
+    } if steady else set()
+    again = [c for c in steady if c.code in failing]
+    if not again or len(days) == 1:
+        return found | dict.fromkeys(failing, days)
+    listed: dict[str, set[date]] = {code: set() for code in failing}
+    for result in _validate(frame, _on_range(again, days[0]), _LISTING):
+        code = result.expectation_config.meta["code"]
+        if "unexpected_index_list" in result.result:
+            listed[code] |= {
+                _date(item["business_date"])
+                for item in result.result["unexpected_index_list"] or ()
+            }
+        elif not result.success:
+            listed[code] |= set(days)
+    return found | listed
+
+
+def _on_range(checks: list[Check], first: date) -> list[Any]:
+    return [_expectation(c, column, first) for c in checks for column in _columns(c)]
+
+
+def _date(value: Any) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(str(value))
 
 
 def _columns(check: Check) -> tuple[str | None, ...]:
@@ -202,28 +247,21 @@ def _row_result(suite: Suite, check: Check, day: date, part: pd.DataFrame) -> Ch
     )
 
 
-def _totals(
-    lake: Lake, suite: Suite, checks: list[Check], days: list[date]
-) -> list[CheckResult]:
-    """Checks of a whole date: SQL counts what differs, the library judges the counts."""
-    results: list[CheckResult] = []
+def _totals(counted: list[tuple[Suite, Check, pd.DataFrame]]) -> list[CheckResult]:
+    """Checks of a whole date: SQL counted what differs, the library judges the counts of all
+    suites at once."""
+    if not counted:
+        return []
     frames = []
-    for check in checks:
-        try:
-            frame = evidence.by_date(lake, check, suite.table, days[0], days[-1])
-        except (duckdb.Error, PaylakeError) as error:
-            why = str(error).split("\n")[0]
-            results += [_result(suite, check, day, "error", None, why) for day in days]
-            continue
+    for _, check, frame in counted:
         least = max(1, check.minimum_items) if check.kind == "rows_present" else check.minimum_items
         frames.append(frame.assign(check_code=check.code, least=least, most=0))
-    if not frames:
-        return results
-    counted = pd.concat(frames, ignore_index=True)
-    failing = _failing(counted[["check_code", "business_date", *_COUNTS]])
-    by_code = {check.code: check for check in checks}
-    for row in counted.to_dict("records"):
-        check, day = by_code[row["check_code"]], row["business_date"]
+    everything = pd.concat(frames, ignore_index=True)
+    failing = _failing(everything[["check_code", "business_date", *_COUNTS]])
+    by_code = {check.code: (suite, check) for suite, check, _ in counted}  # codes stand once
+    results = []
+    for row in everything.to_dict("records"):
+        (suite, check), day = by_code[row["check_code"]], row["business_date"]
         if check.kind == "rows_present":
             observed = f"{row['compared']} rows"
         elif check.kind == "none":
@@ -243,39 +281,22 @@ def _totals(
 def _failing(counted: pd.DataFrame) -> set[tuple[str, date]]:
     """Which (check, date) have too few items or differing ones; every one is returned."""
     import great_expectations.expectations as gxe
-    from great_expectations import ExpectationSuite
 
-    suite = ExpectationSuite(
-        name="gate",
-        expectations=[
+    outcome = _validate(
+        counted,
+        [
             gxe.ExpectColumnPairValuesAToBeGreaterThanB(
                 column_A=high, column_B=low, or_equal=True, ignore_row_if="neither"
             )
             for high, low in (("compared", "least"), ("most", "differing"))
         ],
+        {**_LISTING, "unexpected_index_column_names": ["check_code", "business_date"]},
     )
-    outcome = (
-        _batches()
-        .get_batch(batch_parameters={"dataframe": counted})
-        .validate(
-            suite,
-            result_format={
-                "result_format": "COMPLETE",
-                "unexpected_index_column_names": ["check_code", "business_date"],
-            },
-        )
-    )
-    found: set[tuple[str, date]] = set()
-    for result in outcome.results:
-        if result.success:
-            continue
-        listed = {
-            (str(item["check_code"]), item["business_date"])
-            for item in result.result["unexpected_index_list"]
-        }
-        found |= {(code, day if isinstance(day, date) else date.fromisoformat(str(day)))
-                  for code, day in listed}
-    return found
+    return {
+        (str(item["check_code"]), _date(item["business_date"]))
+        for result in outcome if not result.success
+        for item in result.result["unexpected_index_list"]
+    }
 
 
 def _result(

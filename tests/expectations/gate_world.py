@@ -111,7 +111,7 @@ class World:
         for merchant in MERCHANTS:
             for n in range(2):
                 self._payment(day, merchant, n, moved[merchant])
-            self._transaction(day, f"F-{day:%d}-{merchant}", merchant, "payment", "1", "failed")
+            self._transaction(day, f"F-{day:%m%d}-{merchant}", merchant, "payment", "1", "failed")
             if number:
                 self._refund(day, merchant, moved[merchant])
             self._payout(day, merchant, moved[merchant])
@@ -154,7 +154,7 @@ class World:
         )
 
     def _payment(self, day: date, merchant: str, n: int, moved: dict[str, Decimal]) -> None:
-        key = f"P-{day:%d}-{merchant}-{n}"
+        key = f"P-{day:%m%d}-{merchant}-{n}"
         pending = f"2201:{merchant}"
         self._post(
             day, f"J{key}", "payment", key,
@@ -170,7 +170,7 @@ class World:
         self._transaction(day, key, merchant, "payment", "100", "success")
 
     def _refund(self, day: date, merchant: str, moved: dict[str, Decimal]) -> None:
-        key = f"R-{day:%d}-{merchant}"
+        key = f"R-{day:%m%d}-{merchant}"
         pending = f"2201:{merchant}"
         self._post(
             day, f"J{key}", "refund", key,
@@ -186,7 +186,7 @@ class World:
         amount = self._opening.get(pending, ZERO)
         if amount > 0:
             self._post(
-                day, f"JO-{day:%d}-{merchant}", "settlement", f"O-{day:%d}-{merchant}",
+                day, f"JO-{day:%m%d}-{merchant}", "settlement", f"O-{day:%m%d}-{merchant}",
                 [(pending, "D", amount, "payout"), ("1001", "C", amount, "payout")],
             )
             moved["payout"] += amount
@@ -207,14 +207,15 @@ class World:
             )
 
     def _statement(self, number: int, day: date) -> tuple[Decimal, list[Row]]:
-        """What the custodian saw; on the second day one clearing credit is a day late."""
+        """What the custodian saw; on every third day from the second on one clearing credit is a
+        day late."""
         moves = [self._late] if self._late else []
         self._late = ZERO
         for leg in self._legs:
             if leg["account_code"] != "1001":
                 continue
             signed = leg["amount"] if leg["direction"] == "D" else -leg["amount"]
-            if number == 1 and not self._late and leg["component"] == "clearing":
+            if number % 3 == 1 and not self._late and leg["component"] == "clearing":
                 self._late = signed
             else:
                 moves.append(signed)
@@ -223,7 +224,7 @@ class World:
         for line, (kind, signed) in enumerate([*lines, ("CLOSING", self._custodian)]):
             self.rows["silver.custodian_entry"].append(
                 {
-                    "business_date": day, "entry_id": f"E{day:%d}{line:04d}", "entry_type": kind,
+                    "business_date": day, "entry_id": f"E{day:%m%d}{line:04d}", "entry_type": kind,
                     "direction": "C" if signed >= 0 else "D", "amount": abs(signed),
                     "currency_code": CNY,
                 }
@@ -232,7 +233,7 @@ class World:
         if self._late:
             items.append(
                 {
-                    "business_date": day, "reference": f"CLR-{day:%d}", "side": "book_only",
+                    "business_date": day, "reference": f"CLR-{day:%m%d}", "side": "book_only",
                     "cause": "book_in_bank_not", "amount": self._late, "currency_code": CNY,
                     "first_date": day, "age_days": 0,
                 }
