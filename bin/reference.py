@@ -235,7 +235,8 @@ def commands_page() -> str:
     )
     for path, command in _walk("bin/paylake", root_command):
         context = click.Context(
-            command, info_name=path, terminal_width=_HELP_WIDTH, max_content_width=_HELP_WIDTH
+            command, info_name=path, terminal_width=_HELP_WIDTH, max_content_width=_HELP_WIDTH,
+            help_option_names=root_command.context_settings["help_option_names"],
         )
         text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
         lines += [f"## `{path}`", "", "```text", text, "```", ""]

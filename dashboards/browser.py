@@ -12,7 +12,7 @@ import importlib.util
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,13 +241,18 @@ def _login(settings: Settings, user: str) -> str:
     return json.loads(file.read_text("utf-8"))["superset"][user]["password"]
 
 
-def _visit(settings: Settings, user: str, picture: Path | None = None) -> Iterator[Seen]:
+def _visit(
+    settings: Settings, user: str, picture: Path | None = None,
+    wanted: Callable[[str, str], bool] = lambda screen, language: True,
+) -> Iterator[Seen]:
     base = f"http://127.0.0.1:{settings.superset_port}"
     for phone in (False, True):
         with browser(phone=phone) as driver:
             log_in(driver, base, user, _login(settings, user))
             for screen in (s for s in SCREENS if s.phone == phone):
                 for language in LANGUAGES:
+                    if not wanted(screen.key, language):
+                        continue
                     seen = look(driver, base, address(screen, language), charts_of(screen))
                     if picture:
                         _shoot(driver, seen, picture / f"{screen.key}-{language}.png")

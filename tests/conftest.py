@@ -47,15 +47,36 @@ class DemoHome:
         return json.loads(done.stdout)
 
 
-def pytest_collection_modifyitems(config, items):
-    """Keep users of the demo home in one process, in file order, under `--dist loadgroup`.
+#: What uses the demo home goes to one process, so that it is made once; `test_demo.py` stops its
+#: servers last.
+OF_DEMO = ("e2e/test_charts.py", "e2e/test_demo.py", "docs/test_readme.py")
+#: What takes a minute or more, the longest first: whoever is free takes the next file, so what
+#: takes long may not come last.
+LONGEST = (
+    *OF_DEMO, "parity/test_every_table.py", "release/test_runs.py", "release/test_restating.py",
+    "dashboards/test_superset.py", "release/test_publish.py", "e2e/test_mapped.py",
+    "expectations/test_gate.py", "release/test_files.py", "dbt/test_run.py",
+)
 
-    It is made once, and the last of its tests stops its servers.
-    """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if "demo" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group("demo"))
+
+def pytest_collection_modifyitems(items):
+    """The longest files first."""
+    here = Path(__file__).parent
+    rank = {here / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))  # stable: the rest as it was
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whole files to one process, the users of the demo home together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "demo" if file.removeprefix("tests/") in OF_DEMO else file
+
+    return Files(config, log)
 
 
 def _free_home() -> tuple[Path, IO[str]]:

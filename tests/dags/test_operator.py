@@ -66,7 +66,7 @@ def seen(tmp_path_factory):
         [python, "-c", PROBE, str(folder)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={
             **os.environ,
             "AIRFLOW_HOME": str(folder / "airflow"),

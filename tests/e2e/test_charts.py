@@ -470,25 +470,27 @@ def test_what_charts_return_equals_the_released_tables(demo, user):
     }
     answered = refused = 0
     ids: dict[str, int] = {}
+    # Each chart in one language; the next user asks for the other one.
+    turn = list(USERS).index(user)
     for screen in SCREENS:
         # The merchant filter is set where a screen is about one merchant.
         given = values if screen.key == "merchant" else {"day": values["day"]}
-        for key in [k for row in screen.rows for k, _, _ in row if k != "nav"]:
-            for language in LANGUAGES:
-                table = f"{BY_KEY[key].dataset}_{language}"
-                if table not in ids:
-                    ids[table] = administrator.dataset(table)
-                filters = queries.filters_of(screen, key, given)
-                status, rows = reader.chart(key, language, filters, ids[table])
-                if table not in opened:
-                    assert status == 403 and not isinstance(rows, list), (key, status, rows)
-                    refused += 1
-                    continue
-                assert status == 200, (key, language, rows)
-                assert rows or key in MAY_BE_EMPTY, (key, language)
-                CHECKS[key](rows, truth, language)
-                answered += 1
+        for position, key in enumerate(k for row in screen.rows for k, _, _ in row if k != "nav"):
+            language = LANGUAGES[(position + turn) % len(LANGUAGES)]
+            table = f"{BY_KEY[key].dataset}_{language}"
+            if table not in ids:
+                ids[table] = administrator.dataset(table)
+            filters = queries.filters_of(screen, key, given)
+            status, rows = reader.chart(key, language, filters, ids[table])
+            if table not in opened:
+                assert status == 403 and not isinstance(rows, list), (key, status, rows)
+                refused += 1
+                continue
+            assert status == 200, (key, language, rows)
+            assert rows or key in MAY_BE_EMPTY, (key, language)
+            CHECKS[key](rows, truth, language)
+            answered += 1
     charts = sum(key != "nav" for screen in SCREENS for row in screen.rows for key, _, _ in row)
-    assert answered + refused == 2 * charts
-    assert answered > 20
+    assert answered + refused == charts
+    assert answered > 10
     assert (refused > 0) == (USERS[user] in ("management", "analyst"))

@@ -138,7 +138,8 @@ def crash(*_args, **_kwargs):
 
 
 @pytest.mark.parametrize("moment", [
-    "first gold table", pytest.param("third gold table", marks=pytest.mark.long), "release",
+    pytest.param("first gold table", marks=pytest.mark.long),
+    pytest.param("third gold table", marks=pytest.mark.long), "release",
     pytest.param("views", marks=pytest.mark.long),
 ])
 def test_a_crash_leaves_the_former_release_in_force_and_a_rerun_completes(

@@ -420,9 +420,17 @@ def dying(monkeypatch, there: Ruled, moment: str):
 
 MOMENTS = ("half built", "built, not noted", "before the gate", "after the gate", "half of gold",
            "before the release", "before readers see it", "before it is closed")
+#: The moments of `make test`; all of them are in `make test-long`.
+USUAL = ("half built", "half of gold", "before it is closed", "while it is put back")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+def moments(*names: str) -> list:
+    return [
+        name if name in USUAL else pytest.param(name, marks=pytest.mark.long) for name in names
+    ]
+
+
+@pytest.mark.parametrize("moment", moments(*MOMENTS))
 def test_a_kill_and_the_same_command_again_end_as_if_undisturbed(
     there, undisturbed, monkeypatch, moment
 ):
@@ -442,7 +450,7 @@ def test_a_kill_and_the_same_command_again_end_as_if_undisturbed(
     assert repair.verify(there.settings, there.days[0], there.days[3]) == []
 
 
-@pytest.mark.parametrize("moment", [*MOMENTS[:6], "while it is put back"])
+@pytest.mark.parametrize("moment", moments(*MOMENTS[:6], "while it is put back"))
 def test_a_kill_and_withdrawing_end_as_if_nothing_had_been(there, monkeypatch, moment):
     before, chain = content_of(there), documents(there)
     with monkeypatch.context() as patch:
