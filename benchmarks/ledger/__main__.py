@@ -14,13 +14,16 @@ from pathlib import Path
 import click
 import orjson
 
-from benchmarks.ledger import peer, world
+from benchmarks.ledger import load, peer, world
 from benchmarks.measure import hardware
 from ledger.adapters.export import ledger_path
 from paylake.settings import ROOT
 
 SIZE = 1000
 WARM_UP = 5
+#: Connections at once: one batch is planned while another is written and a third is read.
+BATCH_CONNECTIONS, CONNECTIONS = 3, 8
+FIXED_SECONDS = 10
 
 
 def free_port() -> int:
@@ -45,50 +48,36 @@ class Figures:
         return "\n".join([*lines, *(f"| {a} | {b} | {c} |" for a, b, c in self.rows)])
 
 
-def closed_loop(service: world.Service, bodies: list[bytes]) -> float:
-    """Send bodies one after the other, each signed; seconds."""
-    signer = service.signer()
-    with world.connection(service) as http:
-        for body in bodies[:WARM_UP]:
-            world.post(http, signer, "/v1/batches", body)
-        started = time.perf_counter()
-        for body in bodies[WARM_UP:]:
-            world.post(http, signer, "/v1/batches", body)
-        return time.perf_counter() - started
+def batched(service: world.Service, bodies: list[bytes]) -> float:
+    """Payments a second of batches, each signed, after a warm-up."""
+    with load.signing(service) as opened:
+        load.closed(opened, "/v1/batches", bodies[:WARM_UP], BATCH_CONNECTIONS)
+        rest = bodies[WARM_UP:]
+        return len(rest) * SIZE / load.closed(opened, "/v1/batches", rest, BATCH_CONNECTIONS)
 
 
-def singles(service: world.Service, first: int, count: int) -> list[float]:
-    """Single signed commands in a closed loop; seconds of each."""
-    signer = service.signer()
-    took = []
-    with world.connection(service) as http:
-        for body in world.batches(service, first, count, 1):
-            command = orjson.dumps(orjson.loads(body)["commands"][0])
-            started = time.perf_counter()
-            world.post(http, signer, "/v1/commands", command)
-            took.append(time.perf_counter() - started)
-    return took
+def single_bodies(service: world.Service, first: int, count: int) -> list[bytes]:
+    """Single commands."""
+    return [
+        orjson.dumps(orjson.loads(body)["commands"][0])
+        for body in world.batches(service, first, count, 1)
+    ]
 
 
-def fixed_rate(
-    service: world.Service, first: int, rate: float, seconds: float
-) -> list[float]:
-    """Single commands at a fixed rate; latencies from the moment each was due (coordinated
-    omission corrected: a late answer delays no due time)."""
-    signer = service.signer()
-    bodies = world.batches(service, first, int(rate * seconds), 1)
-    took = []
-    with world.connection(service) as http:
-        begin = time.perf_counter()
-        for number, body in enumerate(bodies):
-            due = begin + number / rate
-            wait = due - time.perf_counter()
-            if wait > 0:
-                time.sleep(wait)
-            command = orjson.dumps(orjson.loads(body)["commands"][0])
-            world.post(http, signer, "/v1/commands", command)
-            took.append(time.perf_counter() - due)
-    return took
+def singles(
+    figures: Figures, service: world.Service, kind: str, opened: load.Opened, first: int,
+    count: int,
+) -> None:
+    """Single commands in a closed loop, then at half the rate that came out."""
+    bodies = single_bodies(service, first, count + 200)
+    load.closed(opened, "/v1/commands", bodies[:200], CONNECTIONS)
+    rate = count / load.closed(opened, "/v1/commands", bodies[200:], CONNECTIONS)
+    figures.add(f"single commands a second, {kind}", f"{rate:,.0f}",
+                f"{CONNECTIONS} connections")
+    bodies = single_bodies(service, first + 10**8, int(rate / 2 * FIXED_SECONDS))
+    took = load.fixed(opened, "/v1/commands", bodies, rate / 2, CONNECTIONS)
+    figures.add(f"the same at {rate / 2:,.0f} a second", f"p99 {at(took, .99) * 1e3:.1f} ms",
+                f"p50 {at(took, .5) * 1e3:.1f} ms, worst {max(took) * 1e3:.1f} ms")
 
 
 def at(values: list[float], share: float) -> float:
@@ -123,23 +112,17 @@ def main(payments: int, merchants: int, grow: int, keep: Path | None) -> None:
         service.start()
         service.register()
         bodies = world.batches(service, 0, count + WARM_UP, SIZE)
-        seconds = closed_loop(service, bodies)
-        plain = peer.run(folder / "peer.db", bodies[WARM_UP:])
-        rate, beside = count * SIZE / seconds, count * SIZE / plain
+        rate = batched(service, bodies)
+        beside = count * SIZE / peer.run(folder / "peer.db", bodies[WARM_UP:])
         figures.add("payments a second, batches of 1,000, signed", f"{rate:,.0f}",
                     f"{rate / beside:.2f} of {beside:,.0f}")
         world.conserved(service)
         hot = world.batches(service, 10**9, count // 4 + WARM_UP, SIZE, hot=True)
-        seconds = closed_loop(service, hot)
-        figures.add("one hot account, payments a second", f"{count // 4 * SIZE / seconds:,.0f}")
-        took = singles(service, 2 * 10**9, 2000)
-        single = len(took) / sum(took)
-        figures.add("single commands a second, each signed", f"{single:,.0f}",
-                    f"p50 {at(took, .5) * 1e3:.1f} ms, p99 {at(took, .99) * 1e3:.1f} ms")
-        took = fixed_rate(service, 3 * 10**9, single / 2, 10)
-        figures.add(f"single commands at {single / 2:,.0f} a second",
-                    f"p99 {at(took, .99) * 1e3:.1f} ms",
-                    f"p50 {at(took, .5) * 1e3:.1f} ms, worst {max(took) * 1e3:.1f} ms")
+        figures.add("one hot account, payments a second", f"{batched(service, hot):,.0f}")
+        with load.signing(service) as opened:
+            singles(figures, service, "each SM2-signed", opened, 2 * 10**9, 3000)
+        with load.in_sessions(service) as opened:
+            singles(figures, service, "in sessions", opened, 3 * 10**9, 10_000)
         if grow:
             _grown(service, figures, grow, rate)
         with service.client() as client:
@@ -165,19 +148,17 @@ def main(payments: int, merchants: int, grow: int, keep: Path | None) -> None:
 
 def _grown(service: world.Service, figures: Figures, grow: int, empty_rate: float) -> None:
     """Post many more, then measure again."""
-    signer = service.signer()
     first = 4 * 10**9
     started = time.perf_counter()
-    with world.connection(service) as http:
+    with load.signing(service) as opened:
         for begin in range(0, grow, 100 * SIZE):
-            for body in world.batches(service, first + begin, 100, SIZE):
-                world.post(http, signer, "/v1/batches", body)
+            bodies = world.batches(service, first + begin, 100, SIZE)
+            load.closed(opened, "/v1/batches", bodies, BATCH_CONNECTIONS)
             done = begin + 100 * SIZE
             figures.tell(f"{done:,} journals, {done / (time.perf_counter() - started):,.0f}/s")
-    bodies = world.batches(service, 9 * 10**9, 100 + WARM_UP, SIZE)
-    rate = 100 * SIZE / closed_loop(service, bodies)
-    figures.add(f"payments a second at {grow:,} journals", f"{rate:,.0f}",
-                f"{rate / empty_rate:.0%} of the empty ledger's")
+    again = batched(service, world.batches(service, 9 * 10**9, 100 + WARM_UP, SIZE))
+    figures.add(f"payments a second at {grow:,} journals", f"{again:,.0f}",
+                f"{again / empty_rate:.0%} of the empty ledger's")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -170,26 +168,6 @@ def batches(
             })
         bodies.append(orjson.dumps({"commands": commands}))
     return bodies
-
-
-@contextmanager
-def connection(service: Service) -> Iterator[httpx.Client]:
-    """One kept-alive connection."""
-    with httpx.Client(base_url=service.url, trust_env=False, timeout=300) as http:
-        yield http
-
-
-def post(http: httpx.Client, signer: Signer, path: str, body: bytes) -> dict[str, Any]:
-    """Send one signed request; raise unless everything in it was posted."""
-    answer = http.post(
-        path, content=body,
-        headers={"content-type": "application/json", **signer.headers("POST", path, body)},
-    )
-    document = orjson.loads(answer.content)
-    results = document.get("results", [document])
-    if answer.status_code >= 400 or any(r.get("status") != "posted" for r in results):
-        raise RuntimeError(f"not posted: {answer.status_code} {answer.content[:300]!r}")
-    return document
 
 
 def conserved(service: Service) -> dict[str, int]:

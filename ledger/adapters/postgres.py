@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import asyncpg
@@ -174,6 +174,10 @@ class PostgresReader(SqlReader):
             finally:
                 self._run(transaction.rollback())
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Each read names its own faults."""
+        return nullcontext()
+
     def close(self) -> None:
         """Close the connection."""
         self._run(self.connection.close())
@@ -251,6 +255,10 @@ class PostgresStore(SqlStore, PostgresReader):
                 if not self.connection.is_closed() and self.connection.is_in_transaction():
                     self._run(transaction.rollback())
                 raise
+
+    def beside(self) -> PostgresReader:
+        """A second connection, to read while another thread writes."""
+        return PostgresReader(self.url)
 
     def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         listed = [tuple(row) for row in rows]

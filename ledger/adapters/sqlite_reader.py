@@ -84,6 +84,12 @@ class SqliteReader(SqlReader):
             finally:
                 self.db.execute("rollback")
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Reads whose faults are named."""
+        with named_faults(self.path):
+            yield
+
     def _all(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
         return self.db.execute(sql, values)
 

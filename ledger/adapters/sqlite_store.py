@@ -77,6 +77,10 @@ class SqliteStore(SqlStore, SqliteReader):
                     self.db.execute("rollback")
                 raise
 
+    def beside(self) -> SqliteReader:
+        """A second connection, to read while another thread writes."""
+        return SqliteReader(self.path, any_thread=True)
+
     def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.db.executemany(sql, rows)
 

@@ -73,18 +73,12 @@ def may_enter(state: State, actor: Actor, operation: Operation) -> Refusal | Non
     )
 
 
-def _acts_for(state: State, actor: Actor) -> tuple[str, ...]:
-    """The merchants that a caller acts for: its own, and those that it serves as a provider."""
-    caller = state.get("caller", actor.id)
-    return () if caller is None else (caller["party_id"], *caller["on_behalf"])
-
-
 def may_read(state: State, actor: Actor, party_id: str | None, tenant_id: str | None) -> bool:
     """Whether the sender may read what belongs to this party: a caller that of its merchants and
     of their users (rules D0.1, D0.53). What has no party belongs to its tenant, if to any."""
     if actor.kind != "caller":
         return True
-    allowed = _acts_for(state, actor)
+    allowed = state.acts_for(actor.id)
     if party_id is None:
         return tenant_id in allowed
     if party_id in allowed:
@@ -100,7 +94,7 @@ def may_act_for(
     D0.53). The house's own systems and people may touch all."""
     if actor.kind != "caller":
         return None
-    allowed = _acts_for(state, actor)
+    allowed = state.acts_for(actor.id)
     if merchant_id is not None and merchant_id not in allowed:
         return Refusal("not_your_merchant", f"{actor.id} does not act for {merchant_id}")
     if user_id is not None:

@@ -12,7 +12,6 @@ readable in :mod:`ledger.domain.format1`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from ledger.canonical import canonical
 
@@ -26,68 +25,32 @@ PIECES = (
 )
 
 
+_EMPTY = hashlib.new("sm3")
+
+
 def sm3(data: bytes) -> bytes:
     """SM3 digest, 32 bytes."""
-    return hashlib.new("sm3", data).digest()
+    digest = _EMPTY.copy()  # looking the algorithm up by name costs as much as hashing a line
+    digest.update(data)
+    return digest.digest()
 
 
 _FORMAT = f"{len(CHAIN_FORMAT)}:{CHAIN_FORMAT}"
 GENESIS = sm3(canonical([CHAIN_FORMAT, "genesis"]))
 
 
-class Entry:
-    """One row of the log: a command with what became of it.
-
-    `journal` numbers the entries that have legs, without gaps; `outcome` is `posted`, `pending`
-    (waits for a checker) or `refused`. `content`, `legs`, `effects`, `evidence` and `approval`
-    are JSON texts, kept exactly as hashed.
-    """
-
-    __slots__ = (
-        "actor", "approval", "booked_at", "booking_date", "business_key", "content", "digest",
-        "effects", "evidence", "idempotency_key", "journal", "legs", "outcome", "sequence",
-        "type", "value_date", "version",
-    )
-
-    def __init__(
-        self, sequence: int, journal: int | None, type_: str, version: int, outcome: str,
-        idempotency_key: str | None, business_key: str | None, actor: str, evidence: str,
-        booked_at: str, booking_date: str, value_date: str, content: str, legs: str,
-        effects: str, approval: str, digest: bytes = b"",
-    ) -> None:
-        self.sequence = sequence
-        self.journal = journal
-        self.type = type_
-        self.version = version
-        self.outcome = outcome
-        self.idempotency_key = idempotency_key
-        self.business_key = business_key
-        self.actor = actor
-        self.evidence = evidence
-        self.booked_at = booked_at
-        self.booking_date = booking_date
-        self.value_date = value_date
-        self.content = content
-        self.legs = legs
-        self.effects = effects
-        self.approval = approval
-        self.digest = digest
-
-    def row(self) -> tuple:
-        """Its columns, in the order of the constructor."""
-        return (
-            self.sequence, self.journal, self.type, self.version, self.outcome,
-            self.idempotency_key, self.business_key, self.actor, self.evidence, self.booked_at,
-            self.booking_date, self.value_date, self.content, self.legs, self.effects,
-            self.approval, self.digest,
-        )
+#: An entry's columns: what its digest covers after the first two pieces, then its digest.
+#: `journal` numbers the entries that have legs, without gaps; `outcome` is `posted`, `pending`
+#: (waits for a checker) or `refused`. `content`, `legs`, `effects`, `evidence` and `approval` are
+#: JSON texts, kept exactly as hashed.
+Row = tuple
 
 
-def entry_digest(previous: bytes, row: Sequence) -> bytes:
+def entry_digest(previous: bytes, row: Row) -> bytes:
     """Digest of an entry.
 
     :param previous: digest of the entry before it
-    :param row: its columns as :meth:`Entry.row` gives them; the digest, if there, is not read
+    :param row: its columns; the digest, if there, is not read
     """
     (
         sequence, journal, type_, version, outcome, key, business_key, actor, evidence,
@@ -105,7 +68,7 @@ def entry_digest(previous: bytes, row: Sequence) -> bytes:
         f"{len(approval)}:{approval}"
     )
     if text.isascii():
-        return hashlib.new("sm3", text.encode("ascii")).digest()
+        return sm3(text.encode("ascii"))
     return sm3(canonical((
         CHAIN_FORMAT, previous.hex(), n, j, type_, v, outcome, key, business_key, actor,
         evidence, booked_at, booking_date, value_date, content, legs, effects, approval,

@@ -97,7 +97,7 @@ class Replay:
     def entry(self, row: Sequence[Any], said: Mapping[str, Any]) -> str | None:
         """Check one entry that carries a journal of that format.
 
-        :param row: the entry, as :meth:`ledger.domain.chain.Entry.row`
+        :param row: the entry, its columns
         :param said: what its evidence says of the journal: its type, the sequence of its
             original, and its digest
         """

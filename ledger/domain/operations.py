@@ -1,9 +1,10 @@
 """Operations: what a command of each type takes and books, as data.
 
 The files of `ledger/data/operations/` hold one template an operation; docs/explanation/ledger.md
-explains their keys. A template is checked whole when it is loaded and compiled once into two
-functions: `check(v, c)`, which knows the command alone, and `plan(v, c)`, which also knows the
-original and gives a :class:`Plan`. `v` is the command's values, `c` the :class:`Context`.
+explains their keys. A template is checked whole when it is loaded and compiled once into
+`plan(v, c)`, which makes its checks (first those that know the command alone, then those that
+also know the original) and gives a :class:`Plan`; an operation with a handler has its checks in
+`check(v, c)`. `v` is the command's values, `c` the :class:`Context`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _KEYS = frozenset({
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
 _CONTEXT = ("booking_date", "mode", "actor")
+#: Fields that name a party of a command, beside its merchant and user.
+_PARTIES = ("payee_id", "card_id", "payer_id")
 
 #: (account id, currency, direction D or C, amount, component, custodian reference or None)
 Leg = list
@@ -118,7 +121,8 @@ class Operation:
     books: Callable[[Mapping[str, Any], Context], str | None]
     user: Callable[[Mapping[str, Any], Context], str | None]
     rail: Callable[[Mapping[str, Any], Context], str | None]
-    check: Callable[[Mapping[str, Any], Context], Refusal | None]
+    parties: tuple[str, ...]  # its fields that name a party beside merchant and user
+    check: Callable[[Mapping[str, Any], Context], Refusal | None] | None
     plan: Callable[[Mapping[str, Any], Context], Plan | Refusal] | None
     handler: str | None
     text: str  # the compiled source, for reading and debugging
@@ -202,23 +206,25 @@ class _Compiler:
 
     # the parts of the functions
 
-    def _head(self, late: bool) -> list[str]:
+    def _head(self) -> list[str]:
+        """Values of the command and its context, and what is named of them alone."""
         lines = ["get = v.get"]
         for field in self.fields:
             lines.append(f"{field.name} = get({field.name!r})")
         lines += ["booking_date = c.booking_date", "mode = c.mode", "actor = c.actor",
                   "contract = c.contract", "tariff = c.tariff"]
-        if late:
-            if self._needs("original"):
-                lines.append("original = c.original")
-            if self._needs("parent"):
-                lines.append("parent = c.parent")
-            if self._needs("hold"):
-                lines.append("hold = c.hold")
-        for name, text in self.lets.items():
-            if late or name not in self.late:
-                lines.append(f"{name} = {self._source(text)}")
-        return lines
+        return lines + self._named(late=False)
+
+    def _late(self) -> list[str]:
+        """What is known once the original was looked up."""
+        records = [f"{r} = c.{r}" for r in ("original", "parent", "hold") if self._needs(r)]
+        return records + self._named(late=True)
+
+    def _named(self, late: bool) -> list[str]:
+        return [
+            f"{name} = {self._source(text)}" for name, text in self.lets.items()
+            if (name in self.late) == late
+        ]
 
     def _checks(self, late: bool) -> list[str]:
         lines = []
@@ -341,26 +347,26 @@ class _Compiler:
             parts.pop()
         return [*lines, f"return Plan({', '.join(parts)})"]
 
-    def _value(self, key: str) -> str:
-        """Body of a function for a single expression of the template, or one giving None."""
-        text = self.spec.get(key)
-        return "None" if text is None else self._source(text)
-
     def operation(self) -> Operation:
         spec = self.spec
         handler = spec.get("handler")
-        functions = {"check": [*self._head(False), *self._checks(False), "return None"]}
+        early = [*self._head(), *self._checks(False)]
+        functions: dict[str, list[str]] = {}
         if handler is None:
-            body = [*self._head(True), *self._checks(True)]
+            body = [*early, *self._late(), *self._checks(True)]
             if "books" in spec:
                 body.append("codes = c.codes")
             functions["plan"] = [*body, "legs = []", *self._legs(), *self._result()]
+        elif self._checks(True):
+            raise KeyError("the checks of a handler know the command alone")
+        elif self._checks(False):
+            functions["check"] = [*early, "return None"]
         for key in ("merchant", "user", "rail", "books"):
             functions[key] = self._small(key)
         approval = spec.get("approval")
         if approval is not None:
             functions["approval"] = lines = [
-                *self._head(False),
+                *self._head(),
                 f"return bool({'True' if approval is True else self._source(approval)})",
             ]
             asked = set(_WORD.findall(" ".join(_needed(lines))))
@@ -391,7 +397,8 @@ class _Compiler:
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
-            check=space["check"], plan=space.get("plan"),
+            parties=tuple(name for name in _PARTIES if name in self.names),
+            check=space.get("check"), plan=space.get("plan"),
             handler=handler, text=text,
         )
 

@@ -83,7 +83,11 @@ class State:
         self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
         self.closed: str | None = None  # the last closed date; not a matter of the log
         self._undo: list[tuple] = []
+        # Looked up for every command, so kept as they are asked for; dropped when one changes.
         self._limits: dict[tuple[str, str, str], list[dict[str, Any]]] | None = None
+        self._acts_for: dict[str, frozenset[str]] = {}
+        #: Whether an account of the institution ever had a purpose: most ledgers have none.
+        self.dedicates = False
 
     # reading
 
@@ -107,10 +111,19 @@ class State:
 
     def contract(self, merchant_id: str, day: str) -> Mapping[str, Any] | None:
         """The contract version in force on a date."""
-        found = None
-        for version in self.get("contract", merchant_id) or ():
+        for version in reversed(self.get("contract", merchant_id) or ()):
             if version["valid_from"] <= day:
-                found = version
+                return version
+        return None
+
+    def acts_for(self, caller_id: str) -> frozenset[str]:
+        """The merchants that a caller acts for: its own and those on behalf of which it sends."""
+        found = self._acts_for.get(caller_id)
+        if found is None:
+            caller = self.get("caller", caller_id)
+            found = self._acts_for[caller_id] = frozenset(
+                () if caller is None else (caller["party_id"], *caller["on_behalf"])
+            )
         return found
 
     def limits(self, scene: str, code: str, grade: str) -> list[dict[str, Any]]:
@@ -148,7 +161,8 @@ class State:
             undo.append((account, "balance", account.balance))
             signed = amount if (direction == "D") == (account.debit_sign > 0) else -amount
             account.balance += signed
-            if account.line.settles:
+            line = account.line
+            if line.settles:
                 if component == PAYOUT and signed < 0:
                     self._pay_out(account, amount, booking_date)
                 else:
@@ -156,7 +170,7 @@ class State:
                     old = buckets.get(booking_date, _MISSING)
                     undo.append((buckets, booking_date, old))
                     buckets[booking_date] = signed if old is _MISSING else old + signed
-            elif account.line.ages:
+            elif line.ages:
                 self._age(account, signed, booking_date)
 
     def _age(self, account: Account, signed: int, booking_date: str) -> None:
@@ -218,6 +232,8 @@ class State:
                 self._set(self.table(table), key, document)
                 if table == "limit":
                     self._limits = None
+                elif table == "caller":
+                    self._acts_for.clear()
             elif kind == "quiet":
                 self._quiet(*effect[1:], booking_date)
             elif kind == "hold":
@@ -229,6 +245,7 @@ class State:
                 for name, value in effect[3].items():
                     if name == "purpose" and value is not None:
                         value = frozenset(value)
+                        self.dedicates = True
                     self._attribute(account, name, value)
 
     def _use(
@@ -261,6 +278,7 @@ class State:
         account.tenant = document.get("tenant")
         purpose = document.get("purpose")
         account.purpose = frozenset(purpose) if purpose else None
+        self.dedicates = self.dedicates or account.purpose is not None
         self._set(self.accounts.setdefault(currency, {}), account_id, account)
 
     # keeping or dropping what was changed
@@ -282,7 +300,11 @@ class State:
             else:
                 setattr(where, name, old)
         self._limits = None
+        self._acts_for.clear()
 
-    def keep(self) -> None:
-        """What was changed stays."""
-        self._undo.clear()
+    def keep(self, mark: int | None = None) -> None:
+        """What was changed, or changed before a mark, stays."""
+        if mark is None:
+            self._undo.clear()
+        else:
+            del self._undo[:mark]

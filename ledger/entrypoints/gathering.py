@@ -1,7 +1,7 @@
 """Gathering: requests that wait while the writer works are posted together, in one transaction.
 
 Each still gets its own results; they share the flush to disk, which is most of what a single
-command costs.
+command costs. While one transaction is being written, the next is planned.
 """
 
 from __future__ import annotations
@@ -9,21 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import BATCH_LIMIT, Job, Ledger
 
-OnLedger = Callable[..., Awaitable[Any]]
+OnWriter = Callable[..., Awaitable[Any]]
+Waiting = tuple[Job, asyncio.Future]
 
 
 class Gathering:
-    """The queue before the writer."""
+    """The queue before the writer.
 
-    def __init__(self, ledger: Ledger, on_ledger: OnLedger) -> None:
+    :param on_writer: runs a call in the writer's thread
+    """
+
+    def __init__(self, ledger: Ledger, on_writer: OnWriter) -> None:
         self.ledger = ledger
-        self.on_ledger = on_ledger
-        self._waiting: deque[tuple[Job, asyncio.Future]] = deque()
+        self.on_writer = on_writer
+        self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task | None = None
 
     async def post(self, job: Job) -> list[dict[str, Any]]:
@@ -53,14 +58,24 @@ class Gathering:
                 part.append(self._waiting.popleft())
                 size += len(part[-1][0].raws)
             try:
-                results = await self.on_ledger(
-                    self.ledger.apply_all, [job for job, _ in part]
-                )
+                written = await self.on_writer(self.ledger.begin, [job for job, _ in part])
             except Exception as error:  # each sender gets it; the handlers of errors answer
-                for _, future in part:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), found in zip(part, results, strict=True):
-                if not future.done():
-                    future.set_result(found)
+                _fail(part, error)
+            else:
+                asyncio.wrap_future(written).add_done_callback(partial(_deliver, part))
+
+
+def _deliver(part: list[Waiting], written: asyncio.Future) -> None:
+    error = written.exception()
+    if error is not None:
+        _fail(part, error)
+        return
+    for (_, future), found in zip(part, written.result(), strict=True):
+        if not future.done():
+            future.set_result(found)
+
+
+def _fail(part: list[Waiting], error: BaseException) -> None:
+    for _, future in part:
+        if not future.done():
+            future.set_exception(error)

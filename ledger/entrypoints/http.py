@@ -56,14 +56,22 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
         description="Embedded double-entry ledger. Amounts are whole minor units.",
     )
 
-    async def on_ledger(call: Callable[..., Any], *arguments: Any) -> Any:
+    async def on_writer(call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(worker, call, *arguments)
+
+    def settled(call: Callable[..., Any], *arguments: Any) -> Any:
+        ledger.settle()
+        return call(*arguments)
+
+    async def on_ledger(call: Callable[..., Any], *arguments: Any) -> Any:
+        return await on_writer(settled, call, *arguments)
 
     _add_errors(app)
     metrics = Metrics(ledger)
     app.add_middleware(Counting, metrics=metrics)
     app.add_middleware(RequestLog)
-    add_routes(Room(app, settings, ledger, Identity(ledger, tokens), metrics, on_ledger))
+    identity = Identity(ledger, tokens)
+    add_routes(Room(app, settings, ledger, identity, metrics, on_ledger, on_writer))
     add_console(app, ledger, tokens, on_ledger, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -59,6 +59,7 @@ class Authority:
 
     def digest(self, sequence: int) -> bytes:
         """What a checker signs: the digest of the entry that waits."""
-        for row in self.ledger.store.entries(sequence, sequence):
-            return row[16]
-        raise KeyError(sequence)
+        row = self.ledger.pipeline.reads.entry(sequence)
+        if row is None:
+            raise KeyError(sequence)
+        return row[16]

@@ -8,7 +8,7 @@ people lift it. Rules D0.66, D2.10.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,8 +26,9 @@ class Breaker:
         self.ledger = ledger
         self._seen: dict[str, deque[tuple[int, bool, int]]] = {}
 
-    def watch(self, rows: Iterable[tuple]) -> None:
-        """Take committed entries in; stop who crosses the rule."""
+    def watch(self, rows: Iterable[tuple]) -> Iterator[dict[str, Any]]:
+        """Take committed entries in; the commands that stop who crosses the rule, each to be
+        posted before the next is asked for."""
         rule = self.ledger.state.get("breaker", "merchant")
         if rule is None:
             return
@@ -43,9 +44,12 @@ class Breaker:
             )
             touched[merchant] = row[9]
         for merchant, at in touched.items():
-            self._judge(merchant, at, rule)
+            command = self._judge(merchant, at, rule)
+            if command is not None:
+                yield command
+                self._seen[merchant].clear()
 
-    def _judge(self, merchant: str, at: str, rule: dict[str, Any]) -> None:
+    def _judge(self, merchant: str, at: str, rule: dict[str, Any]) -> dict[str, Any] | None:
         seen = self._seen[merchant]
         oldest = seconds(at) - rule["window_seconds"]
         while seen and seen[0][0] < oldest:
@@ -54,12 +58,12 @@ class Breaker:
         if len(seen) < rule["least_count"] or (
             refused * 100 < rule["refused_percent"] * len(seen)
         ):
-            return
+            return None
         if any(
             stop["scope"] == "merchant" and stop["target"] == merchant
             for stop in self.ledger.state.table("stop").values()
         ):
-            return
+            return None
         amount = sum(entry[2] for entry in seen)
         reason = (
             f"{refused} of {len(seen)} commands of {merchant} refused within "
@@ -73,5 +77,4 @@ class Breaker:
         }
         if self.ledger.clock.simulated:
             command["occurred_at"] = at
-        self.ledger.apply([command])
-        seen.clear()
+        return command

@@ -126,6 +126,7 @@ def _read(state: State, kind: str, key: str, document: Any) -> None:
             setattr(account, name, document[name])
         purpose = document["purpose"]
         account.purpose = frozenset(purpose) if purpose else None
+        state.dedicates = state.dedicates or account.purpose is not None
         state.accounts.setdefault(currency, {})[account_id] = account
     elif kind == "hold":
         state.holds[key] = document

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import date
-from typing import Any, NamedTuple
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from ledger.domain.actors import LEDGER, Actor, bootstrapping
 from ledger.domain.chain import GENESIS, sm3
@@ -28,7 +27,10 @@ from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.history import History
 from ledger.service.ports import Checkpoint, HeadSigner, Store, Vault
-from ledger.service.posting import Batch
+from ledger.service.units import Job, Pipeline
+
+if TYPE_CHECKING:
+    from ledger.service.posting import Batch
 
 BATCH_LIMIT = 1000
 #: Entries after which the fold is written down, so that a start replays no more than these.
@@ -60,14 +62,6 @@ class Head:
         self.digest, self.booked_at = batch.digest, batch.booked_at
 
 
-class Job(NamedTuple):
-    """Commands of one sender, with the evidence of its request."""
-
-    raws: Sequence[Any]
-    actor: Actor
-    evidence: str
-
-
 class Ledger:
     """One open ledger.
 
@@ -93,6 +87,7 @@ class Ledger:
         self.vault = vault
         self.authority = Authority(self, verify)
         self.breaker = Breaker(self)
+        self.pipeline = Pipeline(self)
         self._load()
 
     def _load(self) -> None:
@@ -133,27 +128,24 @@ class Ledger:
     def apply_all(self, jobs: Sequence[Job]) -> list[list[dict[str, Any]]]:
         """Several senders' commands in one transaction, so that they share its flush to disk; the
         results of each. A fault of the storage undoes all of them."""
-        head = self.head.copy()
-        batches: list[Batch] = []
-        results: list[list[dict[str, Any]]] = []
-        try:
-            with self.store.transaction():
-                for job in jobs:
-                    batch = Batch(self, job.actor, job.evidence, head)
-                    results.append(batch.run(job.raws))
-                    head.follow(batch)
-                    batches.append(batch)
-        except BaseException:
-            self.state.back()
-            raise
-        self.state.keep()
-        self.head = head
-        for batch in batches:
-            self.history.add(batch.postings)
-            self.breaker.watch(batch.rows)
-        if len(self.history) >= CHECKPOINT_ENTRIES:
+        self.pipeline.settle()
+        results = self.pipeline.run(jobs)
+        if self.due():
             self.checkpoint()
         return results
+
+    def begin(self, jobs: Sequence[Job]) -> Future[list[list[dict[str, Any]]]]:
+        """As `apply_all`, but answers at once: the results come with the commit. Whatever else is
+        asked of the ledger before that waits for it by :meth:`settle`."""
+        return self.pipeline.begin(jobs)
+
+    def settle(self) -> None:
+        """Wait until what was begun is committed or undone."""
+        self.pipeline.settle()
+
+    def due(self, coming: int = 0) -> bool:
+        """Whether the fold should be written down, with so many entries more."""
+        return len(self.history) + coming >= CHECKPOINT_ENTRIES
 
     def dry_run(self, raws: Sequence[Any], actor: Actor = LEDGER) -> list[dict[str, Any]]:
         """What `apply` would answer; nothing is written."""
@@ -163,15 +155,9 @@ class Ledger:
             raise RequestRefused(
                 "batch_too_large", f"the batch has {len(raws)} commands, more than {BATCH_LIMIT}"
             )
-        batch = Batch(self, actor, "", self.head)
-        try:
-            with self.store.transaction():
-                results = batch.run(raws)
-                raise _DryRun
-        except _DryRun:
-            return [{**result, "dry_run": True} for result in results]
-        finally:
-            self.state.back()
+        self.pipeline.settle()
+        results = self.pipeline.dry_run(Job(raws, actor, ""))
+        return [{**result, "dry_run": True} for result in results]
 
     def checkpoint(self) -> None:
         """Write the fold down. The log does not need it: a ledger without one replays all."""
@@ -318,16 +304,8 @@ class Ledger:
     def close(self) -> None:
         """Write the fold down and give the storage back."""
         try:
+            self.pipeline.close()
             if len(self.history):
                 self.checkpoint()
         finally:
             self.store.close()
-
-
-class _DryRun(Exception):
-    """Raised to roll a dry run back."""
-
-
-def legs_of(row: tuple) -> list[list]:
-    """The legs of an entry."""
-    return orjson.loads(row[13])

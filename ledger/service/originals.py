@@ -11,7 +11,7 @@ import orjson
 from ledger.domain.chain import journal_of
 from ledger.domain.operations import Operations, Plan
 from ledger.domain.state import State
-from ledger.service.ports import Store
+from ledger.service.unwritten import Unwritten
 
 _ABSENT: tuple = ()
 
@@ -19,8 +19,8 @@ _ABSENT: tuple = ()
 class Originals:
     """Look-ups of one batch. Rows posted in the batch itself are seen at once."""
 
-    def __init__(self, store: Store, operations: Operations, state: State) -> None:
-        self.store = store
+    def __init__(self, reads: Unwritten, operations: Operations, state: State) -> None:
+        self.reads = reads
         self.operations = operations
         self.state = state
         self._rows: dict[str, tuple] = {}
@@ -30,8 +30,8 @@ class Originals:
     def prefetch(self, keys: Sequence[str]) -> None:
         """Read rows and counters of many originals at once."""
         self._rows.update(dict.fromkeys(keys, _ABSENT))
-        self._rows.update(self.store.find_by_business_key(keys))
-        self._items.update(self.store.items(keys))
+        self._rows.update(self.reads.find_by_business_key(keys))
+        self._items.update(self.reads.items(keys))
 
     def posted(self, business_key: str, row: tuple) -> None:
         """Remember a row of this batch."""
@@ -82,11 +82,11 @@ class Originals:
     def journal(self, name: str) -> dict[str, Any] | None:
         """A journal by its public number, as the original of a reversal."""
         number = journal_of(name)
-        row = None if number is None else self.store.find_by_journal(number)
+        row = None if number is None else self.reads.find_by_journal(number)
         if row is None:
             return None
         key = f"journal:{number}"
-        record = {"reversed": 0, **self.store.items([key]).get(key, {})}
+        record = {"reversed": 0, **self.reads.items([key]).get(key, {})}
         record.update(self.state.items.get(key, ()))
         record.update(type="journal", key=key, legs=orjson.loads(row[13]), sequence=row[0])
         return record

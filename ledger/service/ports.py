@@ -8,10 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ledger.domain.chain import Entry
-
-#: An entry as :meth:`ledger.domain.chain.Entry.row` gives it.
-Row = tuple
+from ledger.domain.chain import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,11 @@ class Reader(Protocol):
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Several reads of one state."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Reads whose faults are named as those of a transaction."""
+
+    def close(self) -> None: ...
 
     def meta(self, name: str) -> str | None: ...
 
@@ -119,6 +121,9 @@ class Store(Reader, Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what is written inside, or roll all of it back."""
 
+    def beside(self) -> Reader:
+        """A second connection, to read what is committed while another thread writes."""
+
     def append(self, rows: Sequence[Row]) -> None:
         """Add entries to the log."""
 
@@ -136,8 +141,6 @@ class Store(Reader, Protocol):
     def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None: ...
 
     def insert_head(self, head: dict[str, Any]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class HeadSigner(Protocol):
@@ -158,5 +161,5 @@ class Vault(Protocol):
 
 
 __all__ = [
-    "Checkpoint", "Entry", "HeadSigner", "Reader", "Row", "Segment", "Store", "Vault",
+    "Checkpoint", "HeadSigner", "Reader", "Row", "Segment", "Store", "Vault",
 ]

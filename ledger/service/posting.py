@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
 
 _EMPTY: Mapping[str, Any] = {}
-#: Fields that name a party of a command, beside its merchant and user.
-_PARTIES = ("payee_id", "card_id", "payer_id")
 #: Modules whose commands touch no book, so that they act for no merchant.
 _OF_CALLERS = frozenset({"reads", "sessions"})
 #: What a dispute has of its payment.
@@ -64,7 +62,7 @@ class Batch:
     def __init__(self, ledger: Ledger, actor: Actor, evidence: str, head: Head) -> None:
         self.ledger = ledger
         self.state = ledger.state
-        self.store = ledger.store
+        self.reads = ledger.pipeline.reads
         self.clock = ledger.clock
         self.actor = actor
         self.evidence = evidence
@@ -76,13 +74,12 @@ class Batch:
         self.rows: list[tuple] = []
         self.postings: list[tuple] = []
         self.secrets: list[tuple[str, bytes]] = []
-        self.originals = Originals(ledger.store, ledger.operations, self.state)
+        self.originals = Originals(self.reads, ledger.operations, self.state)
         self.taken: set[str] = set()
         chart = ledger.chart
         self._institution = chart.modes["institution"]
         self._currencies = chart.currencies
         self._by_type = ledger.operations.by_type
-        self._enter: dict[str, Refusal | None] = {}
 
     # the batch
 
@@ -100,7 +97,7 @@ class Batch:
         return values if type(values) is Refusal else Command(operation, values)
 
     def run(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
-        """Results, one a command. Called inside the store's transaction."""
+        """Results, one a command. Nothing is written: the entries stand in `rows`."""
         results: list[Any] = [None] * len(raws)
         commands: list[Command | None] = []
         for index, raw in enumerate(raws):
@@ -111,7 +108,7 @@ class Batch:
                 commands.append(None)
                 key = raw.get("idempotency_key") if isinstance(raw, dict) else None
                 results[index] = refused(key, parsed)
-        known = self.store.find_by_key([c.key for c in commands if c is not None])
+        known = self.reads.find_by_key([c.key for c in commands if c is not None])
         self._prefetch([c for c in commands if c is not None and c.key not in known])
         here: dict[str, tuple[int, tuple]] = {}
         group: list[tuple[int, Command]] = []
@@ -131,10 +128,6 @@ class Batch:
             if group:
                 self._group(group, malformed, known, here, results)
             group, malformed = [], None
-        if self.rows:
-            self.store.append(self.rows)
-        if self.secrets:
-            self.store.keep_secrets(self.secrets)
         return results
 
     def _prefetch(self, commands: list[Command]) -> None:
@@ -147,7 +140,7 @@ class Batch:
                 keys.append(command.values[operation.business_key])
             if operation.original_field is not None:
                 originals.append(command.values[operation.original_field])
-        self.taken.update(self.store.find_business_keys(keys))
+        self.taken.update(self.reads.find_business_keys(keys))
         if originals:
             self.originals.prefetch(originals)
 
@@ -302,7 +295,7 @@ class Batch:
             or guards.party(state, operation, user, "user_id")
         )
         if refusal is None:
-            for name in _PARTIES:
+            for name in operation.parties:
                 if name in values:
                     refusal = refusal or guards.party(state, operation, values[name], name)
             if "terminal_id" in values:
@@ -329,9 +322,10 @@ class Batch:
                 if mode != "institution":
                     context.mode = mode
                     context.codes = self.ledger.chart.modes[mode]
-        refusal = operation.check(values, context)
-        if refusal is not None:
-            return refusal
+        if operation.check is not None:
+            refusal = operation.check(values, context)
+            if refusal is not None:
+                return refusal
         plan = self._plan(operation, values, context)
         if type(plan) is Refusal:
             return plan
@@ -351,7 +345,9 @@ class Batch:
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is
         reviewed (rule D4b.13)."""
-        return any(leaves_purpose(self.state, *leg[:3]) for leg in plan.legs)
+        return self.state.dedicates and any(
+            leaves_purpose(self.state, *leg[:3]) for leg in plan.legs
+        )
 
     def _value_date(self, value_date: str, day: str) -> Refusal | None:
         through = self.state.get("period", "closed")

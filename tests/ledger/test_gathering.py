@@ -15,19 +15,21 @@ def gather(world, jobs, before=None):
     """Post jobs at the same moment; results or errors, and the sizes of the transactions."""
     sizes = []
 
-    async def on_ledger(call, given):
+    async def on_writer(call, given):
         sizes.append(len(given))
         if before is not None:
             before(given)
         return await asyncio.to_thread(call, given)
 
     async def run():
-        gathering = Gathering(world.ledger, on_ledger)
+        gathering = Gathering(world.ledger, on_writer)
         return await asyncio.gather(
             *(gathering.post(job) for job in jobs), return_exceptions=True
         )
 
-    return asyncio.run(run()), sizes
+    results = asyncio.run(run())
+    world.ledger.settle()
+    return results, sizes
 
 
 def test_what_waits_goes_together_in_order(world):

@@ -46,7 +46,7 @@ def _health(room: Room) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def prometheus(request: Request) -> Response:
         identity.sender(request, "read")
-        return metrics.text()
+        return await on_ledger(metrics.text)
 
     @app.get("/healthz", summary="Alive and ready", **operation("Health"))
     async def healthz() -> Response:
@@ -56,7 +56,7 @@ def _health(room: Room) -> None:
 def _commands(room: Room) -> None:
     app, ledger, identity = room.app, room.ledger, room.identity
     metrics, on_ledger = room.metrics, room.on_ledger
-    gathering = Gathering(ledger, on_ledger)
+    gathering = Gathering(ledger, room.on_writer)
 
     @app.post(
         "/v1/commands", summary="Post one command",

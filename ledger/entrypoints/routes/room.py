@@ -18,7 +18,8 @@ OnLedger = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One service. `on_ledger` runs a call in the writer's thread."""
+    """One service. `on_ledger` runs a call in the writer's thread once nothing is under way,
+    `on_writer` as things stand."""
 
     app: FastAPI
     settings: Settings
@@ -26,3 +27,4 @@ class Room:
     identity: Identity
     metrics: Metrics
     on_ledger: OnLedger
+    on_writer: OnLedger

@@ -1,0 +1,171 @@
+"""Units of work: what is written in one transaction.
+
+A unit is planned (the state in memory has its changes, the log has not), written, and then taken
+in. While the storage writes one unit, the next is planned on top of it: writing costs no Python,
+so both cores work. Nobody is answered before the commit, and nothing else is read or done in
+between (:meth:`Pipeline.settle` comes first). When a write fails, what was planned on top of it
+is undone as well, and planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ledger.domain.actors import Actor
+from ledger.service.posting import Batch
+from ledger.service.unwritten import Entries, Unwritten
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Head, Ledger
+
+Results = list[dict[str, Any]]
+
+
+class Job(NamedTuple):
+    """Commands of one sender, with the evidence of its request."""
+
+    raws: Sequence[Any]
+    actor: Actor
+    evidence: str
+
+
+class Unit:
+    """Planned jobs.
+
+    `mark` is how far the state's list of changes reached when it was planned.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.entries = Entries()
+        self.secrets: list[tuple[str, bytes]] = []
+        self.postings: list[tuple] = []
+        self.results: list[Results] = []
+        self.mark = 0
+
+    def add(self, batch: Batch, results: Results) -> None:
+        """Take in what one job does."""
+        self.entries.add(batch.rows)
+        self.secrets += batch.secrets
+        self.postings += batch.postings
+        self.results.append(results)
+        self.head.follow(batch)
+
+
+class Pipeline:
+    """The units of one open ledger. Used by its one writer thread."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.reads = Unwritten(ledger.store)
+        self._flying: tuple[Unit, Future] | None = None
+        self._storage: ThreadPoolExecutor | None = None
+
+    def plan(self, jobs: Sequence[Job], after: Head) -> Unit:
+        """Plan jobs on top of what is planned already; a fault leaves no trace of them."""
+        unit, state = Unit(after.copy()), self.ledger.state
+        mark = state.mark()
+        self.reads.put(unit.entries)
+        try:
+            with self.reads.reader.reading():
+                for job in jobs:
+                    batch = Batch(self.ledger, job.actor, job.evidence, unit.head)
+                    unit.add(batch, batch.run(job.raws))
+        except BaseException:
+            self.reads.drop(unit.entries)
+            state.back(mark)
+            raise
+        unit.mark = state.mark()
+        return unit
+
+    def write(self, unit: Unit) -> list[Results]:
+        """Commit a unit; its results."""
+        store = self.ledger.store
+        with store.transaction():
+            if unit.entries.rows:
+                store.append(unit.entries.rows)
+            if unit.secrets:
+                store.keep_secrets(unit.secrets)
+        return unit.results
+
+    def run(self, jobs: Sequence[Job]) -> list[Results]:
+        """Plan, write and take in, one after the other."""
+        unit = self.plan(jobs, self.ledger.head)
+        try:
+            self.write(unit)
+        except BaseException:
+            self._undo()
+            raise
+        self._take_in(unit)
+        return unit.results
+
+    def dry_run(self, job: Job) -> Results:
+        """Plan, and undo it."""
+        try:
+            return self.plan([job], self.ledger.head).results[0]
+        finally:
+            self._undo()
+
+    def begin(self, jobs: Sequence[Job]) -> Future[list[Results]]:
+        """Plan while the unit before is being written, then write; the results come with the
+        commit, or its fault."""
+        if self._storage is None:
+            self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger-storage")
+            self.reads.reader = self.ledger.store.beside()
+        if self._flying is not None and self.ledger.due(len(self._flying[0].postings)):
+            self.settle()
+        before = self.ledger.head if self._flying is None else self._flying[0].head
+        unit = self.plan(jobs, before)
+        if not self._finish():
+            unit = self.plan(jobs, self.ledger.head)
+        written = self._storage.submit(self.write, unit)
+        self._flying = unit, written
+        return written
+
+    def settle(self) -> None:
+        """Wait until nothing is under way. A fault of the storage was told to those who sent."""
+        self._finish()
+        if self.ledger.due():
+            self.ledger.checkpoint()
+
+    def close(self) -> None:
+        """Settle and give the second connection back."""
+        self._finish()
+        if self._storage is not None:
+            self._storage.shutdown()
+            self.reads.reader.close()
+
+    def _finish(self) -> bool:
+        """Take in the unit under way. False when what was planned on top of it was undone: its
+        write failed, or the breaker had to stop somebody first."""
+        if self._flying is None:
+            return True
+        unit, written = self._flying
+        self._flying = None
+        if written.exception() is not None:
+            self._undo()
+            return False
+        return self._take_in(unit)
+
+    def _take_in(self, unit: Unit) -> bool:
+        ledger = self.ledger
+        ledger.state.keep(unit.mark)
+        self.reads.drop(unit.entries)
+        ledger.head = unit.head
+        ledger.history.add(unit.postings)
+        stops = ledger.breaker.watch(unit.entries.rows)
+        first = next(stops, None)
+        if first is None:
+            return True
+        self._undo()
+        ledger.apply([first])
+        for command in stops:
+            ledger.apply([command])
+        return False
+
+    def _undo(self) -> None:
+        """Back to what is committed."""
+        self.ledger.state.back()
+        self.reads.clear()

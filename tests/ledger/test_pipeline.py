@@ -1,0 +1,151 @@
+"""Units of work that overlap: one is planned while the one before is being written."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from ledger.entrypoints.operations import verify
+from ledger.service.ledger import Job
+from paylake.errors import TransientFault
+from tests.ledger.conftest import SYSTEM
+
+
+class Slow:
+    """The storage's transactions, each held until it is let go, or made to fail."""
+
+    def __init__(self, store, monkeypatch) -> None:
+        self.started, self.go = threading.Semaphore(0), threading.Semaphore(0)
+        self.faults: list[Exception] = []
+        real = store.transaction
+
+        @contextmanager
+        def transaction():
+            self.started.release()
+            assert self.go.acquire(timeout=20)
+            with real():
+                yield
+                if self.faults:
+                    raise self.faults.pop(0)
+
+        monkeypatch.setattr(store, "transaction", transaction)
+
+
+@pytest.fixture
+def slow(world, monkeypatch) -> Slow:
+    return Slow(world.ledger.store, monkeypatch)
+
+
+def job(world, type_="payment", **values) -> Job:
+    return Job([world.command(type_, **values)], SYSTEM, "")
+
+
+def status(results) -> list[str]:
+    return [r.get("reason", r["status"]) for part in results for r in part]
+
+
+def begin_two(world, slow, one: Job, two: Job):
+    """Begin both; the second is planned while the first waits for its transaction."""
+    ledger = world.ledger
+    first = ledger.begin([one])
+    assert slow.started.acquire(timeout=20)
+    made: list = []
+    thread = threading.Thread(target=lambda: made.append(ledger.begin([two])))
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive() and not first.done()  # planned; waits for the first to be written
+    slow.go.release()
+    slow.go.release()
+    thread.join(20)
+    return first, made[0]
+
+
+def test_the_second_sees_what_the_first_does_before_it_is_written(world, slow):
+    before = world.balance("2201:M1")
+    pay = job(world, transaction_id="P1", amount_minor=1000, issuer_fee_minor=0,
+              network_fee_minor=0, acquirer_fee_minor=0)
+    back = job(world, "refund", original_transaction_id="P1", amount_minor=400,
+               issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0)
+    first, second = begin_two(world, slow, pay, back)
+    assert status(first.result(20)) == status(second.result(20)) == ["posted"]
+    world.ledger.settle()
+    assert world.balance("2201:M1") == before + 600
+    assert verify(world.settings).broken is None
+
+
+def test_the_same_key_in_both_posts_once(world, slow):
+    one = job(world, transaction_id="P1")
+    first, second = begin_two(world, slow, one, one)
+    (a,), (b,) = first.result(20)[0], second.result(20)[0]
+    assert b == {**a, "replayed": True}
+    world.ledger.settle()
+    assert world.ledger.head.sequence == a["sequence"]
+
+
+def test_a_write_that_fails_undoes_itself_and_the_second_is_planned_again(world, slow):
+    head = world.ledger.head.sequence
+    slow.faults.append(TransientFault("cut", "send it again"))
+    pay = job(world, transaction_id="P1", amount_minor=1000, issuer_fee_minor=0,
+              network_fee_minor=0, acquirer_fee_minor=0)
+    back = job(world, "refund", original_transaction_id="P1", amount_minor=400,
+               issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0)
+    first, second = begin_two(world, slow, pay, back)
+    with pytest.raises(TransientFault):
+        first.result(20)
+    assert status(second.result(20)) == ["original_unknown"]  # its payment was never written
+    world.ledger.settle()
+    assert world.ledger.head.sequence == head + 1
+    assert world.balance("2201:M1") == 0
+    slow.go.release()
+    assert status(world.ledger.apply_all([pay])) == ["posted"]
+    assert verify(world.settings).broken is None
+
+
+def test_a_plan_that_fails_leaves_the_one_being_written_alone(world, slow, monkeypatch):
+    ledger = world.ledger
+    first = ledger.begin([job(world, transaction_id="P1")])
+    assert slow.started.acquire(timeout=20)
+    monkeypatch.setattr(
+        ledger.pipeline.reads.reader, "find_business_keys",
+        lambda keys: (_ for _ in ()).throw(TransientFault("cut", "again")),
+    )
+    with pytest.raises(TransientFault):
+        ledger.begin([job(world, transaction_id="P2")])
+    monkeypatch.undo()
+    slow.go.release()
+    assert status(first.result(20)) == ["posted"]
+    ledger.settle()
+    assert status(ledger.apply_all([job(world, transaction_id="P2")])) == ["posted"]
+    assert verify(world.settings).broken is None
+
+
+def test_the_fold_is_written_down_between_units_alone(world, monkeypatch):
+    monkeypatch.setattr("ledger.service.ledger.CHECKPOINT_ENTRIES", 20)
+    ledger = world.ledger
+    ledger.settle()
+    for n in range(12):
+        jobs = [job(world, transaction_id=f"C{n}-{m}") for m in range(7)]
+        written = ledger.begin(jobs)
+    assert status(written.result(20)) == ["posted"] * 7
+    ledger.settle()
+    assert len(ledger.history) < 20
+    assert verify(world.settings).broken is None
+    world.reopen()
+    assert world.ledger.head.journal == 84
+
+
+def test_the_breaker_stops_before_what_was_planned_meanwhile(world, slow):
+    for _ in range(20):
+        slow.go.release()
+    world.approved("breaker", window_seconds=3600, least_count=4,
+                   refused_percent=50)
+    bad = [world.command("settlement", amount_minor=10**9) for _ in range(8)]
+    ledger = world.ledger
+    first = ledger.begin([Job(bad, SYSTEM, "")])
+    second = ledger.begin([job(world, transaction_id="P9")])
+    assert set(status(first.result(20))) == {"below_floor"}
+    assert status(second.result(20)) == ["stopped"]
+    ledger.settle()
+    assert verify(world.settings).broken is None
