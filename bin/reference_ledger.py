@@ -7,7 +7,13 @@ from typing import Any
 
 import yaml
 
-from ledger.adapters.data_files import DATA, load_chart, load_hold_kinds, load_operations
+from ledger.adapters.data_files import (
+    DATA,
+    load_chart,
+    load_hold_kinds,
+    load_operations,
+    load_suspension_grounds,
+)
 from ledger.domain.fields import COMMON
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import REASONS
@@ -36,6 +42,11 @@ def operations_page(head: Head, table: Table) -> str:
         lines += [f"## Module `{module}`", ""]
         for operation in by_module[module]:
             lines += _operation(operation, specs[operation.type], table)
+    lines += ["## Grounds of suspension", "",
+              "The values of `suspension_ground` (rule D0.46); evidence is compulsory.", ""]
+    lines += table(("ground", "meaning", "含义"), [
+        (code, said["en"], said["zh"]) for code, said in load_suspension_grounds().items()
+    ])
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
-"""Reading the ledger's data files: chart of accounts, fields, operations, kinds of holds."""
+"""Reading the ledger's data files: chart of accounts, fields, operations, kinds of holds, grounds
+of suspension."""
 
 from __future__ import annotations
 
@@ -52,6 +53,24 @@ def load_operations(folder: Path = DATA) -> Operations:
         )
     except _FAULTS as error:
         raise _named(folder, error) from error
+
+
+@cache
+def load_suspension_grounds(
+    path: Path = DATA / "suspension_grounds.yml",
+) -> dict[str, dict[str, str]]:
+    """Words by code and language of the twelve grounds of rule D0.46.
+
+    :raises PermanentFailure: when the file is not what it should be
+    """
+    try:
+        document = _document(path)
+        if document["format"] != "paylake-grounds/1":
+            raise ValueError(f"format is {document['format']!r}")
+        return {code: {"zh": said["zh"], "en": said["en"]}
+                for code, said in document["grounds"].items()}
+    except _FAULTS as error:
+        raise _named(path, error) from error
 
 
 @cache

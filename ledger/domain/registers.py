@@ -163,10 +163,14 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         entered = "active" if v.get("identity_check") else "entered"
     else:
         entered = "reviewed" if kind == "merchant" else "active"
+    # entered anew, it stays suspended on the ground and evidence that it has (rule D0.46)
+    kept = {} if known is None else {
+        name: known.get(name) for name in ("ground", "evidence", "since")
+    }
     return _put("party", name, {
         "kind": kind, "state": entered, "owner_id": owner,
         "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
-        "ground": None, "details": v.get("details"), "since": c.booking_date,
+        "ground": None, "details": v.get("details"), "since": c.booking_date, **kept,
     })
 
 
@@ -199,13 +203,16 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
             )
     if wanted == "suspended" and ground is None:
         return _differs("a suspension names its ground", "suspension_ground")
-    if (now, wanted) == ("leaving", "cancelled"):
+    on_ground = ground is not None and wanted in ("suspended", "cancelled")
+    if on_ground and v.get("evidence") is None:
+        return _differs("what is done on a ground has evidence", "evidence")
+    if (now, wanted) == ("leaving", "cancelled") and not on_ground:  # on a ground: at once
         missing = _not_yet_gone(state, name, document["since"], c.booking_date)
         if missing is not None:
             return _differs(missing, "state")
     return _put("party", name, {
         **document, "state": wanted, "identity_check": check, "since": c.booking_date,
-        "ground": ground if wanted == "suspended" else None, "evidence": v.get("evidence"),
+        "ground": ground if on_ground else None, "evidence": v.get("evidence"),
     })
 
 

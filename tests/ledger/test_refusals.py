@@ -147,7 +147,7 @@ def _caller(world: World) -> Actor:
 
 
 def _state(world: World, party: str, state: str) -> None:
-    ground = {"suspension_ground": "3"} if state == "suspended" else {}
+    ground = {"suspension_ground": "3", "evidence": "DOC-3"} if state == "suspended" else {}
     send = world.approved if state == "suspended" else world.register
     send("party_state", party_id=party, state=state, **ground)
 

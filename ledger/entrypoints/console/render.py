@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ledger.adapters.data_files import load_suspension_grounds
 from ledger.domain.operations import Operations
 from ledger.entrypoints.console import money, texts
 
@@ -82,6 +83,7 @@ class Renderer:
             "operation": partial(self._operation, language),
             "named": lambda entry: entry[language], "address": _address,
             "duration": partial(_duration, language), "link_of": _link_of,
+            "ground": partial(_ground, language),
         }
         made.globals.update(globals_)
         return made
@@ -133,6 +135,12 @@ def _capitals(minor: int, currency: str) -> str | None:
     if currency != "CNY" or abs(minor) >= money.CAPITALS_LIMIT:
         return None
     return money.capitals(minor)
+
+
+def _ground(language: str, code: str) -> str:
+    """A ground of suspension, with its number in the list of twelve."""
+    said = load_suspension_grounds()[code][language]
+    return texts.word(language, "ground_named", number=code, name=said)
 
 
 def _address(path: str, **query: Any) -> str:

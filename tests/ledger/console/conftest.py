@@ -123,7 +123,7 @@ def fill(world: World) -> SimpleNamespace:
     ]
     assert [p["status"] for p in made.pending] == ["pending"] * 3, made.pending
     waits = world.send("party_state", ANN, party_id="M2", state="suspended",
-                       suspension_ground="3", occurred_at=at(NEXT, "11:30:00"))
+                       suspension_ground="3", evidence="DOC-3", occurred_at=at(NEXT, "11:30:00"))
     done = world.approve(waits["sequence"], occurred_at=at(NEXT, "11:31:00"))
     assert done["status"] == "posted", done
     world.do("payment", amount_minor=777, occurred_at=at(NEXT, "12:00:00"))

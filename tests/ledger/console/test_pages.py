@@ -427,7 +427,8 @@ def test_limits_stops_and_parties(site, english, chinese):
     assert "STOP-1 商户 M2 新业务 2026-09-13 操作员 eve" in text
     assert "STOP-2 通道 网联 全部业务 2026-09-13" in text
     text = english.text("/console/parties")
-    assert "M2 merchant suspended 2026-09-13 standard — no. 3" in text
+    assert "M2 merchant suspended 2026-09-13 standard — no. 3: bankruptcy, dissolution" in text
+    assert "第 3 项：破产、解散或被吊销执照" in chinese.text("/console/parties/M2")
     text = english.text("/console/parties?kind=user&state=active")
     assert "U1" in text and "M1 " not in text.split("Parties with their states")[1]
     text = chinese.text("/console/parties/M2")

@@ -6,7 +6,12 @@ import re
 
 import yaml
 
-from ledger.adapters.data_files import DATA, load_hold_kinds, load_operations
+from ledger.adapters.data_files import (
+    DATA,
+    load_hold_kinds,
+    load_operations,
+    load_suspension_grounds,
+)
 from ledger.domain.chart import BOOKS, SIDES
 from ledger.domain.fields import COMMON
 from ledger.entrypoints.console import render, texts
@@ -43,6 +48,9 @@ def test_every_field_choice_and_component_of_the_data_has_a_text():
     assert len(components) > 20
     assert components - set(known["components"]) == set()
     assert set(known["books"]) == set(BOOKS) and set(known["kinds"]) == set(SIDES)
+    for said in load_suspension_grounds().values():
+        assert not re.search("[A-Za-z]", said["zh"]), said
+        assert not re.search("[\u4e00-\u9fff]", said["en"]), said
     for named in (*operations.by_type.values(), *load_hold_kinds().values()):
         assert not re.search("[A-Za-z]", named.zh), named.zh
 

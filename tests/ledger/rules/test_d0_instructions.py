@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from ledger.adapters.data_files import load_suspension_grounds
 from ledger.domain.actors import Actor
 from ledger.entrypoints.operations import verify
 from ledger.requests import signed_bytes
@@ -162,6 +163,8 @@ def test_d0_46_a_suspension_names_one_of_twelve_grounds_with_evidence_by_two(wor
     assert refused(world.send("party_state", party_id="M1", state="suspended", **held),
                    "no_right")
     assert refused(_state(world, "M1", "suspended"), "register_differs", "suspension_ground")
+    assert refused(_state(world, "M1", "suspended", suspension_ground=ground),
+                   "register_differs", "evidence")
     world.approved("party_state", party_id="M1", state="suspended", **held)
     document = world.ledger.state.get("party", "M1")
     assert (document["ground"], document["evidence"]) == (ground, "DOC-1")
@@ -175,6 +178,31 @@ def test_d0_46_a_suspension_names_one_of_twelve_grounds_with_evidence_by_two(wor
 def test_d0_46_there_is_no_thirteenth_ground(world):
     """The list is closed."""
     assert _state(world, "M1", "suspended", suspension_ground="13")["reason"] == "invalid_field"
+    (field,) = (f for f in world.ledger.operations.by_type["party_state"].form.fields
+                if f.name == "suspension_ground")
+    assert field.of == tuple(load_suspension_grounds()) and len(field.of) == 12
+
+
+def test_d0_46_the_business_is_ended_on_a_ground_with_evidence_by_two_too(world):
+    """Ended at the merchant's own application it needs neither (rule D4a.10)."""
+    ends = {"party_id": "M1", "state": "cancelled", "suspension_ground": "9"}
+    assert refused(world.send("party_state", ANN, **ends), "register_differs", "evidence")
+    assert refused(world.send("party_state", **ends, evidence="COURT-9"), "no_right")
+    world.approved("party_state", **ends, evidence="COURT-9")
+    document = world.ledger.state.get("party", "M1")
+    assert (document["state"], document["ground"], document["evidence"]) == (
+        "cancelled", "9", "COURT-9")
+    posted(_state(world, "M2", "cancelled"))
+
+
+def test_d0_46_a_merchant_entered_anew_stays_suspended_on_its_ground(world):
+    """So that it is lifted by two all the same."""
+    world.approved("party_state", party_id="M1", state="suspended", suspension_ground="7",
+                   evidence="DOC-1")
+    world.approved("party", party_id="M1", party_kind="merchant", grade="gold")
+    assert refused(_state(world, "M1", "active"), "register_differs", "suspension_ground")
+    document = world.ledger.state.get("party", "M1")
+    assert (document["grade"], document["ground"], document["evidence"]) == ("gold", "7", "DOC-1")
 
 
 def _blocks(world, number, detail):
