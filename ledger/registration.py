@@ -14,7 +14,8 @@ from paylake.errors import PermanentFailure
 #: Modules of the operations in which the group may enter and review; `authority` comes last, for
 #: with two reviewers in it the first registration ends.
 MODULES = (
-    "account_status", "accounts", "acquiring", "advances", "authorisations", "callers",
+    "account_status", "accounts", "acquiring", "advances", "authorisations", "bills",
+    "callers",
     "compensation", "contracts", "corrections", "deposits", "destinations", "disputes", "fees",
     "holds", "limits", "merchant_balance", "own_funds", "parties", "periods", "points", "prepaid",
     "receipts", "sessions", "settlement", "stops", "wealth", "authority",

@@ -29,8 +29,8 @@ class Actor:
 LEDGER = Actor("system", "ledger")
 #: What a caller may send: everything else is the institution's own.
 CALLER_MODULES = frozenset({
-    "acquiring", "accounts", "authorisations", "merchant_balance", "prepaid", "wealth", "points",
-    "reads", "sessions",
+    "acquiring", "accounts", "authorisations", "bills", "merchant_balance", "prepaid",
+    "wealth", "points", "reads", "sessions",
 })
 
 

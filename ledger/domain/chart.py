@@ -13,7 +13,7 @@ PARTIES = ("none", "user", "merchant", "card")
 MODES = ("institution", "bank", "self")
 _KEYS = frozenset({
     "code", "name_zh", "name_en", "kind", "books", "party", "floor_minor", "below_floor_by",
-    "settles", "ages", "bank", "self", "report",
+    "settles", "ages", "accrues", "bank", "self", "report",
 })
 
 
@@ -32,6 +32,7 @@ class AccountClass:
     below_floor_by: frozenset[str]
     settles: bool
     ages: bool
+    accrues: bool
     report: tuple[str, ...]
 
 
@@ -90,6 +91,7 @@ def _line(entry: Mapping[str, Any]) -> AccountClass:
         normal_side=SIDES[kind], books=entry["books"], party=entry["party"], floor=floor,
         below_floor_by=frozenset(entry["below_floor_by"]),
         settles=bool(entry.get("settles", False)), ages=bool(entry.get("ages", False)),
+        accrues=bool(entry.get("accrues", False)),
         report=tuple(entry.get("report", ())),
     )
 

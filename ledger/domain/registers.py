@@ -5,11 +5,12 @@ why the register does not allow it."""
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
+from ledger.domain import billing
+from ledger.domain.billing import months_later
 from ledger.domain.chart import account_id
 from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
@@ -219,11 +220,7 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
 def _not_yet_gone(state: State, name: str, since: str, today: str) -> str | None:
     """What still keeps a merchant that wants to leave early, computed from its books: public
     notice of a month, no frozen funds, no open dispute, users cleared, fees paid (rule D0.48)."""
-    begun = date.fromisoformat(since)
-    month = begun.month % 12 + 1
-    year = begun.year + (month == 1)
-    day = min(begun.day, monthrange(year, month)[1])
-    if today < date(year, month, day).isoformat():
+    if today < months_later(date.fromisoformat(since), 1).isoformat():
         return f"public notice runs since {since}, one month has not passed"
     disputed = {codes["2202"] for codes in state.chart.modes.values()}
     for accounts in state.accounts.values():
@@ -237,7 +234,7 @@ def _not_yet_gone(state: State, name: str, since: str, today: str) -> str | None
                 return f"{where} has open disputes"
             if account.balance and account.line.party in ("user", "card"):
                 return f"{where} of a user is not cleared"
-            if account.balance and account.line.ages:
+            if account.balance and (account.line.ages or account.line.accrues):
                 return f"{where} is not paid"
     return None
 
@@ -248,6 +245,9 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
     merchant, start = v["merchant_id"], v["valid_from"]
     if state.get("party", merchant) is None:
         return Refusal("party_unknown", f"{merchant} is not registered", "merchant_id")
+    months = v.get("bill_months")
+    if months is not None and (v["fee_choice"] != "bill" or not 1 <= months <= 12):
+        return _differs("a bill is per 1 to 12 months, a prepaid account has none", "bill_months")
     versions = list(state.get("contract", merchant) or ())
     if start < c.booking_date and versions:
         return _differs(f"{start} lies before today", "valid_from")
@@ -271,6 +271,7 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         "settlement_cycle": v["settlement_cycle"], "minimum_minor": v["minimum_minor"],
         "fee_choice": v["fee_choice"], "valid_from": start, "details": v.get("details"),
         "fee_payee": v.get("fee_payee", "institution"), "data_ppm": v.get("data_ppm"),
+        "bill_months": months,
     })
     return _put("contract", merchant, versions)
 
@@ -483,10 +484,11 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 HANDLERS: dict[str, Handler] = {
-    function.__name__: function for function in (
+    **billing.HANDLERS,
+    **{function.__name__: function for function in (
         open_account, move_account, account_status, party, party_state, contract, destination,
         bind_account, fees_unused, tariff, authorise, mandate, mandate_end, operator, membership,
         right, caller, limit, stop, stop_lift, period_close, breaker, session_open, session_cover,
         foreign_read,
-    )
+    )},
 }

@@ -170,7 +170,7 @@ class State:
                     old = buckets.get(booking_date, _MISSING)
                     undo.append((buckets, booking_date, old))
                     buckets[booking_date] = signed if old is _MISSING else old + signed
-            elif line.ages:
+            elif line.ages or line.accrues:
                 self._age(account, signed, booking_date)
 
     def _age(self, account: Account, signed: int, booking_date: str) -> None:

@@ -1,6 +1,6 @@
 """What has to be done by a date: the arrival of withdrawals, the review of refunds, the payment of
-access and use fees. Nothing here decides by itself; the list is for the desk. Rules D0.26, D1.12,
-D1.17."""
+access and use fees and of confirmed bills. Nothing here decides by itself; the list is for the
+desk. Rules D0.26, D0.27, D1.12, D1.17."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REVIEW_DAYS = 3
 CONTRACT_FEE_DAYS = 3
+BILL_DAYS = 7
 _CONTRACT_FEES = ("access", "use")
 
 
@@ -25,7 +26,7 @@ def deadlines(ledger: Ledger, today: date, working_day: WorkingDay) -> list[dict
     """What is open, by the day it is due; `overdue` from the day after."""
     found = [
         *_withdrawals(ledger, working_day), *_reviews(ledger, working_day),
-        *_contract_fees(ledger, today, working_day),
+        *_fees(ledger, today, working_day),
     ]
     for line in found:
         line["overdue"] = line["due_on"] < today.isoformat()
@@ -51,18 +52,24 @@ def _reviews(ledger: Ledger, working_day: WorkingDay) -> Iterator[dict[str, Any]
                    "due_on": working_day(entered, REVIEW_DAYS).isoformat()}
 
 
-def _contract_fees(
+def _fees(
     ledger: Ledger, today: date, working_day: WorkingDay
 ) -> Iterator[dict[str, Any]]:
-    """Access and use fee that are billed and not paid: due three working days after the contract
-    version, signed or renewed, that they belong to."""
+    """Fees that are not paid: access and use fee are due three working days after the contract
+    version, signed or renewed, that they belong to, a bill seven after its confirmation."""
     for account in ledger.state.all_accounts():
         if account.code != "1205" or account.balance <= 0:
             continue
         assert account.party_id is not None
         for row in _unpaid(ledger, account, today):
+            content = orjson.loads(row[12])
+            if row[2] == "bill_confirmed":
+                confirmed = date.fromisoformat(row[10])
+                yield {"kind": "bill", "number": content["bill_id"],
+                       "due_on": working_day(confirmed, BILL_DAYS).isoformat()}
+                continue
             contract = ledger.state.contract(account.party_id, row[10])
-            if orjson.loads(row[12]).get("fee_item") in _CONTRACT_FEES and contract is not None:
+            if content.get("fee_item") in _CONTRACT_FEES and contract is not None:
                 signed = date.fromisoformat(contract["valid_from"])
                 yield {"kind": "contract_fee", "number": row[6],
                        "due_on": working_day(signed, CONTRACT_FEE_DAYS).isoformat()}

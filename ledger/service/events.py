@@ -102,6 +102,14 @@ def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "credit_minor": amount,
         }
     for effect in orjson.loads(row[14]):
+        if effect[:2] == ["put", "bill"] and effect[3] is not None:
+            bill = effect[3]
+            yield {
+                "event": "bill", "bill_id": effect[2], "party_id": bill["merchant_id"],
+                "currency_code": bill["currency_code"], "amount_minor": bill["amount_minor"],
+                "from": bill["from"], "through": bill["through"],
+                "confirmed_on": bill["confirmed_on"],
+            }
         if effect[0] == "hold":
             hold = effect[2]
             yield {

@@ -62,7 +62,7 @@ class World:
         for n in range(1, merchants + 1):
             wanted += [
                 (code, f"M{n}") for code in
-                ("2201", "2202", "2211", "1201", "1202", "1203", "1205", "2601", "2602")
+                ("2201", "2202", "2211", "1201", "1202", "1203", "1204", "1205", "2601", "2602")
             ]
         wanted += [(code, f"U{n}") for code in ("2101", "2702") for n in range(1, users + 1)]
         self.open(wanted)

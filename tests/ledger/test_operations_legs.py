@@ -319,6 +319,8 @@ OWN_FUNDS = [
     ("fee_prepayment", {"merchant_id": "M1"}, False, ["1101 D 1000", "2601:M1 C 1000"]),
     ("fee_charge", {"merchant_id": "M2", "fee_id": "F1", "movement_id": None,
                     "fee_item": "access"}, False, ["1205:M2 D 1000", "6001 C 1000"]),
+    ("fee_charge", {"merchant_id": "M2", "fee_id": "F2", "movement_id": None,
+                    "fee_item": "data_in"}, False, ["1204:M2 D 1000", "6001 C 1000"]),
     ("bill_payment", {"merchant_id": "M2", "amount_minor": 400}, False,
      ["1101 D 400", "1205:M2 C 400"]),
     ("deposit_received", {"merchant_id": "M1"}, False, ["1102 D 1000", "2602:M1 C 1000"]),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain.actors import Actor
 from ledger.domain.money import half_up
+from ledger.entrypoints.operations import verify
 from ledger.service.deadlines import deadlines
+from paylake.crypto import PrivateKey
 from paylake.dates import next_working_day
 from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
@@ -85,7 +88,9 @@ def test_d0_23_an_offset_carries_its_notice_and_takes_the_oldest_due_first(world
 def test_d0_24_each_fee_item_of_the_contract_can_be_charged(world, name):
     """With the price that the contract says, since none is printed."""
     posted(_charge(world, item=ITEMS[name], amount=123))
-    assert (world.balance("1205:M1"), world.balance("6001")) == (123, 123)
+    waits = ITEMS[name].startswith(("data_", "verify_"))  # for the bill, rule D0.27
+    assert (world.balance("1204:M1"), world.balance("1205:M1"), world.balance("6001")) == (
+        123 if waits else 0, 0 if waits else 123, 123)
 
 
 def test_d0_25_a_providers_access_and_use_fee_is_not_booked_here(world):
@@ -107,10 +112,10 @@ def _due(world, number):
 def test_d0_26_access_and_use_fee_are_due_three_working_days_after_signing_and_renewal(world):
     """Signed on Saturday 12 September: Wednesday 16; renewed on 30 September: 10 October, a day
     that makes up for the holidays. What is paid, oldest first, is due no more."""
-    posted(_charge(world, item="data_in", amount=70))
+    posted(_charge(world, item="service", amount=70))
     posted(_charge(world, item="access", amount=300))
     access = world.ledger.store.last_entry()[6]
-    posted(_charge(world, item="verify_person", amount=5))
+    posted(_charge(world, item="service", amount=5))
     assert _due(world, 0) == _due(world, 4) == [(access, "2026-09-16", False)]
     assert _due(world, 5) == [(access, "2026-09-16", True)]
     pay = {"merchant_id": "M1", **CNY}
@@ -141,6 +146,113 @@ def test_d0_27_prepaid_fees_are_own_funds_taken_item_by_item(world):
                       **CNY, **when))
     books = {world.ledger.chart.classes[code].books for code in ("2601", "1205", "1101", "6001")}
     assert books == {"own"} and world.balance("1205:M3") == 0
+
+
+def _billed(world, months=1):
+    """M3 is billed by the month, with items of 0.70 and 0.05 in the first and 0.09 in the
+    second: from 12 September, from 12 October."""
+    world.merchant("M3", bill_months=months)
+    world.open([("2201", "M3"), ("1204", "M3"), ("1205", "M3")])
+    posted(_charge(world, "M3", "data_in", 70))
+    posted(world.do("payment", merchant_id="M3", data_fee_minor=5, amount_minor=100, **PLAIN))
+    posted(_charge(world, "M3", "verify_person", 9, **on(world, 30)))
+
+
+def _issue(world, number, name, **values):
+    return world.send("bill_issued", bill_id=name, merchant_id="M3",
+                      **{**CNY, **on(world, number), **values})
+
+
+def _confirm(world, name, amount, when, **values):
+    return world.send("bill_confirmed", **{
+        "confirmation_id": f"K{world.number}", "bill_id": name, "amount_minor": amount,
+        "evidence": "LETTER-1", **when, **values})
+
+
+def test_d0_27_a_bill_is_issued_confirmed_by_both_then_due_in_seven_working_days(world):
+    """Nothing of it is due, offset or overdue before; the ledger sums the items itself."""
+    _billed(world)
+    assert refused(_issue(world, 29, "B0"), "not_due", "merchant_id")  # ends on 11 October
+    assert refused(world.send("bill_issued", bill_id="B", merchant_id="M3", amount_minor=75,
+                              **CNY), "unknown_field", "amount_minor")
+    posted(_issue(world, 30, "B1"))
+    bill = world.ledger.state.get("bill", "B1")
+    assert (bill["amount_minor"], bill["from"], bill["through"]) == (
+        75, "2026-09-12", "2026-10-11")
+    when = on(world, 31)
+    assert (world.balance("1204:M3"), world.balance("1205:M3")) == (84, 0)
+    assert _due(world, 400) == []  # silence confirms nothing
+    early = world.send("offset", movement_id="O", merchant_id="M3", claim="1205",
+                       amount_minor=1, notice_number="N", **CNY, **when)
+    assert refused(early, "below_floor")
+    assert refused(_confirm(world, "B1", 74, when), "original_differs", "amount_minor")
+    assert refused(_confirm(world, "B1", 75, when, evidence=None), "register_differs", "evidence")
+    done = posted(_confirm(world, "B1", 75, when))
+    assert [leg[:3] for leg in world.legs(done)] == [("1205:M3", "D", 75), ("1204:M3", "C", 75)]
+    assert refused(_confirm(world, "B1", 75, when), "already_decided", "bill_id")
+    assert _due(world, 40) == [("B1", "2026-10-22", False)]  # Tuesday 13 October, 7 days
+    assert _due(world, 41) == [("B1", "2026-10-22", True)]
+    posted(world.send("bill_payment", movement_id="P", merchant_id="M3", amount_minor=75,
+                      **CNY, **when))
+    assert _due(world, 41) == []
+
+
+def test_d0_27_the_merchants_own_signed_command_is_its_confirmation(http, caller, world):
+    """A caller needs no letter; another merchant's bill is not its to confirm."""
+    _billed(world)
+    posted(_issue(world, 30, "B1"))
+    world.approved("caller", caller_id="C3", party_id="M3", on_behalf=[], enabled=True,
+                   rates={"merchant": 10}, public_key=PrivateKey.generate().public.point,
+                   **on(world, 30))
+    own, other = Actor("caller", "C3"), Actor("caller", "C1")
+    when = on(world, 31)
+    said = {"bill_id": "B1", "amount_minor": 75, **when}
+    assert refused(world.send("bill_confirmed", other, confirmation_id="X", **said),
+                   "not_your_merchant")
+    posted(world.send("bill_confirmed", own, confirmation_id="K", **said))
+    assert refused(world.send("bill_issued", own, bill_id="B2", merchant_id="M3", **CNY, **when),
+                   "no_right")
+
+
+def test_d0_27_a_bill_objected_to_is_withdrawn_and_issued_anew(world):
+    """The last one only; confirmed ones stay."""
+    _billed(world)
+    posted(_issue(world, 30, "B1"))
+    posted(_issue(world, 70, "B2"))
+    assert world.ledger.state.get("bill", "B2")["amount_minor"] == 9  # B1 waits, not counted twice
+    when = on(world, 71)
+    back = {"reason": "objection", **when}
+    assert refused(world.send("bill_withdrawn", bill_id="B1", **back), "register_differs")
+    posted(world.send("bill_withdrawn", bill_id="B2", **back))
+    posted(world.send("bill_withdrawn", bill_id="B1", **back))
+    posted(_issue(world, 72, "B3"))
+    assert world.ledger.state.get("bill", "B3")["amount_minor"] == 75
+    assert refused(_confirm(world, "B1", 75, when), "already_decided")
+    assert verify(world.settings).entries == world.ledger.head.sequence
+
+
+def test_d0_27_without_months_in_the_contract_there_is_no_bill(world):
+    """And the last bill ends where the terms change, or where the merchant leaves."""
+    world.merchant("M3")
+    world.open([("1204", "M3")])
+    posted(_charge(world, "M3", "data_in", 70))
+    bare = _issue(world, 40, "B0")
+    assert refused(bare, "register_differs", "merchant_id") and "no months" in bare["detail"]
+    when = on(world, 40)
+    none = world.send("contract", ANN, contract_id="CX", merchant_id="M3", minimum_minor=0,
+                      settlement_mode="institution", settlement_cycle="D+1", bill_months=1,
+                      fee_choice="prepaid", valid_from=days(41).isoformat(), **when)
+    assert refused(none, "register_differs", "bill_months")
+    waits = world.send("contract", ANN, contract_id="CY", merchant_id="M3", minimum_minor=0,
+                       settlement_mode="institution", settlement_cycle="D+1", bill_months=3,
+                       fee_choice="bill", valid_from=days(41).isoformat(), **when)
+    posted(world.approve(waits["sequence"], **when))
+    posted(_charge(world, "M3", "data_in", 7, **on(world, 42)))
+    posted(world.send("party_state", party_id="M3", state="leaving", **on(world, 43)))
+    posted(_issue(world, 44, "B1"))  # what waited comes on the first bill that there can be
+    bill = world.ledger.state.get("bill", "B1")
+    assert (bill["amount_minor"], bill["from"], bill["through"]) == (
+        77, days(0).isoformat(), days(43).isoformat())
 
 
 def test_d0_28_operation_and_fee_are_one_journal_or_nothing(world):
@@ -182,30 +294,30 @@ def test_d0_29_fees_in_arrears_are_withheld_with_a_notice(world):
 def test_d0_30_a_data_processing_fee_is_rounded_half_up_per_order(world):
     """1.5 % of 0.33 three times is 1.50 fen on the bill: the items' sum, not 1.49 of the total."""
     world.merchant("M3", data_ppm=15_000)
-    world.open([("2201", "M3"), ("1205", "M3")])
+    world.open([("2201", "M3"), ("1204", "M3")])
     pay = {"merchant_id": "M3", "amount_minor": 3_300, **PLAIN}  # 49.5 fen
     assert refused(world.do("payment", data_fee_minor=49, **pay), "fee_differs",
                    "data_fee_minor")
     assert refused(world.do("payment", **pay), "fee_differs", "data_fee_minor")
     for _ in range(3):
         posted(world.do("payment", data_fee_minor=50, **pay))
-    assert world.balance("1205:M3") == 150
+    assert world.balance("1204:M3") == 150
     assert half_up(3 * 3_300 * 15_000, 10**6) == 149  # what a total would have given
 
 
 def test_d0_31_a_change_of_charges_holds_from_its_version_and_recomputes_nothing(world):
     """1.5 % becomes 2 % on day 1; what was booked stays."""
     world.merchant("M3", data_ppm=15_000)
-    world.open([("2201", "M3"), ("1205", "M3")])
+    world.open([("2201", "M3"), ("1204", "M3")])
     pay = {"merchant_id": "M3", "amount_minor": 10_000, **PLAIN}
     posted(world.do("payment", data_fee_minor=150, **pay))
     _contract(world, "M3", 1, data_ppm=20_000)
     posted(world.do("payment", data_fee_minor=150, **pay))  # still day 0
-    assert world.balance("1205:M3") == 300
+    assert world.balance("1204:M3") == 300
     when = on(world, 1)
     assert refused(world.do("payment", data_fee_minor=150, **pay, **when), "fee_differs")
     posted(world.do("payment", data_fee_minor=200, **pay, **when))
-    assert world.balance("1205:M3") == 500
+    assert world.balance("1204:M3") == 500
     back = world.send("contract", ANN, contract_id="CB", merchant_id="M3", minimum_minor=0,
                       settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
                       valid_from=days(0).isoformat(), **when)

@@ -1,0 +1,148 @@
+"""Bills of a merchant's data-processing and verification fees (rule D0.27): items accrue on 1204,
+a bill sums those of a period, and what both have confirmed is due on 1205.
+
+The institution confirms by issuing, the merchant by its own command or in writing. The source
+knows no confirmation by silence: an unconfirmed bill stays unconfirmed, and nothing of it is due.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from ledger.domain.operations import Context, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
+
+Values = Mapping[str, Any]
+ACCRUED, DUE = "1204", "1205"
+_DAY = timedelta(1)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many calendar months later, or the month's last when it is shorter."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _terms(version: Mapping[str, Any]) -> tuple[str, int | None]:
+    return version["fee_choice"], version.get("bill_months")
+
+
+def _period(
+    state: State, merchant: str, billed: str | None, oldest: str, today: str
+) -> tuple[str, str] | Refusal:
+    """First and last date of the next bill: the contract's months on end from where the last bill
+    stopped; a period without items has no bill. It ends earlier when the terms of billing change,
+    and on the day before today for a merchant that leaves or has left.
+
+    :param oldest: the first date that has an item which is on no bill
+    """
+    versions = state.get("contract", merchant) or ()
+    leaves = state.get("party", merchant)["state"] in ("leaving", "cancelled")
+    fault = Refusal("register_differs", f"{merchant} is not billed", "merchant_id")
+    start = None if billed is None else date.fromisoformat(billed) + _DAY
+    for place, version in enumerate(versions):
+        choice, months = _terms(version)
+        later = [v for v in versions[place + 1 :] if _terms(v) != (choice, months)]
+        last = date.fromisoformat(later[0]["valid_from"]) - _DAY if later else date.max
+        begins = date.fromisoformat(version["valid_from"])
+        if choice != "bill" or last.isoformat() < oldest or (start or begins) > last:
+            continue
+        if months is None:  # its items come on the first bill of a version that names them
+            fault = Refusal(
+                "register_differs",
+                f"contract {version['contract_id']} names no months of a bill", "merchant_id",
+            )
+            continue
+        first = max(begins, start or begins)
+        while (end := min(months_later(first, months) - _DAY, last)).isoformat() < oldest:
+            first = end + _DAY
+        if leaves:
+            end = min(end, date.fromisoformat(today) - _DAY)
+        return min(first.isoformat(), oldest), end.isoformat()
+    return fault
+
+
+def bill_issued(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """The sum of the period's items, never recomputed from a total (rule D0.30)."""
+    merchant, currency = v["merchant_id"], v["currency_code"]
+    key = f"{merchant}/{currency}"
+    account = state.account(f"{ACCRUED}:{merchant}", currency)
+    billed = state.get("billed", key)
+    open_bills = [
+        bill for bill in state.table("bill").values()
+        if bill["account"] == key and bill["confirmed_on"] is None
+    ]
+    waiting = sum(bill["amount_minor"] for bill in open_bills)
+    items = {} if account is None else account.buckets
+    unbilled = [day for day in items if items[day] and (billed is None or day > billed)]
+    if not unbilled:
+        return Refusal("register_differs", f"{merchant} has no item to bill", "merchant_id")
+    period = _period(state, merchant, billed, min(unbilled), c.booking_date)
+    if isinstance(period, Refusal):
+        return period
+    first, last = period
+    if last >= c.booking_date:
+        return Refusal("not_due", f"the period of the bill ends on {last}", "merchant_id")
+    amount = sum(part for day, part in items.items() if day <= last) - waiting
+    if amount <= 0:
+        return Refusal("register_differs", f"{merchant} has no item to bill", "merchant_id")
+    return Plan([], effects=[
+        ["put", "bill", v["bill_id"], {
+            "account": key, "merchant_id": merchant, "currency_code": currency,
+            "amount_minor": amount, "from": first, "through": last, "billed_before": billed,
+            "issued_on": c.booking_date, "confirmed_on": None,
+        }],
+        ["put", "billed", key, last],
+    ])
+
+
+def _open_bill(state: State, bill_id: str) -> dict[str, Any] | Refusal:
+    bill = state.get("bill", bill_id)
+    if bill is None or bill["confirmed_on"] is not None:
+        said = "withdrawn" if bill is None else "confirmed"
+        return Refusal("already_decided", f"bill {bill_id} was {said} before", "bill_id")
+    return bill
+
+
+def bill_confirmed(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """The merchant agrees to the bill's amount; it is due from here on. Its own signed command
+    proves it; what is entered for it names the document that does."""
+    bill = _open_bill(state, v["bill_id"])
+    if isinstance(bill, Refusal):
+        return bill
+    if not c.actor.startswith("caller:") and v.get("evidence") is None:
+        return Refusal(
+            "register_differs", "a confirmation entered for the merchant has evidence", "evidence"
+        )
+    amount, currency = bill["amount_minor"], bill["currency_code"]
+    if v["amount_minor"] != amount:
+        return Refusal("original_differs", f"the bill is of {amount}", "amount_minor")
+    merchant = bill["merchant_id"]
+    return Plan(
+        [
+            [f"{DUE}:{merchant}", currency, "D", amount, "fee", None],
+            [f"{ACCRUED}:{merchant}", currency, "C", amount, "fee", None],
+        ],
+        effects=[["put", "bill", v["bill_id"], {**bill, "confirmed_on": c.booking_date}]],
+    )
+
+
+def bill_withdrawn(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """An unconfirmed bill, the last of its merchant, that the merchant objects to: its items are
+    corrected, and it is issued anew."""
+    bill = _open_bill(state, v["bill_id"])
+    if isinstance(bill, Refusal):
+        return bill
+    if state.get("billed", bill["account"]) != bill["through"]:
+        return Refusal("register_differs", "a later bill was issued", "bill_id")
+    return Plan([], effects=[
+        ["put", "bill", v["bill_id"], None],
+        ["put", "billed", bill["account"], bill["billed_before"]],
+    ])
+
+
+HANDLERS = {f.__name__: f for f in (bill_issued, bill_confirmed, bill_withdrawn)}
