@@ -58,6 +58,7 @@ def _operation(operation: Operation, spec: dict[str, Any], table: Table) -> list
         f"rules {', '.join(operation.rules)}", f"class {operation.interface_class}",
         f"version {operation.version}",
         "new business" if operation.starts else "also posts for suspended and cancelled parties",
+        *(["also before a merchant's start"] if operation.before_start else []),
     ]
     if "approval" in spec:
         when = spec["approval"]

@@ -99,11 +99,15 @@ class Registration:
             for row in waiting
         ])
 
-    def merchants(self, merchants: Sequence[Mapping[str, Any]]) -> None:
-        """Active merchants with contracts.
+    def merchants(
+        self, merchants: Sequence[Mapping[str, Any]], channels: Sequence[str]
+    ) -> None:
+        """Active merchants with contracts, onboarded to channels.
 
         :param merchants: each with `merchant_id`, `settlement_mode`, `settlement_cycle`,
-            `minimum_minor`, `fee_choice`, `valid_from`
+            `minimum_minor`, `fee_choice`, `access_fee_minor`, `use_fee_minor`, `valid_from`;
+            both fees 0, for what is asked at the start has to be paid before
+        :param channels: the channels that each is paid over
         """
         self.reviewed(
             self._command(
@@ -119,6 +123,14 @@ class Registration:
             )
             for m in merchants
         )
+        send(self.system, [
+            self._command(
+                "channel_onboarded", f"onboarded-{m['merchant_id']}-{channel}",
+                onboarding_id=f"ON-{m['merchant_id']}-{channel}", merchant_id=m["merchant_id"],
+                channel=channel, details={"merchant_number": m["merchant_id"]},
+            )
+            for m in merchants for channel in channels
+        ])
         send(self.system, [
             self._command(
                 "party_state", f"active-{m['merchant_id']}", party_id=m["merchant_id"],

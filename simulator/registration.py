@@ -12,6 +12,8 @@ from simulator.population import Population
 
 #: Two invented people with demo keys: who enters, and who reviews.
 MAKER, CHECKER = "maker-demo", "checker-demo"
+#: Every merchant takes cards over both networks and payments from payment accounts.
+_CHANNELS = ("unionpay", "netsunion", "internal")
 _NAMES = {MAKER: "录入岗（演示）", CHECKER: "复核岗（演示）"}
 
 
@@ -56,9 +58,9 @@ class Registrar:
                     "merchant_id": name, "settlement_mode": "institution",
                     "settlement_cycle": known[name].settlement_cycle,
                     "minimum_minor": known[name].minimum_payout, "fee_choice": "bill",
-                    "valid_from": day.isoformat(),
+                    "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": day.isoformat(),
                 }
                 for name in merchants if name not in self._known
-            ])
+            ], _CHANNELS)
             registration.users([name for name in users if name not in self._known])
         self._known.update(merchants, users)

@@ -102,10 +102,10 @@ class Service:
                 {
                     "merchant_id": name, "settlement_mode": "institution",
                     "settlement_cycle": "D+1", "minimum_minor": 0, "fee_choice": "bill",
-                    "valid_from": "2026-09-12",
+                    "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": "2026-09-12",
                 }
                 for name in self.merchants
-            ])
+            ], ["unionpay"])
             accounts: list[Any] = [("1001", None), ("2301", None)]
             accounts += [("2201", name) for name in self.merchants]
             for start in range(0, len(accounts), 1000):

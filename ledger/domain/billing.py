@@ -18,6 +18,10 @@ from ledger.domain.state import State
 
 Values = Mapping[str, Any]
 ACCRUED, DUE = "1204", "1205"
+#: Items that come on a bill, by how their names begin.
+BILLED = ("data_", "verif")
+#: Fees that a contract asks at the start (rules D0.26, D0.34).
+START_FEES = ("access", "use")
 _DAY = timedelta(1)
 
 
@@ -100,6 +104,34 @@ def bill_issued(state: State, v: Values, c: Context) -> Plan | Refusal:
     ])
 
 
+def charged(state: State, contract_id: str, item: str) -> int:
+    """What of a start fee was charged under a contract version, minor units."""
+    return state.get("charged", f"{contract_id}/{item}") or 0
+
+
+def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A fee item: out of the prepaid account, or on the next bill when it is of data processing
+    or verification, or due at once by the agreement that it belongs to (rules D0.26 to D0.28)."""
+    merchant, currency, item = v["merchant_id"], v["currency_code"], v["fee_item"]
+    amount, effects = v["amount_minor"], None
+    if c.contract.get("fee_choice") == "prepaid":
+        code = "2601"
+    else:
+        code = ACCRUED if item.startswith(BILLED) else DUE
+    if item in START_FEES and "contract_id" in c.contract:
+        contract_id = c.contract["contract_id"]
+        effects = [
+            ["put", "charged", f"{contract_id}/{item}", charged(state, contract_id, item) + amount]
+        ]
+    return Plan(
+        [
+            [f"{code}:{merchant}", currency, "D", amount, "fee", None],
+            ["6001", currency, "C", amount, "fee", None],
+        ],
+        effects=effects,
+    )
+
+
 def _open_bill(state: State, bill_id: str) -> dict[str, Any] | Refusal:
     bill = state.get("bill", bill_id)
     if bill is None or bill["confirmed_on"] is not None:
@@ -145,4 +177,4 @@ def bill_withdrawn(state: State, v: Values, c: Context) -> Plan | Refusal:
     ])
 
 
-HANDLERS = {f.__name__: f for f in (bill_issued, bill_confirmed, bill_withdrawn)}
+HANDLERS = {f.__name__: f for f in (fee_charge, bill_issued, bill_confirmed, bill_withdrawn)}

@@ -29,9 +29,20 @@ def party(
     if document is None:
         return Refusal("party_unknown", f"{party_id} is not registered", field)
     allowed = STARTS if operation.starts else FINISHES
+    if operation.before_start and document["state"] == "reviewed":
+        return None  # what has to be there before the start: fees, deposit, channels (rule D0.34)
     if document["state"] not in allowed:
         return Refusal("party_not_active", f"{party_id} is {document['state']}", field)
     return None
+
+
+def channel(state: State, merchant_id: str, rail: str | None) -> Refusal | None:
+    """A merchant is paid over channels that it was onboarded to, the institution's own among them
+    (rule D0.34). Merchants registered before channels were kept have no list and keep all."""
+    channels = state.tables["party"][merchant_id].get("channels")
+    if rail is None or channels is None or rail in channels:
+        return None
+    return Refusal("channel_not_open", f"{merchant_id} is not onboarded to {rail}")
 
 
 def terminal(state: State, terminal_id: str | None, merchant_id: str | None) -> Refusal | None:

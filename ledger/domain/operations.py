@@ -27,7 +27,7 @@ _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds",
-    "uses", "quiet", "handler", "normal", "oldest_first",
+    "uses", "quiet", "handler", "normal", "oldest_first", "before_start",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
@@ -109,6 +109,7 @@ class Operation:
     business_key: str | None
     journal_type: str
     starts: bool
+    before_start: bool
     normal: bool
     oldest_first: str | None
     original_field: str | None
@@ -389,6 +390,7 @@ class _Compiler:
             about=spec.get("about", ""), rules=tuple(spec["rules"]), module=spec["module"],
             interface_class=spec["class"], form=Form(self.type, self.fields), business_key=key,
             journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
+            before_start=spec.get("before_start", False),
             normal=spec.get("normal", False), oldest_first=spec.get("oldest_first"),
             original_field=original.get("field"),
             original_types=frozenset(original.get("of", ())),

@@ -58,8 +58,12 @@ REASONS: tuple[Reason, ...] = (
     Reason("party_not_active", 409, True, "a party of the command is not active: entered, "
            "reviewed, suspended, leaving or cancelled; what may still post then posts"),
     Reason("contract_missing", 409, True, "the merchant has no contract in force"),
+    Reason("start_missing", 409, True, "what a merchant's start needs is not there: fees that its "
+           "contract asks at the start, paid, and the parameters of a channel; `detail` says "
+           "which"),
     Reason("terminal_not_active", 409, True, "the terminal is not reviewed, or was cancelled, or "
            "is another merchant's"),
+    Reason("channel_not_open", 409, True, "the merchant is not onboarded to this channel"),
     Reason("stopped", 409, True, "an emergency stop covers the account, merchant, rail or "
            "everything; `detail` names it (one of an account is tested with the accounts)"),
     # the template's own checks of the command

@@ -166,13 +166,59 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         entered = "reviewed" if kind == "merchant" else "active"
     # entered anew, it stays suspended on the ground and evidence that it has (rule D0.46)
     kept = {} if known is None else {
-        name: known.get(name) for name in ("ground", "evidence", "since")
+        name: known.get(name) for name in ("ground", "evidence", "since", "channels")
     }
     return _put("party", name, {
         "kind": kind, "state": entered, "owner_id": owner,
         "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
-        "ground": None, "details": v.get("details"), "since": c.booking_date, **kept,
+        "ground": None, "details": v.get("details"), "since": c.booking_date,
+        "channels": {} if kind == "merchant" else None, **kept,
     })
+
+
+def channel_onboarded(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A channel has given a merchant its parameters (入网, rule D0.34); given again, newer ones
+    take their place. The channel's own answer: one person enters it."""
+    if not v["details"]:
+        return _differs("the channel's parameters are empty", "details")
+    document = state.get("party", v["merchant_id"])
+    return _put("party", v["merchant_id"], {**document, "channels": {
+        **(document.get("channels") or {}), v["channel"]: {
+            "onboarding_id": v["onboarding_id"], "parameters": v["details"],
+            "since": c.booking_date,
+        },
+    }})
+
+
+def _start_missing(
+    state: State, name: str, contract: Mapping[str, Any], evidence: str | None
+) -> Refusal | None:
+    """What a merchant's first start still needs (rule D0.34): the fees that its contract asks are
+    charged and paid, computed from the books, and a channel has given its parameters. What a
+    provider collects is not booked here (rule D0.25); evidence says that it was paid."""
+    prices = {item: contract.get(f"{item}_fee_minor") for item in billing.START_FEES}
+    for item, price in prices.items():
+        if price is None:
+            return Refusal(
+                "start_missing",
+                f"contract {contract['contract_id']} says no {item} fee; 0 is none",
+            )
+        charged = billing.charged(state, contract["contract_id"], item)
+        if contract["fee_payee"] != "provider" and charged < price:
+            return Refusal(
+                "start_missing", f"of the {item} fee {charged} of {price} minor units are charged"
+            )
+    if contract["fee_payee"] == "provider" and any(prices.values()) and evidence is None:
+        return Refusal(
+            "start_missing", "the provider's receipt of the fees is evidence", "evidence"
+        )
+    for currency in state.accounts:
+        owed = state.account(f"{billing.DUE}:{name}", currency)
+        if owed is not None and owed.balance > 0:
+            return Refusal("start_missing", f"account {owed.account_id} is not paid")
+    if not state.get("party", name).get("channels"):
+        return Refusal("start_missing", f"no channel has given {name} its parameters")
+    return None
 
 
 _FROM = {
@@ -196,8 +242,13 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
     if wanted == "active":
         if document["kind"] in ("user", "card") and check is None:
             return _differs(f"{name} has no passed identity check", "identity_check")
-        if document["kind"] == "merchant" and state.contract(name, c.booking_date) is None:
-            return Refusal("contract_missing", f"{name} has no contract in force")
+        if document["kind"] == "merchant":
+            contract = state.contract(name, c.booking_date)
+            if contract is None:
+                return Refusal("contract_missing", f"{name} has no contract in force")
+            missing = now == "reviewed" and _start_missing(state, name, contract, v.get("evidence"))
+            if missing:
+                return missing
         if now == "suspended" and ground != document["ground"]:
             return _differs(
                 f"{name} is suspended on ground {document['ground']}", "suspension_ground"
@@ -208,9 +259,9 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
     if on_ground and v.get("evidence") is None:
         return _differs("what is done on a ground has evidence", "evidence")
     if (now, wanted) == ("leaving", "cancelled") and not on_ground:  # on a ground: at once
-        missing = _not_yet_gone(state, name, document["since"], c.booking_date)
-        if missing is not None:
-            return _differs(missing, "state")
+        left = _not_yet_gone(state, name, document["since"], c.booking_date)
+        if left is not None:
+            return _differs(left, "state")
     return _put("party", name, {
         **document, "state": wanted, "identity_check": check, "since": c.booking_date,
         "ground": ground if on_ground else None, "evidence": v.get("evidence"),
@@ -271,7 +322,8 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         "settlement_cycle": v["settlement_cycle"], "minimum_minor": v["minimum_minor"],
         "fee_choice": v["fee_choice"], "valid_from": start, "details": v.get("details"),
         "fee_payee": v.get("fee_payee", "institution"), "data_ppm": v.get("data_ppm"),
-        "bill_months": months,
+        "bill_months": months, "access_fee_minor": v.get("access_fee_minor"),
+        "use_fee_minor": v.get("use_fee_minor"),
     })
     return _put("contract", merchant, versions)
 
@@ -486,9 +538,9 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS,
     **{function.__name__: function for function in (
-        open_account, move_account, account_status, party, party_state, contract, destination,
-        bind_account, fees_unused, tariff, authorise, mandate, mandate_end, operator, membership,
-        right, caller, limit, stop, stop_lift, period_close, breaker, session_open, session_cover,
-        foreign_read,
+        open_account, move_account, account_status, party, party_state, channel_onboarded,
+        contract, destination, bind_account, fees_unused, tariff, authorise, mandate,
+        mandate_end, operator, membership, right, caller, limit, stop, stop_lift, period_close,
+        breaker, session_open, session_cover, foreign_read,
     )},
 }

@@ -300,6 +300,8 @@ class Batch:
                     refusal = refusal or guards.party(state, operation, values[name], name)
             if "terminal_id" in values:
                 refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
+        if refusal is None and merchant is not None and operation.starts:
+            refusal = guards.channel(state, merchant, operation.rail(values, context))
         if refusal is not None:
             return refusal
         if state.tables.get("stop"):

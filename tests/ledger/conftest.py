@@ -98,9 +98,18 @@ class World:
         self.approved("contract", **{
             "contract_id": f"C-{name}", "merchant_id": name, "settlement_mode": "institution",
             "settlement_cycle": "D+1", "minimum_minor": 0, "fee_choice": "bill",
-            "valid_from": DAY.isoformat(), **contract,
+            "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": DAY.isoformat(), **contract,
         })
+        for channel in ("unionpay", "netsunion", "internal"):
+            self.onboard(name, channel)
         self.register("party_state", party_id=name, state="active")
+
+    def onboard(self, merchant: str, channel: str) -> None:
+        """A channel gave the merchant its parameters."""
+        self.register(
+            "channel_onboarded", onboarding_id=f"ON-{merchant}-{channel}", merchant_id=merchant,
+            channel=channel, details={"merchant_number": f"8-{merchant}"},
+        )
 
     def register(self, type_: str, actor: Actor = SYSTEM, **values: Any) -> dict[str, Any]:
         """Post a register command that must succeed."""

@@ -320,12 +320,22 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
     ("contract_missing", None, _in_turn(
         lambda w: w.approved("party", party_id="M3", party_kind="merchant"),
         lambda w: w.send("party_state", party_id="M3", state="active"))),
+    ("start_missing", None, _in_turn(
+        lambda w: w.approved("party", party_id="M3", party_kind="merchant"),
+        lambda w: w.approved("contract", contract_id="C3", merchant_id="M3", minimum_minor=0,
+                             settlement_mode="institution", settlement_cycle="D+1",
+                             fee_choice="bill", access_fee_minor=0, use_fee_minor=0,
+                             valid_from="2026-09-12"),
+        lambda w: w.send("party_state", party_id="M3", state="active"))),
     ("terminal_not_active", "terminal_id", lambda w: w.do("payment", terminal_id="POS1")),
     ("terminal_not_active", "terminal_id", lambda w: w.do("payment", terminal_id="M2")),
     ("terminal_not_active", "terminal_id", _in_turn(
         lambda w: _terminal(w, owner="M2"), lambda w: w.do("payment", terminal_id="POS1"))),
     ("terminal_not_active", "terminal_id", _in_turn(
         lambda w: _terminal(w, "cancelled"), lambda w: w.do("payment", terminal_id="POS1"))),
+    ("channel_not_open", None, _in_turn(
+        lambda w: w.ledger.state.get("party", "M1")["channels"].pop("unionpay"),
+        lambda w: w.do("payment"))),
     ("stopped", None, _in_turn(lambda w: _stop(w, "all", None), lambda w: w.do("payment"))),
     ("stopped", None, _in_turn(
         lambda w: _stop(w, "merchant", "M1", "new_business"), lambda w: w.do("payment"))),

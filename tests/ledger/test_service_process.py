@@ -95,9 +95,10 @@ def register(client: LedgerClient) -> None:
         {
             "merchant_id": f"M{n}", "settlement_mode": "institution", "settlement_cycle": "D+1",
             "minimum_minor": 0, "fee_choice": "bill", "valid_from": "2026-09-12",
+            "access_fee_minor": 0, "use_fee_minor": 0,
         }
         for n in range(MERCHANTS)
-    ])
+    ], ["unionpay"])
 
 
 def trade_day(client: LedgerClient, made: list[dict], size: int = 500) -> None:

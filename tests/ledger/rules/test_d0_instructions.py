@@ -48,10 +48,70 @@ def test_d0_34_until_its_start_every_instruction_of_a_merchant_is_refused(world)
     assert refused(_state(world, "M3", "active"), "contract_missing")
     world.approved("contract", contract_id="C3", merchant_id="M3", minimum_minor=0,
                    settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
-                   valid_from=DAY.isoformat())
-    assert refused(world.do("payment", merchant_id="M3"), "party_not_active")  # signed only
+                   access_fee_minor=300, use_fee_minor=0, valid_from=DAY.isoformat())
+
+    def not_yet(said, **values):
+        result = _state(world, "M3", "active", **values)
+        assert refused(result, "start_missing") and said in result["detail"], result
+        assert refused(world.do("payment", merchant_id="M3"), "party_not_active")
+
+    not_yet("access fee 0 of 300")  # signed only
+    fee = {"merchant_id": "M3", **CNY}
+    posted(world.send("fee_charge", fee_id="F1", fee_item="access", amount_minor=300, **fee))
+    not_yet("1205:M3 is not paid", evidence="SAID-SO")
+    posted(world.send("bill_payment", movement_id="B1", amount_minor=300, **fee))
+    not_yet("no channel")
+    bare = world.send("channel_onboarded", onboarding_id="ON", merchant_id="M3",
+                      channel="unionpay", details={})
+    assert refused(bare, "register_differs", "details")
+    world.onboard("M3", "unionpay")
     posted(_state(world, "M3", "active"))
     posted(world.do("payment", merchant_id="M3"))
+
+
+def test_d0_34_a_payment_goes_over_a_channel_that_has_given_its_parameters(world):
+    """Another channel is refused until it has, the institution's own too."""
+    world.approved("party", party_id="M3", party_kind="merchant")
+    world.approved("contract", contract_id="C3", merchant_id="M3", minimum_minor=0,
+                   settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                   access_fee_minor=0, use_fee_minor=0, valid_from=DAY.isoformat())
+    world.onboard("M3", "netsunion")
+    posted(_state(world, "M3", "active"))
+    world.open([("2201", "M3")])
+    world.do("top_up", amount_minor=9_000)
+    pay = {"merchant_id": "M3", "amount_minor": 1_000}
+    posted(world.do("payment", channel="netsunion", transaction_id="P", **PLAIN, **pay))
+    assert refused(world.do("payment", channel="unionpay", **PLAIN, **pay), "channel_not_open")
+    assert refused(world.do("payment", **INTERNAL, **pay), "channel_not_open")
+    posted(world.do("refund", original_transaction_id="P", amount_minor=1_000, **PLAIN))
+    world.approved("party", party_id="M3", party_kind="merchant", grade="gold")
+    world.onboard("M3", "internal")
+    posted(world.do("payment", **INTERNAL, **pay))  # channels outlive an entry made anew
+    posted(world.do("payment", channel="netsunion", **PLAIN, **pay))
+
+
+@pytest.mark.parametrize(("terms", "evidence", "said"), [
+    ({"access_fee_minor": None}, None, "says no access fee"),
+    ({"use_fee_minor": 5, "fee_payee": "provider"}, None, "receipt"),
+    ({"use_fee_minor": 5, "fee_payee": "provider"}, "PR-1", None),
+    ({"fee_payee": "provider"}, None, None),
+])
+def test_d0_34_the_contract_says_what_the_start_costs_and_a_provider_that_it_is_paid(
+    world, terms, evidence, said
+):
+    """No price is taken as none; 0 says none."""
+    world.approved("party", party_id="M3", party_kind="merchant")
+    world.approved("contract", **{
+        "contract_id": "C3", "merchant_id": "M3", "minimum_minor": 0, "fee_choice": "bill",
+        "settlement_mode": "institution", "settlement_cycle": "D+1", "access_fee_minor": 0,
+        "use_fee_minor": 0, "valid_from": DAY.isoformat(), **terms,
+    })
+    world.onboard("M3", "unionpay")
+    result = _state(world, "M3", "active", evidence=evidence)
+    if said is None:
+        posted(result)
+    else:
+        assert refused(result, "start_missing") and said in result["detail"]
 
 
 @pytest.mark.parametrize(("fixed", "field"), [
