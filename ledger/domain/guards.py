@@ -4,7 +4,7 @@ that does not hold, or None; nothing is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from ledger.domain.money import BALANCE_LIMIT
@@ -166,10 +166,12 @@ def oldest_first(
 
 def accounts(
     state: State, operation: Operation, legs: Iterable[list], releases: Mapping[str, int],
+    gone: Container[str],
 ) -> Refusal | None:
     """Accounts open, status and purpose, books balanced, ranges and floors.
 
     :param releases: what the command's own holds give back or take, by account id, minor units
+    :param gone: accounts whose own hold kept what may already have left the house
     """
     known = state.accounts
     sums: dict[str, int] = {}
@@ -192,9 +194,10 @@ def accounts(
             found[1 if change < 0 else 2] = True
     for account, (_, lowers, raises) in moves.items():
         if account.status != "normal" or account.frozen or account.purpose is not None:
-            # What its own hold kept for it may already have left; it is booked all the same.
+            # What may already have left is booked all the same; what a pre-authorisation holds
+            # has not, so a status or order that came since holds it back.
             refusal = _status(
-                account, operation, lowers and account.account_id not in releases, raises
+                account, operation, lowers and account.account_id not in gone, raises
             )
             if refusal is not None:
                 return refusal

@@ -69,8 +69,9 @@ class Plan:
     """What a command will do: legs, and what changes beside balances.
 
     `counters` are the new values of the original's counters; `holds` are (action, kind, hold id,
-    account id, amount, case) tuples; `uses` are (scene, account id, amount) for the limits;
-    `effects` are those of a register (see :mod:`ledger.domain.state`).
+    account id, amount, case) tuples, where `free` releases all that is left; `uses` are (scene,
+    account id, amount) for the limits; `effects` are those of a register (see
+    :mod:`ledger.domain.state`).
     """
 
     __slots__ = (
@@ -293,14 +294,15 @@ class _Compiler:
             lines.append("holds = []")
             for hold in spec["holds"]:
                 action = hold["action"]
-                if action not in ("place", "capture", "release"):
+                if action not in ("place", "capture", "release", "free"):
                     raise KeyError(f"hold action {action!r} is not known")
                 account = self._account(hold["account"]) if "account" in hold else "None"
                 kind = self._text(hold["kind"]) if "kind" in hold else "None"
                 case = self._source(hold["case"]) if "case" in hold else "None"
+                amount = "0" if action == "free" else self._source(hold["amount"])
                 append = (
                     f"holds.append(({action!r}, {kind}, {self._text(hold['id'])}, {account}, "
-                    f"{self._source(hold['amount'])}, {case}))"
+                    f"{amount}, {case}))"
                 )
                 if "when" in hold:
                     lines += [f"if {self._source(hold['when'])}:", f"    {append}"]

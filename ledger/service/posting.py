@@ -15,6 +15,7 @@ import orjson
 from ledger.domain import guards
 from ledger.domain.actors import Actor, may_act_for, may_enter
 from ledger.domain.chain import entry_digest
+from ledger.domain.holds import left
 from ledger.domain.movements import reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
@@ -435,13 +436,15 @@ class Batch:
             if refusal is not None:
                 return refusal
         releases: dict[str, int] = {}
+        gone: set[str] = set()
         if plan.holds is not None:
-            refusal = self._hold_effects(operation, plan, context, currency or "", releases)
+            refusal = self._hold_effects(operation, plan, context, currency or "", releases, gone)
             if refusal is not None:
                 return refusal
         elif context.hold is not None and plan.effects:
             hold = context.hold
             releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
+            gone.add(hold["account_id"])
         if plan.legs:
             if state.tables.get("stop"):
                 refusal = guards.stopped_account(
@@ -449,7 +452,7 @@ class Batch:
                 )
                 if refusal is not None:
                     return refusal
-            refusal = guards.accounts(state, operation, plan.legs, releases)
+            refusal = guards.accounts(state, operation, plan.legs, releases, gone)
             if refusal is not None:
                 return refusal
         if plan.uses:
@@ -458,9 +461,14 @@ class Batch:
 
     def _hold_effects(
         self, operation: Operation, plan: Plan, context: Context, currency: str,
-        releases: dict[str, int],
+        releases: dict[str, int], gone: set[str],
     ) -> Refusal | None:
-        """Turn the template's holds into effects."""
+        """Turn the template's holds into effects.
+
+        :param releases: what of each account's holds ends here, to be filled
+        :param gone: accounts whose held money may have left already, to be filled
+        """
+        changed: dict[str, dict[str, Any]] = {}
         effects = plan.effects = list(plan.effects or ())
         assert plan.holds is not None
         for action, kind, hold_id, account_id, amount, case in plan.holds:
@@ -475,12 +483,21 @@ class Batch:
                     return document
                 effects.append(["hold", hold_id, document])
                 continue
-            hold = self.state.holds.get(hold_id)
+            hold = changed.get(hold_id) or self.state.holds.get(hold_id)
             if hold is None:
                 return Refusal("hold_unknown", f"hold {hold_id} is used up")
+            if kind is not None and hold["kind"] != kind:  # an authority took it over
+                return Refusal("hold_not_allowed", f"hold {hold_id} is of kind {hold['kind']}")
+            amount = left(hold) if action == "free" else amount
+            if amount > left(hold):
+                return Refusal("exceeds_hold", f"{left(hold)} minor units are left of the hold")
             name = "captured" if action == "capture" else "released"
-            effects.append(["hold", hold_id, reduced(hold, name, amount)])
-            releases[hold["account_id"]] = releases.get(hold["account_id"], 0) + amount
+            changed[hold_id] = reduced(hold, name, amount)
+            account_id = hold["account_id"]
+            releases[account_id] = releases.get(account_id, 0) + amount
+            if self.ledger.movements.kinds[hold["kind"]].released_by == "operation":
+                gone.add(account_id)
+        effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
         return None
 
     # what becomes of it

@@ -399,6 +399,26 @@ def test_money_that_others_manage_stays_in_memo_books(world, mode, codes):
     ]
 
 
+def test_a_pre_authorisation_holds_its_completion_pays_its_cancellation_frees(world):
+    world.do("top_up", amount_minor=20000)
+    both = {"merchant_id": "M1", "user_id": "U1", "currency_code": "CNY"}
+    for name in ("A", "B"):
+        held = world.send("pre_authorisation", transaction_id=name, amount_minor=9000,
+                          authorisation=world.authorise("U1", "M1", 9000), **both)
+        assert world.legs(held) == []
+    done = world.send("pre_authorisation_completion", transaction_id="C", amount_minor=8000,
+                      original_transaction_id="A", acquirer_fee_minor=30, **both)
+    assert world.legs(done) == [
+        ("2101:U1", "D", 8000, "gross", None), ("2201:M1", "C", 8000, "gross", None),
+        ("2201:M1", "D", 30, "acquirer_fee", None), ("2301", "C", 30, "acquirer_fee", None),
+    ]
+    freed = world.send("pre_authorisation_cancel", transaction_id="X",
+                       original_transaction_id="B")
+    assert (freed["status"], world.legs(freed)) == ("posted", [])
+    account = world.ledger.state.account("2101:U1", "CNY")
+    assert (account.balance, account.available) == (12000, 12000)
+
+
 def test_adjustment_and_reversal(world):
     world.do("payment", transaction_id="P")
     leg = {"currency_code": "CNY", "amount_minor": 40, "component": "correction"}
