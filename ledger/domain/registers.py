@@ -12,7 +12,7 @@ from typing import Any
 from ledger.domain import billing
 from ledger.domain.billing import months_later
 from ledger.domain.chart import account_id
-from ledger.domain.operations import Context, Plan
+from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
 
@@ -363,6 +363,25 @@ def fees_unused(state: State, v: Values, c: Context) -> Plan | Refusal:
     ])
 
 
+def compensation(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A customer's loss, in full: out of the provision as far as it goes, the rest an expense of
+    own funds (rule D0.61). The shares come of the provision's balance alone."""
+    amount, currency, user = v["amount_minor"], v["currency_code"], v["user_id"]
+    provision = state.account("2701", currency)
+    # no provision was ever formed: own funds bear the whole
+    covered = 0 if provision is None else max(0, min(amount, provision.available))
+    legs: list[Leg] = []
+    if covered:
+        legs.append(["2701", currency, "D", covered, "compensation", None])
+    if covered < amount:
+        legs.append(["6401", currency, "D", amount - covered, "compensation", None])
+    return Plan([
+        *legs, ["1101", currency, "C", amount, "compensation", None],
+        ["1001", currency, "D", amount, "deposit", v["movement_id"]],
+        [f"2101:{user}", currency, "C", amount, "compensation", None],
+    ])
+
+
 def bind_account(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A user's own card or account, bound by the user (rule D1.10)."""
     owner = state.get("party", v["party_id"])
@@ -539,7 +558,8 @@ HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS,
     **{function.__name__: function for function in (
         open_account, move_account, account_status, party, party_state, channel_onboarded,
-        contract, destination, bind_account, fees_unused, tariff, authorise, mandate,
+        contract, destination, bind_account, fees_unused,
+        compensation, tariff, authorise, mandate,
         mandate_end, operator, membership, right, caller, limit, stop, stop_lift, period_close,
         breaker, session_open, session_cover, foreign_read,
     )},

@@ -344,18 +344,69 @@ def test_d0_33_a_deposit_is_an_own_liability_drawn_after_notice_by_two(world):
     assert (world.balance("2602:M1"), world.balance("1101")) == (0, 0)
 
 
-def test_d0_61_a_loss_is_paid_from_the_provision_and_own_funds_if_short(world):
-    """By two; what the liable one owes becomes a receivable."""
+def _loss(world, name, amount=500, **values):
+    return {"movement_id": name, "user_id": "U1", "amount_minor": amount, "case_number": "C",
+            "finding": "merchant", "evidence": "F-1", **CNY, **values}
+
+
+@pytest.mark.parametrize(("provided", "wanted"), [
+    (0, [("6401", "D", 500)]), (400, [("2701", "D", 400), ("6401", "D", 100)]),
+    (500, [("2701", "D", 500)]), (900, [("2701", "D", 500)]),
+])
+def test_d0_61_a_loss_is_paid_from_the_provision_first_the_rest_from_own_funds(
+    world, provided, wanted
+):
+    """In full; computed from the provision's balance, by nobody's choice."""
     funds(world)
-    world.register("provision", movement_id="P", amount_minor=400, **CNY)
-    pay = {"user_id": "U1", "amount_minor": 500, "case_number": "C", **CNY}
-    alone = world.send("compensation", movement_id="X", fee_minor=100, **pay)
-    assert refused(alone, "no_right")
-    short = world.send("compensation", ANN, movement_id="Y", fee_minor=99, **pay)
-    assert refused(short, "below_floor")  # the provision has no more
-    world.approved("compensation", movement_id="Z", fee_minor=100, **pay)
-    assert (world.balance("2701"), world.balance("2101:U1"), world.balance("6401")) == (
-        0, 500, 500)
-    posted(world.send("recovery", movement_id="R", merchant_id="M1", amount_minor=500,
-                      case_number="C", **CNY))
+    if provided:
+        world.register("provision", movement_id="P", amount_minor=provided, **CNY)
+    chosen = world.send("compensation", ANN, **_loss(world, "X", fee_minor=100))
+    assert (chosen["reason"], chosen["field"]) == ("unknown_field", "fee_minor")
+    done = world.approved("compensation", **_loss(world, "Z"))
+    assert [leg[:3] for leg in world.legs(done)] == [
+        *wanted, ("1101", "C", 500), ("1001", "D", 500), ("2101:U1", "C", 500)]
+
+
+def test_d0_61_it_needs_a_finding_with_evidence_and_two_people(world):
+    """The customer's own fault is no finding that pays."""
+    funds(world)
+    assert refused(world.send("compensation", **_loss(world, "A")), "no_right")
+    for field in ("finding", "evidence", "case_number"):
+        bare = world.send("compensation", ANN, **_loss(world, "B", **{field: None}))
+        assert (bare["reason"], bare["field"]) == ("missing_field", field)
+    own = world.send("compensation", ANN, **_loss(world, "C", finding="customer"))
+    assert (own["reason"], own["field"]) == ("invalid_field", "finding")
+
+
+def test_d0_61_the_provision_counts_as_it_is_when_the_checker_approves(world):
+    """Of two that wait the second finds what the first has left."""
+    funds(world)
+    world.register("provision", movement_id="P", amount_minor=600, **CNY)
+    waits = [world.send("compensation", ANN, **_loss(world, name)) for name in ("A", "B")]
+    done = [posted(world.approve(w["sequence"])) for w in waits]
+    assert [leg[:3] for leg in world.legs(done[1])][:2] == [("2701", "D", 100), ("6401", "D", 400)]
+    assert world.balance("2701") == 0
+
+
+def test_d0_61_what_the_liable_one_owes_is_a_receivable_for_at_most_what_was_paid(world):
+    """Linked to its compensation and case, by two; not where the institution is responsible."""
+    funds(world)
+    world.approved("compensation", **_loss(world, "Z"))
+    owes = {"compensation_id": "Z", "merchant_id": "M1", "case_number": "C", **CNY}
+    assert refused(world.send("recovery", movement_id="R0", amount_minor=1, **owes), "no_right")
+    for values, reason, field in (
+        ({"amount_minor": 501}, "exceeds_original", "amount_minor"),
+        ({"amount_minor": 1, "case_number": "D"}, "original_differs", "case_number"),
+        ({"amount_minor": 1, "compensation_id": "P"}, "original_unknown", "compensation_id"),
+    ):
+        result = world.send("recovery", ANN, movement_id="R1", **{**owes, **values})
+        assert refused(result, reason, field)
+    world.approved("recovery", movement_id="R2", amount_minor=300, **owes)
+    more = world.send("recovery", ANN, movement_id="R3", amount_minor=201, **owes)
+    assert refused(more, "exceeds_original", "amount_minor")
+    world.approved("recovery", movement_id="R4", amount_minor=200, **owes)
     assert (world.balance("1201:M1"), world.balance("6401")) == (500, 0)
+    world.approved("compensation", **_loss(world, "Y", finding="this_institution"))
+    own = world.send("recovery", ANN, movement_id="R5", amount_minor=1,
+                     **{**owes, "compensation_id": "Y"})
+    assert refused(own, "original_differs", "compensation_id")
