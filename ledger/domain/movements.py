@@ -1,4 +1,5 @@
-"""Handlers of the operations whose legs a template cannot say: holds, splits, corrections."""
+"""Handlers of the operations whose legs a template cannot say: holds, splits, corrections; and of
+limits, which refer to the scenes of the templates."""
 
 from __future__ import annotations
 
@@ -17,10 +18,14 @@ _COMPONENT = re.compile(r"[a-z_]{1,32}\Z")
 
 
 class Movements:
-    """The handlers, over the kinds of holds."""
+    """The handlers, over the kinds of holds and the scenes of limits.
 
-    def __init__(self, kinds: Mapping[str, HoldKind]) -> None:
+    :param scenes: interface class by scene
+    """
+
+    def __init__(self, kinds: Mapping[str, HoldKind], scenes: Mapping[str, str]) -> None:
         self.kinds = kinds
+        self.scenes = scenes
 
     def place(
         self, state: State, kind_name: str, hold_id: str, account_id: str, currency: str,
@@ -190,6 +195,28 @@ class Movements:
         if hold["expires_on"] is None or hold["expires_on"] > c.booking_date:
             return Refusal("hold_not_allowed", "it has not come to its end", "hold_id")
         return Plan([], effects=[["hold", v["hold_id"], reduced(hold, "released", left(hold))]])
+
+    def limit(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """A limit by scene, account kind and grade, with validity (rules D0.45, D2.9); its
+        interface class is that of its scene (rule D2.24)."""
+        if v["scene"] not in self.scenes:
+            return Refusal(
+                "register_differs", "a scene is one of: " + ", ".join(sorted(self.scenes)),
+                "scene",
+            )
+        if v["account_code"] not in state.chart.classes:
+            return Refusal(
+                "register_differs", f"{v['account_code']} is not in the chart of accounts",
+                "account_code",
+            )
+        names = (
+            "scene", "account_code", "grade", "currency_code", "single_minor", "day_minor",
+            "day_count", "month_minor", "month_count", "valid_from", "valid_to",
+        )
+        return Plan([], effects=[["put", "limit", v["limit_id"], {
+            "id": v["limit_id"], "interface_class": self.scenes[v["scene"]],
+            **{n: v[n] for n in names if n in v},
+        }]])
 
     def split(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """One sum to several merchants; the parts add up to it (largest remainder)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,7 @@ class Operation:
     original_types: frozenset[str]
     original_missing: str
     hold_field: str | None
+    scenes: frozenset[str]
     counters: Mapping[str, int]
     approval: Callable[[Mapping[str, Any], Context], bool] | None
     merchant: Callable[[Mapping[str, Any], Context], str | None]
@@ -139,6 +140,8 @@ class Operations:
     def __init__(self, by_type: Mapping[str, Operation], versions: Mapping[str, int]) -> None:
         self.by_type = by_type
         self.versions = versions
+        #: interface class by scene of the limits: that of the operations which use the scene
+        self.scenes = _scenes(by_type.values())
 
     @classmethod
     def from_documents(
@@ -162,6 +165,16 @@ class Operations:
             if unknown:
                 raise ValueError(f"{operation.type}: originals {sorted(unknown)} are unknown")
         return cls(by_type, {t: o.version for t, o in by_type.items()})
+
+
+def _scenes(operations: Iterable[Operation]) -> dict[str, str]:
+    """:raises ValueError: when operations of two classes use one scene"""
+    found: dict[str, str] = {}
+    for operation in operations:
+        for scene in operation.scenes:
+            if found.setdefault(scene, operation.interface_class) != operation.interface_class:
+                raise ValueError(f"scene {scene} is of two interface classes")
+    return found
 
 
 def _library(document: Mapping[str, Any]) -> dict[str, Field]:
@@ -398,6 +411,7 @@ class _Compiler:
             original_types=frozenset(original.get("of", ())),
             original_missing=original.get("missing", "there is no such original"),
             hold_field=spec.get("hold"),
+            scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],

@@ -12,7 +12,7 @@ from typing import Any
 from ledger.domain import billing
 from ledger.domain.billing import months_later
 from ledger.domain.chart import account_id
-from ledger.domain.operations import Context, Leg, Plan
+from ledger.domain.operations import CLASSES, Context, Leg, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
 
@@ -465,6 +465,12 @@ def caller(state: State, v: Values, c: Context) -> Plan | Refusal:
     for name, document in state.table("caller").items():
         if name != v["caller_id"] and document["public_key"] == v["public_key"]:
             return _differs(f"{name} has this key; none is shared", "public_key")
+    for name, most in v["rates"].items():
+        # a rate that nothing would ever look at is no rate (rule D2.24)
+        if name not in CLASSES or type(most) is not int or most < 1:
+            return _differs(
+                f"a rate is a whole number from 1 for one of {', '.join(CLASSES)}", "rates"
+            )
     for name in (v["party_id"], *v["on_behalf"]):
         if not isinstance(name, str) or state.get("party", name) is None:
             return Refusal("party_unknown", f"{name} is not registered", "party_id")
@@ -472,19 +478,6 @@ def caller(state: State, v: Values, c: Context) -> Plan | Refusal:
         "party_id": v["party_id"], "public_key": v["public_key"], "on_behalf": v["on_behalf"],
         "rates": v["rates"], "enabled": v["enabled"], "cover_count": v.get("cover_count"),
         "cover_seconds": v.get("cover_seconds"),
-    })
-
-
-def limit(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """A limit by scene, account kind and grade, with validity (rules D0.45, D2.9)."""
-    if v["account_code"] not in state.chart.classes:
-        return _differs(f"{v['account_code']} is not in the chart of accounts", "account_code")
-    names = (
-        "scene", "account_code", "grade", "currency_code", "single_minor", "day_minor",
-        "day_count", "month_minor", "month_count", "valid_from", "valid_to",
-    )
-    return _put("limit", v["limit_id"], {
-        "id": v["limit_id"], **{n: v[n] for n in names if n in v},
     })
 
 
@@ -560,7 +553,7 @@ HANDLERS: dict[str, Handler] = {
         open_account, move_account, account_status, party, party_state, channel_onboarded,
         contract, destination, bind_account, fees_unused,
         compensation, tariff, authorise, mandate,
-        mandate_end, operator, membership, right, caller, limit, stop, stop_lift, period_close,
+        mandate_end, operator, membership, right, caller, stop, stop_lift, period_close,
         breaker, session_open, session_cover, foreign_read,
     )},
 }

@@ -1,5 +1,6 @@
 """Prometheus metrics at `/metrics`, for those with the right to read. No ids, no amounts of single
-customers: counts by operation, outcome and reason, times, and where the log stands."""
+customers: counts by operation, interface class (rule D2.24), outcome and reason, times, and where
+the log stands."""
 
 from __future__ import annotations
 
@@ -27,10 +28,12 @@ class Metrics:
 
     def __init__(self, ledger: Ledger) -> None:
         registry = CollectorRegistry()
-        self.known = frozenset(ledger.operations.by_type)
+        self.classes = {
+            name: found.interface_class for name, found in ledger.operations.by_type.items()
+        }
         self.commands = Counter(
-            "ledger_commands", "Commands by operation and outcome", ("operation", "outcome"),
-            registry=registry,
+            "ledger_commands", "Commands by operation, interface class and outcome",
+            ("operation", "interface_class", "outcome"), registry=registry,
         )
         self.refusals = Counter(
             "ledger_refusals", "Refused commands by reason", ("reason",), registry=registry
@@ -61,13 +64,13 @@ class Metrics:
         outcomes: dict[tuple[str, str], int] = {}
         for command, result in zip(commands, results, strict=True):
             type_ = command.get("type") if isinstance(command, dict) else None
-            name = type_ if type_ in self.known else "unknown"
+            name = type_ if isinstance(type_, str) and type_ in self.classes else "unknown"
             outcome = "replayed" if result.get("replayed") else result["status"]
             outcomes[name, outcome] = outcomes.get((name, outcome), 0) + 1
             if result["status"] == "refused":
                 self.refusals.labels(result["reason"]).inc()
         for (name, outcome), number in outcomes.items():
-            self.commands.labels(name, outcome).inc(number)
+            self.commands.labels(name, self.classes.get(name, "unknown"), outcome).inc(number)
 
     def text(self) -> Response:
         """The page that Prometheus reads."""

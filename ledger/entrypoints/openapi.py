@@ -84,6 +84,7 @@ def command_schemas() -> dict[str, Any]:
         schemas[f"{type_}_command"] = {
             "type": "object",
             "description": f"{operation_.zh} / {operation_.en}. {operation_.about}".strip(),
+            "x-interface-class": operation_.interface_class,  # rule D2.24
             "additionalProperties": False,
             "required": ["type"] + [
                 f.name for f in listed if not f.optional and f.name != "occurred_at"
@@ -319,6 +320,13 @@ _STATUS = {
 }
 
 
+#: Interface class of an endpoint (rule D2.24) by its body; an endpoint without one reads data.
+_CLASSES = {
+    "Command": "of the command", "Commands": "of each command", "Accounts": "merchant",
+    "SessionOrder": "transaction", "Cover": "transaction",
+}
+
+
 def operation(
     answer: str, *errors: int, body: str | None = None, status: int = 200,
     also: dict[int, str] | None = None, media_type: str = "application/json",
@@ -346,7 +354,7 @@ def operation(
             "description": _STATUS.get(code, "done"),
             "content": {"application/json": {"schema": ref(name)}},
         }
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"x-interface-class": _CLASSES.get(body or "", "data")}
     if body is not None:
         extra["requestBody"] = {
             "required": True, "content": {"application/json": {"schema": ref(body)}},

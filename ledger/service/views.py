@@ -505,7 +505,11 @@ def limits(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
         found = []
         for row in listed:
             line = ledger.chart.classes[row["account_code"]]
-            found.append({**row, "zh": line.name_zh, "en": line.name_en})
+            found.append({
+                # a limit of an older program has no class of its own, its scene has
+                "interface_class": ledger.operations.scenes.get(row["scene"]), **row,
+                "zh": line.name_zh, "en": line.name_en,
+            })
         return found
 
     in_force = _page([row for row in rows if _in_force(row, today)], page, size)

@@ -427,9 +427,13 @@ def test_metrics_count_and_say_nothing_of_customers(http, world):
         world.command("payment"), world.command("settlement", amount_minor=10**9), "rubbish",
     ]})
     text = http.get("/metrics").text
-    assert 'ledger_commands_total{operation="payment",outcome="posted"} 1.0' in text
-    assert 'ledger_commands_total{operation="settlement",outcome="refused"} 1.0' in text
-    assert 'ledger_commands_total{operation="unknown",outcome="refused"} 1.0' in text
+    for class_, type_, outcome in (
+        ("transaction", "payment", "posted"),
+        ("merchant", "settlement", "refused"),
+        ("unknown", "unknown", "refused"),
+    ):
+        labels = f'interface_class="{class_}",operation="{type_}",outcome="{outcome}"'
+        assert f"ledger_commands_total{{{labels}}} 1.0" in text
     assert 'ledger_refusals_total{reason="below_floor"} 1.0' in text
     assert 'ledger_http_requests_total{route="/v1/batches",status="200"} 1.0' in text
     assert "ledger_journals 1.0" in text

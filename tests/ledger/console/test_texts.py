@@ -14,6 +14,7 @@ from ledger.adapters.data_files import (
 )
 from ledger.domain.chart import BOOKS, SIDES
 from ledger.domain.fields import COMMON
+from ledger.domain.operations import CLASSES
 from ledger.entrypoints.console import render, texts
 
 #: Values that are codes in both languages.
@@ -48,6 +49,7 @@ def test_every_field_choice_and_component_of_the_data_has_a_text():
     assert len(components) > 20
     assert components - set(known["components"]) == set()
     assert set(known["books"]) == set(BOOKS) and set(known["kinds"]) == set(SIDES)
+    assert set(known["classes"]) == set(CLASSES)
     for said in load_suspension_grounds().values():
         assert not re.search("[A-Za-z]", said["zh"]), said
         assert not re.search("[\u4e00-\u9fff]", said["en"]), said

@@ -13,6 +13,7 @@ from ledger.service.events import events
 from ledger.service.faults import RequestRefused
 from ledger.service.statements import Asked, statement
 from ledger.service.steps import status_log
+from paylake.crypto import PrivateKey
 from paylake.errors import PaylakeError
 from paylake.keys import Keyring
 from tests.ledger.conftest import ANN, DAY, at
@@ -355,6 +356,53 @@ def test_d2_24_class_is_an_attribute_of_each_operation_and_of_a_callers_rights(c
     assert (answer.status_code, answer.json()["error"]["reason"]) == (403, "forbidden")
     assert caller.send("POST", "/v1/commands",
                        orjson.dumps(world.command("payment"))).status_code == 201
+
+
+def test_d2_24_class_is_an_attribute_of_endpoint_limit_and_indicator(http, world):
+    """Of each command in the interface document, of a limit by its scene, of the counts."""
+    by_type = world.ledger.operations.by_type
+    document = http.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    ends = {said["x-interface-class"] for methods in document["paths"].values()
+            for said in methods.values()}
+    assert ends == {"of the command", "of each command", "merchant", "transaction", "data"}
+    assert {name: schemas[f"{name}_command"]["x-interface-class"] for name in by_type} == {
+        name: operation.interface_class for name, operation in by_type.items()}
+    _limit(world)
+    assert world.ledger.state.get("limit", "L")["interface_class"] == "user"
+    other = world.send("limit", ANN, limit_id="L2", scene="top_ups", account_code="2101",
+                       valid_from=DAY.isoformat(), **CNY)
+    assert refused(other, "register_differs", "scene")  # it would limit nothing
+    http.post("/v1/commands", content=orjson.dumps(world.command("payment")))
+    counted = 'ledger_commands_total{interface_class="transaction",operation="payment",outcome="'
+    assert counted in http.get("/metrics").text
+
+
+def test_d2_24_rates_hold_by_class_each_for_itself(http, world):
+    """One used up leaves the other; a batch counts each command in its class."""
+    from tests.ledger.test_http import Signed
+
+    key = PrivateKey.generate()
+    said = {"caller_id": "C9", "party_id": "M1", "on_behalf": [], "enabled": True,
+            "public_key": key.public.point}
+    for rates in ({"payments": 5}, {"user": 0}, {"user": "5"}):
+        wrong = world.send("caller", ANN, rates=rates, **said)
+        assert refused(wrong, "register_differs", "rates"), rates
+    world.approved("caller", rates={"transaction": 3, "user": 1}, **said)
+    world.register("party", party_id="U8", party_kind="user", owner_id="M1", identity_check="I")
+    world.open([("2101", "U8")])
+    signed = Signed(http, "caller:C9", key)
+
+    def batch(payments, top_ups):
+        commands = [world.command("payment") for _ in range(payments)]
+        commands += [world.command("top_up", user_id="U8") for _ in range(top_ups)]
+        return signed.send("POST", "/v1/batches", orjson.dumps({"commands": commands}))
+
+    assert batch(2, 0).status_code == 200
+    over = batch(2, 0)
+    assert (over.status_code, over.json()["error"]["reason"]) == (429, "rate_exceeded")
+    assert batch(1, 1).status_code == 200
+    assert [batch(1, 0).status_code, batch(0, 1).status_code] == [429, 429]
 
 
 def test_d2_25_requests_are_signed_with_a_nonce_and_time_limited_in_rate_with_named_errors(
