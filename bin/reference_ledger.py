@@ -135,10 +135,10 @@ def refusals_page(head: Head, table: Table) -> str:
         "no trace.",
     )
     lines += table(
-        ("order", "reason", "HTTP (single command)", "recorded", "when"),
+        ("order", "reason", "HTTP (single command)", "recorded", "when", "含义"),
         [
             (number, f"`{reason.code}`", reason.http_status,
-             "yes" if reason.recorded else "no", reason.meaning)
+             "yes" if reason.recorded else "no", reason.meaning, reason.zh)
             for number, reason in enumerate(REASONS, 1)
         ],
     )

@@ -137,7 +137,7 @@ def _schemas() -> dict[str, Any]:
                 "reason": {
                     "type": "string", "enum": [r.code for r in REASONS],
                     "description": "\n".join(
-                        f"{number}. `{r.code}`: {r.meaning}"
+                        f"{number}. `{r.code}`: {r.meaning} / {r.zh}"
                         for number, r in enumerate(REASONS, 1)
                     ),
                 },

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from ledger.adapters.data_files import load_suspension_grounds
 from ledger.domain.operations import Operations
+from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.console import money, texts
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -83,7 +84,7 @@ class Renderer:
             "operation": partial(self._operation, language),
             "named": lambda entry: entry[language], "address": _address,
             "duration": partial(_duration, language), "link_of": _link_of,
-            "ground": partial(_ground, language),
+            "ground": partial(_ground, language), "reason": partial(_reason, language),
         }
         made.globals.update(globals_)
         return made
@@ -141,6 +142,12 @@ def _ground(language: str, code: str) -> str:
     """A ground of suspension, with its number in the list of twelve."""
     said = load_suspension_grounds()[code][language]
     return texts.word(language, "ground_named", number=code, name=said)
+
+
+def _reason(language: str, code: str) -> str:
+    """Why a command was refused; empty for a code of an older program."""
+    found = BY_CODE.get(code)
+    return "" if found is None else getattr(found, language)
 
 
 def _address(path: str, **query: Any) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from ledger.domain.chain import journal_id
+from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.console import money, texts
 from ledger.entrypoints.console.render import HEADERS
 from ledger.service import queries, views
@@ -346,6 +347,9 @@ def test_a_journal(site, signed, english, chinese):
     assert f"The same request as entry {made.signed['sequence']}" in text
     text = english.text(f"/console/entries/{made.refused_at}")
     assert "refused" in text and made.refused["reason"] in text and "no legs" in text
+    reason = BY_CODE[made.refused["reason"]]
+    assert reason.en in text
+    assert reason.zh in chinese.text(f"/console/entries/{made.refused_at}")
     assert "still waits" in english.text(f"/console/entries/{made.pending[0]['sequence']}")
 
 
