@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from ledger.domain.chart import account_id
+from ledger.domain.documents import Handler, Values, differs
 from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
-Values = Mapping[str, Any]
 ACCRUED, DUE = "1204", "1205"
 #: Items that come on a bill, by how their names begin.
 BILLED = ("data_", "verif")
@@ -46,7 +47,7 @@ def _period(
     """
     versions = state.get("contract", merchant) or ()
     leaves = state.get("party", merchant)["state"] in ("leaving", "cancelled")
-    fault = Refusal("register_differs", f"{merchant} is not billed", "merchant_id")
+    fault = differs(f"{merchant} is not billed", "merchant_id")
     start = None if billed is None else date.fromisoformat(billed) + _DAY
     for place, version in enumerate(versions):
         choice, months = _terms(version)
@@ -56,8 +57,7 @@ def _period(
         if choice != "bill" or last.isoformat() < oldest or (start or begins) > last:
             continue
         if months is None:  # its items come on the first bill of a version that names them
-            fault = Refusal(
-                "register_differs",
+            fault = differs(
                 f"contract {version['contract_id']} names no months of a bill", "merchant_id",
             )
             continue
@@ -84,7 +84,7 @@ def bill_issued(state: State, v: Values, c: Context) -> Plan | Refusal:
     items = {} if account is None else account.buckets
     unbilled = [day for day in items if items[day] and (billed is None or day > billed)]
     if not unbilled:
-        return Refusal("register_differs", f"{merchant} has no item to bill", "merchant_id")
+        return differs(f"{merchant} has no item to bill", "merchant_id")
     period = _period(state, merchant, billed, min(unbilled), c.booking_date)
     if isinstance(period, Refusal):
         return period
@@ -93,7 +93,7 @@ def bill_issued(state: State, v: Values, c: Context) -> Plan | Refusal:
         return Refusal("not_due", f"the period of the bill ends on {last}", "merchant_id")
     amount = sum(part for day, part in items.items() if day <= last) - waiting
     if amount <= 0:
-        return Refusal("register_differs", f"{merchant} has no item to bill", "merchant_id")
+        return differs(f"{merchant} has no item to bill", "merchant_id")
     return Plan([], effects=[
         ["put", "bill", v["bill_id"], {
             "account": key, "merchant_id": merchant, "currency_code": currency,
@@ -132,6 +132,21 @@ def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
     )
 
 
+def fees_unused(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """Fees paid and unused are not returned: income once the merchant has left (rule D0.48)."""
+    merchant, currency = v["merchant_id"], v["currency_code"]
+    document = state.get("party", merchant)
+    if document["state"] != "cancelled":
+        return differs(f"{merchant} is {document['state']}", "merchant_id")
+    account = state.account(account_id("2601", merchant), currency)
+    if account is None or account.balance <= 0:
+        return differs(f"{merchant} has no prepaid fees left", "merchant_id")
+    return Plan([
+        [account.account_id, currency, "D", account.balance, "fee", None],
+        ["6001", currency, "C", account.balance, "fee", None],
+    ])
+
+
 def _open_bill(state: State, bill_id: str) -> dict[str, Any] | Refusal:
     bill = state.get("bill", bill_id)
     if bill is None or bill["confirmed_on"] is not None:
@@ -147,8 +162,8 @@ def bill_confirmed(state: State, v: Values, c: Context) -> Plan | Refusal:
     if isinstance(bill, Refusal):
         return bill
     if not c.actor.startswith("caller:") and v.get("evidence") is None:
-        return Refusal(
-            "register_differs", "a confirmation entered for the merchant has evidence", "evidence"
+        return differs(
+            "a confirmation entered for the merchant has evidence", "evidence"
         )
     amount, currency = bill["amount_minor"], bill["currency_code"]
     if v["amount_minor"] != amount:
@@ -170,11 +185,13 @@ def bill_withdrawn(state: State, v: Values, c: Context) -> Plan | Refusal:
     if isinstance(bill, Refusal):
         return bill
     if state.get("billed", bill["account"]) != bill["through"]:
-        return Refusal("register_differs", "a later bill was issued", "bill_id")
+        return differs("a later bill was issued", "bill_id")
     return Plan([], effects=[
         ["put", "bill", v["bill_id"], None],
         ["put", "billed", bill["account"], bill["billed_before"]],
     ])
 
 
-HANDLERS = {f.__name__: f for f in (fee_charge, bill_issued, bill_confirmed, bill_withdrawn)}
+HANDLERS: dict[str, Handler] = {
+    f.__name__: f for f in (fee_charge, fees_unused, bill_issued, bill_confirmed, bill_withdrawn)
+}

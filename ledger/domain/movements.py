@@ -1,5 +1,5 @@
-"""Handlers of the operations whose legs a template cannot say: holds, splits, corrections; and of
-limits, which refer to the scenes of the templates."""
+"""Handlers of the operations whose legs a template cannot say: holds, splits, compensations,
+corrections; and of limits, which refer to the scenes of the templates."""
 
 from __future__ import annotations
 
@@ -217,6 +217,24 @@ class Movements:
             "id": v["limit_id"], "interface_class": self.scenes[v["scene"]],
             **{n: v[n] for n in names if n in v},
         }]])
+
+    def compensation(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """A customer's loss, in full: out of the provision as far as it goes, the rest an expense
+        of own funds (rule D0.61). The shares come of the provision's balance alone."""
+        amount, currency, user = v["amount_minor"], v["currency_code"], v["user_id"]
+        provision = state.account("2701", currency)
+        # no provision was ever formed: own funds bear the whole
+        covered = 0 if provision is None else max(0, min(amount, provision.available))
+        legs: list[Leg] = []
+        if covered:
+            legs.append(["2701", currency, "D", covered, "compensation", None])
+        if covered < amount:
+            legs.append(["6401", currency, "D", amount - covered, "compensation", None])
+        return Plan([
+            *legs, ["1101", currency, "C", amount, "compensation", None],
+            ["1001", currency, "D", amount, "deposit", v["movement_id"]],
+            [f"2101:{user}", currency, "C", amount, "compensation", None],
+        ])
 
     def split(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """One sum to several merchants; the parts add up to it (largest remainder)."""

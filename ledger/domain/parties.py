@@ -1,0 +1,206 @@
+"""Handlers of parties and their contracts: from their entry to start, suspension and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from ledger.domain import billing
+from ledger.domain.billing import months_later
+from ledger.domain.documents import Handler, Values, differs, put
+from ledger.domain.operations import Context, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
+
+
+def party(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A party entered; a merchant, tenant, provider or terminal after a checker's review, a user
+    or card once its identity was checked (rules D0.40, D4a.8 to D4a.12)."""
+    name, kind, owner = v["party_id"], v["party_kind"], v.get("owner_id")
+    known = state.get("party", name)
+    if known is not None and (known["kind"] != kind or known["state"] == "cancelled"):
+        return differs(f"{name} is a {known['kind']} and {known['state']}", "party_id")
+    if kind == "terminal" and owner is None:
+        return differs("a terminal has an owner", "owner_id")
+    if owner is not None:
+        above = state.get("party", owner)
+        if above is None:
+            return Refusal("party_unknown", f"{owner} is not registered", "owner_id")
+        if above["kind"] not in ("merchant", "tenant") or (
+            kind == "terminal" and above["state"] != "active"
+        ):
+            return differs(f"{owner} is a {above['kind']} and {above['state']}", "owner_id")
+    if known is not None:
+        entered = known["state"]
+    elif kind in ("user", "card"):
+        entered = "active" if v.get("identity_check") else "entered"
+    else:
+        entered = "reviewed" if kind == "merchant" else "active"
+    # entered anew, it stays suspended on the ground and evidence that it has (rule D0.46)
+    kept = {} if known is None else {
+        name: known.get(name) for name in ("ground", "evidence", "since", "channels")
+    }
+    return put("party", name, {
+        "kind": kind, "state": entered, "owner_id": owner,
+        "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
+        "ground": None, "details": v.get("details"), "since": c.booking_date,
+        "channels": {} if kind == "merchant" else None, **kept,
+    })
+
+
+def channel_onboarded(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A channel has given a merchant its parameters (入网, rule D0.34); given again, newer ones
+    take their place. The channel's own answer: one person enters it."""
+    if not v["details"]:
+        return differs("the channel's parameters are empty", "details")
+    document = state.get("party", v["merchant_id"])
+    return put("party", v["merchant_id"], {**document, "channels": {
+        **(document.get("channels") or {}), v["channel"]: {
+            "onboarding_id": v["onboarding_id"], "parameters": v["details"],
+            "since": c.booking_date,
+        },
+    }})
+
+
+def _start_missing(
+    state: State, name: str, contract: Mapping[str, Any], evidence: str | None
+) -> Refusal | None:
+    """What a merchant's first start still needs (rule D0.34): the fees that its contract asks are
+    charged and paid, computed from the books, and a channel has given its parameters. What a
+    provider collects is not booked here (rule D0.25); evidence says that it was paid."""
+    prices = {item: contract.get(f"{item}_fee_minor") for item in billing.START_FEES}
+    for item, price in prices.items():
+        if price is None:
+            return Refusal(
+                "start_missing",
+                f"contract {contract['contract_id']} says no {item} fee; 0 is none",
+            )
+        charged = billing.charged(state, contract["contract_id"], item)
+        if contract["fee_payee"] != "provider" and charged < price:
+            return Refusal(
+                "start_missing", f"of the {item} fee {charged} of {price} minor units are charged"
+            )
+    if contract["fee_payee"] == "provider" and any(prices.values()) and evidence is None:
+        return Refusal(
+            "start_missing", "the provider's receipt of the fees is evidence", "evidence"
+        )
+    for currency in state.accounts:
+        owed = state.account(f"{billing.DUE}:{name}", currency)
+        if owed is not None and owed.balance > 0:
+            return Refusal("start_missing", f"account {owed.account_id} is not paid")
+    if not state.get("party", name).get("channels"):
+        return Refusal("start_missing", f"no channel has given {name} its parameters")
+    return None
+
+
+_FROM = {
+    "active": ("entered", "reviewed", "suspended"),
+    "suspended": ("active", "leaving"),
+    "leaving": ("active", "suspended"),
+    "cancelled": ("entered", "reviewed", "active", "suspended", "leaving"),
+}
+
+
+def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """From state to state (rules D0.34, D0.40, D0.46, D0.48, D4a.10, D4a.13)."""
+    name, wanted, ground = v["party_id"], v["state"], v.get("suspension_ground")
+    document = state.get("party", name)
+    if document is None:
+        return Refusal("party_unknown", f"{name} is not registered", "party_id")
+    now = document["state"]
+    if now not in _FROM[wanted]:
+        return differs(f"{name} is {now}, it cannot become {wanted}", "state")
+    check = v.get("identity_check") or document["identity_check"]
+    if wanted == "active":
+        if document["kind"] in ("user", "card") and check is None:
+            return differs(f"{name} has no passed identity check", "identity_check")
+        if document["kind"] == "merchant":
+            contract = state.contract(name, c.booking_date)
+            if contract is None:
+                return Refusal("contract_missing", f"{name} has no contract in force")
+            missing = now == "reviewed" and _start_missing(state, name, contract, v.get("evidence"))
+            if missing:
+                return missing
+        if now == "suspended" and ground != document["ground"]:
+            return differs(
+                f"{name} is suspended on ground {document['ground']}", "suspension_ground"
+            )
+    if wanted == "suspended" and ground is None:
+        return differs("a suspension names its ground", "suspension_ground")
+    on_ground = ground is not None and wanted in ("suspended", "cancelled")
+    if on_ground and v.get("evidence") is None:
+        return differs("what is done on a ground has evidence", "evidence")
+    if (now, wanted) == ("leaving", "cancelled") and not on_ground:  # on a ground: at once
+        left = _not_yet_gone(state, name, document["since"], c.booking_date)
+        if left is not None:
+            return differs(left, "state")
+    return put("party", name, {
+        **document, "state": wanted, "identity_check": check, "since": c.booking_date,
+        "ground": ground if on_ground else None, "evidence": v.get("evidence"),
+    })
+
+
+def _not_yet_gone(state: State, name: str, since: str, today: str) -> str | None:
+    """What still keeps a merchant that wants to leave early, computed from its books: public
+    notice of a month, no frozen funds, no open dispute, users cleared, fees paid (rule D0.48)."""
+    if today < months_later(date.fromisoformat(since), 1).isoformat():
+        return f"public notice runs since {since}, one month has not passed"
+    disputed = {codes["2202"] for codes in state.chart.modes.values()}
+    for accounts in state.accounts.values():
+        for account in sorted(accounts.values(), key=lambda a: a.account_id):
+            if name not in (account.party_id, account.tenant):
+                continue
+            where = f"account {account.account_id}"
+            if account.held or account.frozen:
+                return f"{where} has frozen funds"
+            if account.code in disputed and account.balance:
+                return f"{where} has open disputes"
+            if account.balance and account.line.party in ("user", "card"):
+                return f"{where} of a user is not cleared"
+            if account.balance and (account.line.ages or account.line.accrues):
+                return f"{where} is not paid"
+    return None
+
+
+def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A contract version, in force from a date; the mode changes only at zero balances and holds
+    (rule D0.2), nothing earlier is recomputed (rule D0.31)."""
+    merchant, start = v["merchant_id"], v["valid_from"]
+    if state.get("party", merchant) is None:
+        return Refusal("party_unknown", f"{merchant} is not registered", "merchant_id")
+    months = v.get("bill_months")
+    if months is not None and (v["fee_choice"] != "bill" or not 1 <= months <= 12):
+        return differs("a bill is per 1 to 12 months, a prepaid account has none", "bill_months")
+    versions = list(state.get("contract", merchant) or ())
+    if start < c.booking_date and versions:
+        return differs(f"{start} lies before today", "valid_from")
+    if versions and versions[-1]["valid_from"] >= start:
+        return differs(f"a version from {versions[-1]['valid_from']} is there", "valid_from")
+    changes = versions and versions[-1]["settlement_mode"] != v["settlement_mode"]
+    if changes:
+        for accounts in state.accounts.values():
+            for account in accounts.values():
+                mine = merchant in (account.party_id, account.tenant)
+                if mine and (account.balance or account.held or account.frozen):
+                    return Refusal(
+                        "mode_differs", f"account {account.account_id} is not empty",
+                        "settlement_mode",
+                    )
+    if changes and start != c.booking_date:
+        # books that are empty today need not be on a later date
+        return differs(f"another mode holds from today, {c.booking_date}", "valid_from")
+    versions.append({
+        "contract_id": v["contract_id"], "settlement_mode": v["settlement_mode"],
+        "settlement_cycle": v["settlement_cycle"], "minimum_minor": v["minimum_minor"],
+        "fee_choice": v["fee_choice"], "valid_from": start, "details": v.get("details"),
+        "fee_payee": v.get("fee_payee", "institution"), "data_ppm": v.get("data_ppm"),
+        "bill_months": months, "access_fee_minor": v.get("access_fee_minor"),
+        "use_fee_minor": v.get("use_fee_minor"),
+    })
+    return put("contract", merchant, versions)
+
+
+HANDLERS: dict[str, Handler] = {
+    f.__name__: f for f in (party, channel_onboarded, party_state, contract)
+}
