@@ -125,8 +125,8 @@ def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
         ]
     return Plan(
         [
-            [f"{code}:{merchant}", currency, "D", amount, "fee", None],
-            ["6001", currency, "C", amount, "fee", None],
+            [f"{code}:{merchant}", currency, "D", amount, "bill", None],
+            ["6001", currency, "C", amount, "bill", None],
         ],
         effects=effects,
     )
@@ -171,8 +171,8 @@ def bill_confirmed(state: State, v: Values, c: Context) -> Plan | Refusal:
     merchant = bill["merchant_id"]
     return Plan(
         [
-            [f"{DUE}:{merchant}", currency, "D", amount, "fee", None],
-            [f"{ACCRUED}:{merchant}", currency, "C", amount, "fee", None],
+            [f"{DUE}:{merchant}", currency, "D", amount, "bill", None],
+            [f"{ACCRUED}:{merchant}", currency, "C", amount, "bill", None],
         ],
         effects=[["put", "bill", v["bill_id"], {**bill, "confirmed_on": c.booking_date}]],
     )

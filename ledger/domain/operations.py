@@ -26,7 +26,7 @@ CLASSES = ("user", "merchant", "transaction", "data", "risk")
 _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "legs", "counters", "set", "set_parent", "hold", "holds",
+    "authorisation", "approval", "approval_since", "legs", "counters", "set", "set_parent", "hold", "holds",
     "uses", "quiet", "handler", "normal", "oldest_first", "before_start",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
@@ -120,6 +120,7 @@ class Operation:
     scenes: frozenset[str]
     counters: Mapping[str, int]
     approval: Callable[[Mapping[str, Any], Context], bool] | None
+    approval_since: int  # the version from which it is asked like this: older entries were not
     merchant: Callable[[Mapping[str, Any], Context], str | None]
     books: Callable[[Mapping[str, Any], Context], str | None]
     user: Callable[[Mapping[str, Any], Context], str | None]
@@ -413,7 +414,8 @@ class _Compiler:
             hold_field=spec.get("hold"),
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
-            approval=space.get("approval"), merchant=space["merchant"],
+            approval=space.get("approval"), approval_since=spec.get("approval_since", 1),
+            merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
             parties=tuple(name for name in _PARTIES if name in self.names),
             check=space.get("check"), plan=space.get("plan"),

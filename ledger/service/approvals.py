@@ -59,7 +59,7 @@ def leaves_purpose(state: State, account_id: str, currency: str, direction: str)
 
 
 def _demanded(operation: Operation, state: State, row: tuple) -> bool:
-    if operation.approval is None:
+    if operation.approval is None or row[3] < operation.approval_since:
         return False
     tariff = state.get("tariff", "withdrawal") or DEFAULT_TARIFF
     context = Context(row[10], "institution", _EMPTY, _EMPTY, tariff, row[7])

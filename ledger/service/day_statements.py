@@ -22,8 +22,10 @@ from ledger.service.faults import RequestRefused
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
 
-#: Accounts that fees of a merchant stand in: billed, prepaid, penalties.
-FEE_CODES = ("1205", "2601", "1203")
+#: Accounts that fees of a merchant stand in: for the next bill, due, prepaid, penalties.
+FEE_CODES = ("1204", "1205", "2601", "1203")
+#: The component by which a confirmed bill moves what accrued on 1204 to what is due on 1205.
+_BILLED = "bill"
 #: Those of them whose balance the merchant owes.
 _OWED = ("1205", "1203")
 ACCOUNT_COLUMNS = (
@@ -95,7 +97,8 @@ def in_head(accounts: list[tuple], fees: list[tuple]) -> dict[str, Any]:
     charged: dict[str, int] = {}
     owed: dict[str, int] = {}
     for row in fees:
-        charged[row[2]] = charged.get(row[2], 0) + row[6]
+        if row[3:5] != ("1205", _BILLED):  # a bill was charged before, item by item
+            charged[row[2]] = charged.get(row[2], 0) + row[6]
     for row in accounts:
         if row[1].partition(":")[0] in _OWED:
             owed[row[2]] = owed.get(row[2], 0) + row[6]

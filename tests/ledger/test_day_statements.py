@@ -57,16 +57,16 @@ def test_d0_30_the_fees_of_a_day_by_item_are_the_sum_of_its_orders(billed):
         ) for row in read(written["fees_20260912.csv"])
     }
     assert fees == {
-        ("M1", "1205", "access"): (1, 300, 0), ("M1", "1205", "verify_person"): (2, 10, 0),
+        ("M1", "1205", "access"): (1, 300, 0), ("M1", "1204", "verify_person"): (2, 10, 0),
         ("M1", "1205", "fee"): (0, 0, 200), ("M1", "1205", "offset"): (0, 0, 60),
         ("M3", "2601", "data_fee"): (3, 150, 0), ("M3", "2601", "prepayment"): (0, 0, 700),
     }
     said = head["statements"]["fees"]
     assert (said["rows"], said["charged_minor"], said["owed_minor"]) == (
-        6, {"CNY": 460}, {"CNY": 50}
+        6, {"CNY": 460}, {"CNY": 40}
     )
     accounts = {r["account_id"]: r for r in read(written["accounts_20260912.csv"])}
-    assert accounts["1205:M1"]["closing_minor"] == "50"
+    assert accounts["1205:M1"]["closing_minor"] == "40"
     assert sum(int(r["debit_minor"]) - int(r["credit_minor"]) for r in accounts.values()) == 0
     for name, path in written.items():
         assert sm3_file(path) == head["statements"][name.partition("_")[0]]["sm3"]
@@ -83,11 +83,11 @@ def test_the_head_says_sub_ledgers_and_general_ledger(billed):
     first = billed.close()
     line = next(x for x in first["sub_ledgers"] if x["account_code"] == "1205")
     assert (line["accounts"], line["sub_ledger_minor"], line["general_ledger_minor"]) == (
-        3, 50, 50
+        3, 40, 40
     )
     assert "1001" not in {x["account_code"] for x in first["sub_ledgers"]}
     when = on(billed, 1)
-    billed.register("bill_payment", movement_id="B2", merchant_id="M1", amount_minor=50, **CNY,
+    billed.register("bill_payment", movement_id="B2", merchant_id="M1", amount_minor=40, **CNY,
                     **when)
     second = billed.close(days(1))
     line = next(x for x in second["sub_ledgers"] if x["account_code"] == "1205")
@@ -110,7 +110,7 @@ def test_a_close_whose_sub_ledger_is_not_the_general_ledger_is_refused(billed):
     with pytest.raises(RequestRefused) as caught:
         billed.close(days(1))
     assert caught.value.reason == "sub_ledger_differs"
-    assert "1205 in CNY hold 55, the general ledger 50" in caught.value.detail
+    assert "1205 in CNY hold 45, the general ledger 40" in caught.value.detail
 
 
 def test_a_close_whose_fees_are_not_what_their_accounts_moved_is_refused(billed, monkeypatch):
@@ -125,7 +125,7 @@ def test_a_close_whose_fees_are_not_what_their_accounts_moved_is_refused(billed,
     with pytest.raises(RequestRefused) as caught:
         billed.close()
     assert (caught.value.reason, caught.value.http_status) == ("fees_differ", 409)
-    assert "1205:M1" in caught.value.detail
+    assert "1204:M1" in caught.value.detail
     monkeypatch.undo()
     assert billed.close()["replayed"] is False
 

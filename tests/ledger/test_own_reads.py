@@ -114,7 +114,7 @@ def test_d0_53_a_provider_reads_its_merchants_alone(two, world, client):
     provider = two["PR"]
     assert ids(get(provider, "/v1/balances")["balances"]) == {
         f"{code}:M1" for code in
-        ("2201", "2202", "2211", "1201", "1202", "1203", "1205", "2601", "2602")
+        ("2201", "2202", "2211", "1201", "1202", "1203", "1204", "1205", "2601", "2602")
     }
     get(provider, "/v1/accounts/2201:M1/movements")
     for path in ("/v1/accounts/2201:M2/movements", "/v1/accounts/2101:TU1/balance",

@@ -141,13 +141,24 @@ def test_d4a_06_the_first_people_need_no_checker_the_next_ones_do(world):
     )
 
 
+def test_what_an_older_template_did_not_ask_for_is_not_missed(world):
+    """An entry says under which version of its template it was booked."""
+    known = world.ledger.operations
+    old = replace(known.by_type["party_state"], approval=None, version=1)
+    world.ledger.operations = Operations({**known.by_type, "party_state": old}, known.versions)
+    done = world.send("party_state", ANN, party_id="M1", state="suspended",
+                      suspension_ground="7", evidence="E-1")
+    assert done["status"] == "posted", done
+    assert _broken(world) is None
+
+
 @pytest.mark.parametrize(("statement", "reason"), [
     ("approval = ''", "contract needs a checker, and it has no approval"),
-    ("approval = '', type = 'approve'",
+    ("approval = '', type = 'approve', version = 1",
      "an approval stands by itself, without what it approved"),
-    ("approval = '', type = 'gift'", "no template gift of version 1 is known"),
+    ("approval = '', type = 'gift'", "no template gift of version 2 is known"),
     ("approval = '', type = 'taken_over', actor = 'system:format-1'",
-     "no template taken_over of version 1 is known"),
+     "no template taken_over of version 2 is known"),
     ("approval = '', version = 99", "no template contract of version 99 is known"),
 ])
 def test_an_approval_taken_out_by_hand_is_named(world, statement, reason):
