@@ -125,8 +125,8 @@ def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
         ]
     return Plan(
         [
-            [f"{code}:{merchant}", currency, "D", amount, "bill", None],
-            ["6001", currency, "C", amount, "bill", None],
+            [f"{code}:{merchant}", currency, "D", amount, "fee", None],
+            ["6001", currency, "C", amount, "fee", None],
         ],
         effects=effects,
     )

@@ -26,8 +26,8 @@ CLASSES = ("user", "merchant", "transaction", "data", "risk")
 _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "approval_since", "legs", "counters", "set", "set_parent", "hold", "holds",
-    "uses", "quiet", "handler", "normal", "oldest_first", "before_start",
+    "authorisation", "approval", "approval_since", "legs", "counters", "set", "set_parent",
+    "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first", "before_start",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")

@@ -149,7 +149,7 @@ def test_what_an_older_template_did_not_ask_for_is_not_missed(world):
     done = world.send("party_state", ANN, party_id="M1", state="suspended",
                       suspension_ground="7", evidence="E-1")
     assert done["status"] == "posted", done
-    assert _broken(world) is None
+    assert verify(world.settings).broken is None
 
 
 @pytest.mark.parametrize(("statement", "reason"), [
