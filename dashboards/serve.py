@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -253,11 +253,16 @@ def connect(
     opened = instance(source)
     cursor = opened.connection.cursor()
     moment = as_of()
+    due = due_date(moment)
+    home = _home()
+    own = replace(settings(), cutoff=home.get("cutoff") or settings().cutoff)
+    ends = dates.date_end(due, own)
     values = {
         **(variables or {}),
         "as_of": moment.replace(tzinfo=None),
-        "due_date": due_date(moment),
-        "absent_feeds": sorted(_home().get("absent_feeds", [])),
+        "due_date": due,
+        "date_ends": ends.replace(tzinfo=None) - datetime.combine(due, datetime.min.time()),
+        "absent_feeds": sorted(home.get("absent_feeds", [])),
         "zone_offset": moment.astimezone(ZoneInfo(settings().zone)).utcoffset(),
     }
     for name, value in values.items():

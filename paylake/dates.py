@@ -60,6 +60,13 @@ def business_date(moment: datetime, settings: Settings) -> date:
     return local.date() + timedelta(days=1) if later else local.date()
 
 
+def date_end(day: date, settings: Settings) -> datetime:
+    """When a business date ends (UTC): its cut-off, or the next midnight where that is 00:00."""
+    wall = _wall_time(settings.cutoff, "cutoff")
+    last = day + timedelta(days=1) if wall == time(0) else day
+    return datetime.combine(last, wall, ZoneInfo(settings.zone)).astimezone(UTC)
+
+
 def run_time(day: date, settings: Settings) -> datetime:
     """When the run for a business date takes place (UTC): `run_time` on the next calendar day."""
     wall = _wall_time(settings.run_time, "run_time")

@@ -63,7 +63,7 @@ def _state(language: str) -> str:
         " unnest(getvariable('absent_feeds')::varchar[]) as feed) as f)"
     )
     hours = (
-        "greatest(0, date_diff('hour', through::timestamp + interval 15 hour,"
+        "greatest(0, date_diff('hour', through::timestamp + getvariable('date_ends')::interval,"
         " getvariable('as_of')::timestamp))"
     )
     if language == "zh":
@@ -318,8 +318,8 @@ def _reserve(language: str) -> str:
             "custodian_amount": f"{pick(language, '差额 ', 'difference ')} ||"
             f" {exact('difference_amount')}",
             "unarrived_amount": f"{count('item_count', ' 笔' if language == 'zh' else ' item(s)')}"
-            f" || {pick(language, '，最久 ', ', oldest ')} || coalesce(largest_age_days, 0) ||"
-            f" {pick(language, ' 天', ' days')}",
+            f" || case when item_count > 0 then {pick(language, '，最久 ', ', oldest ')}"
+            f" || coalesce(largest_age_days, 0) || {pick(language, ' 天', ' days')} else '' end",
             "unexplained_amount": f"case when {column} = 0 then"
             f" {pick(language, '应为 0：相符', 'must be 0: it is')} else"
             f" {pick(language, '应为 0：立即查明', 'must be 0: find out now')} end",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,10 @@ LAST = "2026-10-11"
 def reader(settings: Settings, name: str = "", **variables: Any) -> duckdb.DuckDBPyConnection:
     current = name or settings.path("serving", "CURRENT").read_text().strip()
     connection = duckdb.connect(str(settings.path("serving", f"{current}.duckdb")), read_only=True)
-    values = {"as_of": "2026-10-12 00:00:00", "due_date": date(2026, 10, 11), **variables}
+    values = {
+        "as_of": "2026-10-12 00:00:00", "due_date": date(2026, 10, 11),
+        "date_ends": timedelta(hours=15), **variables,
+    }
     for key, value in values.items():
         connection.execute(f"set variable {key} = $1", [value])
     return connection

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -41,6 +42,18 @@ def test_a_naive_time_is_refused(demo):
 
 def test_run_time_is_eight_on_the_next_day(demo):
     assert dates.run_time(date(2026, 9, 12), demo) == datetime(2026, 9, 13, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("cutoff", "end"), [
+    ("23:00", datetime(2026, 9, 12, 15, 0, tzinfo=UTC)),
+    ("00:00", datetime(2026, 9, 12, 16, 0, tzinfo=UTC)),
+])
+def test_a_date_ends_with_its_cut_off_or_the_next_midnight(demo, cutoff, end):
+    found = dates.date_end(date(2026, 9, 12), replace(demo, cutoff=cutoff))
+    assert found == end
+    assert dates.business_date(found - timedelta(seconds=1), replace(demo, cutoff=cutoff)) == (
+        date(2026, 9, 12)
+    )
 
 
 def test_national_day_2026_and_its_make_up_days():
