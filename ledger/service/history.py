@@ -31,13 +31,14 @@ def seconds(moment: str) -> int:
     return start + int(moment[17:19])
 
 
+Dates = dict[tuple[str, str], array]  # by booking and value date; three numbers a posting
+
+
 class History:
     """Postings since the last checkpoint, and the way to those before it."""
 
     def __init__(self) -> None:
         self._since: list[tuple] = []
-        self._indexed = 0
-        self._open: dict[tuple[str, str], dict[tuple[str, str], array]] = {}
 
     def __len__(self) -> int:
         """Entries since the last checkpoint."""
@@ -52,47 +53,42 @@ class History:
         effects)."""
         self._since += postings
 
-    def _index(self) -> dict[tuple[str, str], dict[tuple[str, str], array]]:
-        """The tail by account and dates."""
-        index = self._open
-        for sequence, booked_at, day, value_date, legs, _ in self._since[self._indexed:]:
+    def segments(self) -> list[Segment]:
+        """The tail as segments, for the checkpoint."""
+        accounts: dict[tuple[str, str], Dates] = {}
+        for sequence, booked_at, day, value_date, legs, _ in self._since:
             moment = seconds(booked_at)
             for account_id, currency, direction, amount, _, _ in legs:
-                dates = index.get((account_id, currency))
+                dates = accounts.get((account_id, currency))
                 if dates is None:
-                    dates = index[account_id, currency] = {}
+                    dates = accounts[account_id, currency] = {}
                 found = dates.get((day, value_date))
                 if found is None:
                     found = dates[day, value_date] = array("q")
                 found.extend((sequence, moment, amount if direction == "D" else -amount))
-        self._indexed = len(self._since)
-        return index
-
-    def segments(self) -> list[Segment]:
-        """The tail as segments, for the checkpoint."""
         return [
-            segment for (account_id, currency) in self._index()
-            for segment in self._of(account_id, currency)
+            segment for (account_id, currency), dates in accounts.items()
+            for segment in _segments(account_id, currency, dates)
         ]
 
-    def _of(self, account_id: str, currency: str) -> Iterator[Segment]:
-        for (day, value_date), found in self._index().get((account_id, currency), {}).items():
-            amounts = found[2::3]
-            debit = sum(amount for amount in amounts if amount > 0)
-            yield Segment(
-                account_id, currency, day, value_date, found[0], found[-3], max(found[1::3]),
-                debit, debit - sum(amounts), found.tobytes(),
-            )
+    def _tail(self, account_id: str, currency: str) -> Iterator[Segment]:
+        """One account's segments of the tail; looking through it costs less than sorting it."""
+        dates: Dates = {}
+        for sequence, booked_at, day, value_date, legs, _ in self._since:
+            for leg in legs:
+                if leg[0] == account_id and leg[1] == currency:
+                    dates.setdefault((day, value_date), array("q")).extend(
+                        (sequence, seconds(booked_at), leg[3] if leg[2] == "D" else -leg[3])
+                    )
+        return _segments(account_id, currency, dates)
 
     def clear(self) -> None:
         """The checkpoint has them now."""
         self._since = []
-        self._indexed = 0
-        self._open = {}
 
     def _all(self, reader: Reader, account_id: str, currency: str) -> Iterable[Segment]:
         yield from reader.segments(account_id, currency)
-        yield from self._of(account_id, currency)
+        yield from self._tail(account_id, currency)
 
     def balance(
         self, reader: Reader, account_id: str, currency: str, value_date: str, known_at: str,
@@ -129,6 +125,16 @@ class History:
             if first <= segment.booking_date <= last:
                 found += self._postings(reader, segment)[0::3]
         return sorted(set(found))
+
+
+def _segments(account_id: str, currency: str, dates: Dates) -> Iterator[Segment]:
+    for (day, value_date), found in dates.items():
+        amounts = found[2::3]
+        debit = sum(amount for amount in amounts if amount > 0)
+        yield Segment(
+            account_id, currency, day, value_date, found[0], found[-3], max(found[1::3]),
+            debit, debit - sum(amounts), found.tobytes(),
+        )
 
 
 def shown(value: int, normal_side: str) -> int:
