@@ -13,6 +13,7 @@ import itertools
 import os
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
@@ -64,6 +65,10 @@ _shared: dict[int, duckdb.DuckDBPyConnection] = {}
 _admitted: dict[str, tuple[int, Access]] = {}
 _shared_lock = threading.Lock()
 _catalogs = itertools.count()
+#: Tables opened for reading, by process, address and version; each with its log's state then.
+#: Opening one reads its whole log, and a run asks for columns and files hundreds of times.
+_opened: OrderedDict[tuple[int, str, int | None], tuple[int, deltalake.DeltaTable]] = OrderedDict()
+_MOST_OPENED = 256
 
 
 @contextmanager
@@ -187,7 +192,7 @@ class Lake:
 
     def columns(self, layer: str, table: str) -> list[tuple[str, str]]:
         """(name, Arrow type) of the stored table, in order."""
-        schema = pa.schema(self._table(layer, table).schema().to_arrow())
+        schema = pa.schema(self._read(layer, table).schema().to_arrow())
         return [(f.name, str(_plain(f.type))) for f in schema]
 
     def replace(
@@ -250,9 +255,26 @@ class Lake:
                 where=self.address(layer, table),
             ) from None
 
+    def _read(self, layer: str, table: str, version: int | None = None) -> deltalake.DeltaTable:
+        """As `_table`, for reading alone: the one opened before, while its log is the same."""
+        state = self.store.log_state(layer, table)
+        if state is None:
+            return self._table(layer, table, version)
+        key = os.getpid(), self.address(layer, table), version
+        with _shared_lock:
+            found = _opened.get(key)
+        if found is None or found[0] != state:
+            found = state, self._table(layer, table, version)
+            with _shared_lock:
+                _opened[key] = found
+                _opened.move_to_end(key)
+                while len(_opened) > _MOST_OPENED:
+                    _opened.popitem(last=False)
+        return found[1]
+
     def actions(self, layer: str, table: str, version: int | None = None) -> pa.Table:
         """The table's data files with their partition values and statistics, from the log."""
-        return pa.table(self._table(layer, table, version).get_add_actions(flatten=True))
+        return pa.table(self._read(layer, table, version).get_add_actions(flatten=True))
 
     def restore(self, layer: str, table: str, version: int) -> int:
         """Put the very files of an earlier version back, as a new version; returns that one."""
@@ -266,7 +288,7 @@ class Lake:
         return self.version(layer, table)
 
     def version(self, layer: str, table: str) -> int:
-        return self._table(layer, table).version()
+        return self._read(layer, table).version()
 
     def query(
         self, sql: str, parameters: Any = None, versions: dict[str, int] | None = None

@@ -149,6 +149,18 @@ class Folder:
                 continue  # upkeep removed it while we were counting
         return total
 
+    def log_state(self, layer: str, table: str) -> int | None:
+        """A number that is another one when any file of a table's log is; None when there is no
+        table. Names, sizes and times of all files: damage in an old one counts, too."""
+        try:
+            with os.scandir(self.root / layer / table / _LOG) as entries:
+                found = [(e.name, e.stat()) for e in entries]
+        except FileNotFoundError:
+            return None
+        return hash(tuple(sorted(
+            (name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found
+        )))
+
     def admission(self) -> tuple[str, Access] | None:
         """What a DuckDB connection must have been told to read these files: nothing."""
         return None
@@ -223,6 +235,10 @@ class Bucket:
     def size(self) -> int:
         """Bytes of all objects."""
         return sum(each.size or 0 for each in self._list(self._key(), recursive=True))
+
+    def log_state(self, layer: str, table: str) -> int | None:
+        """None: asking an object store costs as much as opening the table."""
+        return None
 
     def admission(self) -> tuple[str, Access] | None:
         """What a DuckDB connection must have been told to read these objects."""

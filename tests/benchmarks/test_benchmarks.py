@@ -60,6 +60,7 @@ def test_peer_makes_equal_tables(day):
 
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_history_and_every_part_were_there(day):
     assert day.parts == ("engine start", "conform", "states", "profiles", "marts")
     assert day.peer_parts == ("ingest", "conform", "states", "profiles", "marts", "gate")
@@ -76,6 +77,7 @@ def test_history_and_every_part_were_there(day):
 
 
 @pytest.mark.engine
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("table", "change"),
     [

@@ -55,7 +55,9 @@ def test_totals_are_met_at_every_layer_down_to_the_dashboard(mapped):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "language"), [("overview", "en"), ("overview-phone", "zh")])
+@pytest.mark.parametrize(("key", "language"), [
+    pytest.param("overview", "en", marks=pytest.mark.long), ("overview-phone", "zh"),
+])
 def test_the_kpi_screen_says_what_the_feed_lacks(mapped, key, language):
     """Every chart drew or says in words why not; no label is cut, no zero stands for a gap."""
     settings, totals, _ = mapped

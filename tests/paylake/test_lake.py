@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import deltalake
 import pyarrow as pa
 import pytest
 
@@ -107,3 +109,17 @@ def test_other_columns_are_refused_by_name(lake, change):
 def test_a_table_that_is_not_there_is_named(lake):
     with pytest.raises(PermanentFailure, match=r"gold\.nothing"):
         lake.query("select * from gold.nothing")
+
+
+def test_a_table_opened_before_is_read_again_when_its_log_changed(lake):
+    path = lake.path("silver", "thing")
+    before = lake.version("silver", "thing")
+    assert lake.version("silver", "thing") == before
+    data = rows(date(2026, 9, 13), 1)
+    deltalake.write_deltalake(str(path), data, mode="append")  # as another process would
+    assert lake.version("silver", "thing") == before + 1
+    now, then = lake.actions("silver", "thing"), lake.actions("silver", "thing", before)
+    assert now.num_rows == then.num_rows + 1
+    shutil.rmtree(path)
+    with pytest.raises(PermanentFailure, match="There is no table"):
+        lake.columns("silver", "thing")

@@ -139,7 +139,8 @@ def crash(*_args, **_kwargs):
 
 @pytest.mark.parametrize("moment", [
     pytest.param("first gold table", marks=pytest.mark.long),
-    pytest.param("third gold table", marks=pytest.mark.long), "release",
+    pytest.param("third gold table", marks=pytest.mark.long),
+    pytest.param("release", marks=pytest.mark.long),
     pytest.param("views", marks=pytest.mark.long),
 ])
 def test_a_crash_leaves_the_former_release_in_force_and_a_rerun_completes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -20,19 +19,18 @@ from tests.release.institution import KPI, Institution
 
 TABLE = KPI.removeprefix("work.")
 STATEMENT = "mart_settlement__merchant_day"
-BAND = "kpi_success_rate_band"
 WHO = ("restate-test", "the rule counted terminals wrongly")
 
 
 class Ruled(Institution):
-    """An institution whose rule for a count and an amount is wrong on some dates until corrected.
-
-    Its gate asks two things alone, quickly: `is_real` asks the real one.
-    """
+    """An institution whose rule for a count and an amount is wrong on some dates until corrected,
+    with the quick gate."""
 
     wrong: frozenset[date] = frozenset()
-    lossy: frozenset[date] = frozenset()
-    is_real = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.is_real = False
 
     def build(self, first: date, last: date) -> None:
         for day in date_range(first, last):
@@ -50,26 +48,6 @@ class Ruled(Institution):
                 ],
             )
         super().build(first, last)
-
-    def gate(self, first: date, last: date) -> None:
-        if self.is_real:
-            super().gate(first, last)
-            return
-        self.calls.append(("gate", first, last))
-        lake = Lake(self.settings)
-        rates = lake.query(f"select business_date as d, success_rate as r from {KPI}").to_pylist()
-        this = uuid.uuid4().hex
-        low = {row["d"] for row in rates if row["r"] < 0.85}
-        ops.record(self.settings, "gate_result", [
-            {
-                "business_date": day, "run_id": this, "suite": "test",
-                "check_code": code, "severity": "fail", "owner": "test", "observed": "0.5",
-                "result": "fail" if day in failing else "pass", "expected": "none",
-                "input_digest": digest, "is_waivable": code == BAND,
-            }
-            for day, digest in content.gated(lake, first, last).items()
-            for code, failing in ((BAND, low), ("totals", self.lossy))
-        ])
 
 
 def prepare(made: Ruled) -> None:

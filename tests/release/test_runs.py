@@ -17,13 +17,14 @@ from tests.release.institution import Institution
 
 @pytest.fixture
 def there(tmp_path):
-    return Institution(settings.load({}, home=tmp_path / "home"))
+    return Institution(settings.load({}, home=tmp_path / "home"), is_real=False)
 
 
-def twins(tmp_path, days: int) -> tuple[Institution, Institution]:
+def twins(tmp_path, days: int, is_real: bool = False) -> tuple[Institution, Institution]:
     """Two homes of the same few dates, for two ways that must end alike."""
     one, two = (
-        Institution(settings.load({}, home=tmp_path / name), good(days)) for name in ("a", "b")
+        Institution(settings.load({}, home=tmp_path / name), good(days), is_real=is_real)
+        for name in ("a", "b")
     )
     return one, two
 
@@ -53,7 +54,7 @@ def test_a_range_releases_each_date_and_a_second_run_has_nothing_to_do(there):
 
 
 def test_days_one_by_one_give_the_releases_of_the_range(tmp_path):
-    there, other = twins(tmp_path, 3)
+    there, other = twins(tmp_path, 3, is_real=True)
     go(there, 0, 2)
     for n in range(3):
         go(other, n)
@@ -242,6 +243,7 @@ def test_a_run_needs_its_steps(there):
 
 
 def test_status_lists_stages_and_what_is_late(there):
+    there.is_real = True
     there.spoiled.add(there.days[1])
     there.sent["terminal", there.days[2], 1] = run_time(there.days[4], there.settings)
     go(there, 0, 2)
