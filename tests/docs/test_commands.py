@@ -42,7 +42,7 @@ COMMANDS = quoted()
 def checked(words: list[str]) -> None:
     """Follow groups to the command and let it parse its words; values are not looked at."""
     command: click.Command = paylake
-    context = click.Context(paylake, info_name="bin/paylake")
+    context = click.Context(paylake, info_name="bin/paylake", **paylake.context_settings)
     _, words, _ = paylake.make_parser(context).parse_args(words)
     while isinstance(command, click.Group) and words and words[0] not in PLACEHOLDERS:
         name = words.pop(0)
