@@ -232,6 +232,10 @@ class PrivateKey:
 
     @classmethod
     def from_secret(cls, secret: str) -> PrivateKey:
+        """The key of a secret (64 hexadecimal digits): its public half is computed."""
+        der = sm2_openssl.public_of(bytes.fromhex(secret))
+        if der is not None and der.startswith(_SPKI + b"\x04"):
+            return cls(secret, PublicKey(der[-64:].hex()))
         crypt = _engine("00" * 64)
         point = crypt._kg(int(secret, 16), gm_sm2.default_ecc_table["g"])
         return cls(secret, PublicKey(point))

@@ -29,6 +29,11 @@ _OPENSSL_3 = 0x30000000
 _EVP_PKEY_SM2 = 1172
 _EVP_PKEY_CTRL_SET1_ID = 0x1000 + 11
 _SIGNATURE_ROOM = 128  # a DER signature has 72 bytes at most
+_PUBLIC_LENGTH = 91  # of the SubjectPublicKeyInfo of a point on this curve
+#: PKCS#8 of a key without its public half, up to the 32 bytes of the secret.
+_SECRET_ALONE = bytes.fromhex(
+    "3041020100301306072a8648ce3d020106082a811ccf5501822d042730250201010420"
+)
 
 _PARSE = (c_void_p, [c_void_p, POINTER(c_char_p), c_long])
 _START = (c_int, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p])
@@ -40,6 +45,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "ERR_clear_error": (None, []),
     "d2i_PUBKEY": _PARSE,
     "d2i_AutoPrivateKey": _PARSE,
+    "i2d_PUBKEY": (c_int, [c_void_p, POINTER(c_char_p)]),
     "EVP_PKEY_free": (None, _ONE_POINTER),
     "EVP_PKEY_CTX_new": (c_void_p, [c_void_p, c_void_p]),
     "EVP_PKEY_CTX_free": (None, _ONE_POINTER),
@@ -243,6 +249,27 @@ def load_private(der: bytes) -> SigningKey | None:
     library = _library()
     key = library.parse(library.d2i_AutoPrivateKey, der) if library else None
     return SigningKey(library, key) if library and key else None
+
+
+def public_of(secret: bytes) -> bytes | None:
+    """SubjectPublicKeyInfo of a secret (32 bytes), the point computed by OpenSSL; None when it
+    does not."""
+    library = _library()
+    if library is None:
+        return None
+    start = c_char_p(der := _SECRET_ALONE + secret)
+    key = library.d2i_AutoPrivateKey(None, byref(start), len(der))
+    library.ERR_clear_error()
+    if not key:
+        return None
+    try:
+        if library.i2d_PUBKEY(key, None) != _PUBLIC_LENGTH:  # infinity has no coordinates
+            return None
+        room = ctypes.create_string_buffer(_PUBLIC_LENGTH)
+        end = ctypes.cast(room, c_char_p)
+        return room.raw if library.i2d_PUBKEY(key, byref(end)) == _PUBLIC_LENGTH else None
+    finally:
+        library.EVP_PKEY_free(key)
 
 
 def load_public(der: bytes) -> VerifyingKey | None:

@@ -85,9 +85,13 @@ def test_a_key_that_is_none_is_not_loaded_and_leaves_no_error_behind():
         assert sm2_openssl.load_private(der) is None
     public = sm2_openssl.load_public(good)
     assert not public.verify(b"data", b"rubbish")
+    assert last_error() == 0
+
+
+def last_error() -> int:
     peek = ctypes.PyDLL(sm2_openssl._library().name).ERR_peek_error
     peek.restype = ctypes.c_ulong
-    assert peek() == 0
+    return peek()
 
 
 def test_a_key_is_freed_with_its_object():
@@ -128,3 +132,19 @@ def test_threads_sign_and_verify_with_one_key():
 
 def test_loaded_keys_are_bounded():
     assert crypto._loaded_public.cache_info().maxsize == crypto._KEYS_KEPT
+
+
+def test_the_public_half_is_the_one_that_python_computes(monkeypatch):
+    order = crypto._ORDER
+    # Among the first hundred are points with leading zeros; the ends of the range are edges.
+    secrets = [f"{n:064x}" for n in (*range(1, 400, 4), order - 2, order - 1)]
+    by_openssl = [PrivateKey.from_secret(secret).public.point for secret in secrets]
+    assert all(sm2_openssl.public_of(bytes.fromhex(secret)) for secret in secrets)
+    monkeypatch.setattr(sm2_openssl, "public_of", lambda _: None)
+    assert by_openssl == [PrivateKey.from_secret(secret).public.point for secret in secrets]
+
+
+@pytest.mark.parametrize("secret", [b"", b"\x00" * 32, b"\xff" * 31])
+def test_a_secret_that_is_none_has_no_public_half_and_leaves_no_error_behind(secret):
+    assert sm2_openssl.public_of(secret) is None
+    assert last_error() == 0
