@@ -6,12 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
-
 from ledger.adapters.sql_reader import CLOSE, HEAD, SqlReader
 from ledger.service.ports import Checkpoint, Row, Segment
-
-ENTRY_COLUMNS = 17
 
 
 def _places(count: int) -> str:
@@ -25,9 +21,17 @@ class SqlStore(SqlReader):
     def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row."""
 
+    def _add(self, table: str, rows: Sequence[Sequence[Any]], otherwise: str = "") -> None:
+        """Insert many rows of all columns.
+
+        :param otherwise: what becomes of a row that is there (`on conflict …`)
+        """
+        if rows:
+            self._many(f"insert into {table} values ({_places(len(rows[0]))}) {otherwise}", rows)
+
     def append(self, rows: Sequence[Row]) -> None:
         """Add entries to the log."""
-        self._many(f"insert into entry values ({_places(ENTRY_COLUMNS)})", rows)
+        self._add("entry", rows)
 
     def keep_secrets(self, secrets: Iterable[tuple[str, bytes]]) -> None:
         """Add sealed values by commitment."""
@@ -36,10 +40,10 @@ class SqlStore(SqlReader):
         )
 
     def write_checkpoint(
-        self, at: Checkpoint, documents: Iterable[tuple[str, str, Any]],
+        self, at: Checkpoint, documents: Iterable[tuple[str, str, str | None]],
         segments: Iterable[Segment],
     ) -> None:
-        """Replace documents, add segments, move the checkpoint."""
+        """Replace documents (JSON text; None drops one), add segments, move the checkpoint."""
         items: list[tuple] = []
         put: list[tuple] = []
         dropped: list[tuple[str, str]] = []
@@ -47,26 +51,18 @@ class SqlStore(SqlReader):
             if document is None:
                 dropped.append((kind, key))
             elif kind == "item":
-                items.append((key, orjson.dumps(document).decode()))
+                items.append((key, document))
             else:
-                put.append((kind, key, orjson.dumps(document).decode()))
-        self._many(
-            "insert into document values (?, ?, ?) on conflict (kind, key) "
-            "do update set document = excluded.document", put,
-        )
-        self._many(
-            "insert into item values (?, ?) on conflict (business_key) "
-            "do update set document = excluded.document", items,
-        )
+                put.append((kind, key, document))
+        changed = "do update set document = excluded.document"
+        self._add("document", put, f"on conflict (kind, key) {changed}")
+        self._add("item", items, f"on conflict (business_key) {changed}")
         self._many("delete from document where kind = ? and key = ?", dropped)
-        self._many(
-            f"insert into segment values ({_places(10)})",
-            (
-                (s.account_id, s.currency_code, s.first_sequence, s.last_sequence,
-                 s.booking_date, s.value_date, s.last_booked, s.debit, s.credit, s.postings)
-                for s in segments
-            ),
-        )
+        self._add("segment", [
+            (s.account_id, s.currency_code, s.first_sequence, s.last_sequence,
+             s.booking_date, s.value_date, s.last_booked, s.debit, s.credit, s.postings)
+            for s in segments
+        ])
         self._many(
             "insert into checkpoint values (1, ?, ?, ?, ?) on conflict (one) do update set "
             "sequence = excluded.sequence, digest = excluded.digest, "

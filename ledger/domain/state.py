@@ -25,6 +25,9 @@ from typing import Any
 from ledger.domain.chart import AccountClass, Chart
 
 _MISSING: Any = object()
+#: Registers of what is used up: whether a party may do something does not depend on them.
+_USED_UP = frozenset({"authorisation", "pending", "reserved"})
+_MOST_STANDING = 50_000
 #: Component of the legs that pay pending settlement out.
 PAYOUT = "payout"
 #: Calendar days without dispute before a released payment settles (rule D0.11).
@@ -86,6 +89,7 @@ class State:
         # Looked up for every command, so kept as they are asked for; dropped when one changes.
         self._limits: dict[tuple[str, str, str], list[dict[str, Any]]] | None = None
         self._acts_for: dict[str, frozenset[str]] = {}
+        self._standing: dict[str, dict[tuple, Any]] = {}
         #: Whether an account of the institution ever had a purpose: most ledgers have none.
         self.dedicates = False
 
@@ -125,6 +129,21 @@ class State:
                 () if caller is None else (caller["party_id"], *caller["on_behalf"])
             )
         return found
+
+    def standing(self, actor: str) -> dict[tuple, Any]:
+        """What was found of parties for a sender, to be filled; empty again once a register
+        changes."""
+        found = self._standing.setdefault(actor, {})
+        if len(found) > _MOST_STANDING:
+            found.clear()
+        return found
+
+    def _registers_change(self) -> None:
+        """What was looked up is looked up again. The dictionaries stay: a batch has them."""
+        self._limits = None
+        self._acts_for.clear()
+        for found in self._standing.values():
+            found.clear()
 
     def limits(self, scene: str, code: str, grade: str) -> list[dict[str, Any]]:
         """The limits of a scene, account code and grade (a limit without grade is for all)."""
@@ -230,10 +249,8 @@ class State:
             elif kind == "put":
                 _, table, key, document = effect
                 self._set(self.table(table), key, document)
-                if table == "limit":
-                    self._limits = None
-                elif table == "caller":
-                    self._acts_for.clear()
+                if table not in _USED_UP:
+                    self._registers_change()
             elif kind == "quiet":
                 self._quiet(*effect[1:], booking_date)
             elif kind == "hold":
@@ -299,8 +316,13 @@ class State:
                     where[name] = old
             else:
                 setattr(where, name, old)
-        self._limits = None
-        self._acts_for.clear()
+        self._registers_change()
+
+    def forget_items(self, written: Mapping[str, dict[str, Any]]) -> None:
+        """Originals' counters that the store has, as long as they did not change since."""
+        for key, counters in written.items():
+            if self.items.get(key) is counters:
+                del self.items[key]
 
     def keep(self, mark: int | None = None) -> None:
         """What was changed, or changed before a mark, stays."""

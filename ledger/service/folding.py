@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.state import Account, State
-from ledger.service.history import History
-from ledger.service.ports import Reader
+from ledger.service.history import History, segments
+from ledger.service.ports import Checkpoint, Reader, Store
 
 if TYPE_CHECKING:
-    from ledger.service.ledger import Head
+    from ledger.service.ledger import Head, Ledger
 
 _ATTRIBUTES = ("balance", "held", "frozen", "status", "parent", "tenant", "buckets", "taken")
 
@@ -49,7 +49,36 @@ def replay(state: State, row: tuple) -> tuple | None:
     return row[0], row[9], row[10], row[11], legs, effects
 
 
-def changed(state: State, history: History) -> Iterator[tuple[str, str, Any]]:
+class Fold:
+    """A checkpoint: taken from memory at once, written while memory goes on. Taken when nothing is
+    planned beyond what is committed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        head = ledger.head
+        self.at = Checkpoint(head.sequence, head.digest, head.journal, head.booked_at)
+        self.documents = [
+            (kind, key, None if document is None else orjson.dumps(document).decode())
+            for kind, key, document in _changed(ledger.state, ledger.history)
+        ]
+        self.items = dict(ledger.state.items)
+        self.tail = ledger.history.take()
+
+    def write(self, store: Store) -> None:
+        """Write it down, in a transaction of its own."""
+        with store.transaction():
+            store.write_checkpoint(self.at, self.documents, segments(self.tail))
+
+    def written(self, ledger: Ledger) -> None:
+        """The store has it: memory may forget it."""
+        ledger.history.forget()
+        ledger.state.forget_items(self.items)
+
+    def failed(self, ledger: Ledger) -> None:
+        """The store does not have it: the next one writes it too."""
+        ledger.history.take_back()
+
+
+def _changed(state: State, history: History) -> Iterator[tuple[str, str, Any]]:
     """Documents to write at a checkpoint: all that the entries since the last one touched."""
     accounts: set[tuple[str, str]] = set()
     named: set[tuple[str, str]] = set()

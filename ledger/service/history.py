@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
 from ledger.service.ports import Reader, Segment
 
@@ -39,6 +40,7 @@ class History:
 
     def __init__(self) -> None:
         self._since: list[tuple] = []
+        self._taken: list[tuple] = []  # by a checkpoint that is being written
 
     def __len__(self) -> int:
         """Entries since the last checkpoint."""
@@ -53,38 +55,29 @@ class History:
         effects)."""
         self._since += postings
 
-    def segments(self) -> list[Segment]:
-        """The tail as segments, for the checkpoint."""
-        accounts: dict[tuple[str, str], Dates] = {}
-        for sequence, booked_at, day, value_date, legs, _ in self._since:
-            moment = seconds(booked_at)
-            for account_id, currency, direction, amount, _, _ in legs:
-                dates = accounts.get((account_id, currency))
-                if dates is None:
-                    dates = accounts[account_id, currency] = {}
-                found = dates.get((day, value_date))
-                if found is None:
-                    found = dates[day, value_date] = array("q")
-                found.extend((sequence, moment, amount if direction == "D" else -amount))
-        return [
-            segment for (account_id, currency), dates in accounts.items()
-            for segment in _segments(account_id, currency, dates)
-        ]
+    def take(self) -> list[tuple]:
+        """The tail for a checkpoint. Until :meth:`forget` it is still looked through here."""
+        self._taken, self._since = self._since, []
+        return self._taken
+
+    def forget(self) -> None:
+        """The checkpoint has what was taken."""
+        self._taken = []
+
+    def take_back(self) -> None:
+        """There is no checkpoint of what was taken."""
+        self._since, self._taken = self._taken + self._since, []
 
     def _tail(self, account_id: str, currency: str) -> Iterator[Segment]:
         """One account's segments of the tail; looking through it costs less than sorting it."""
         dates: Dates = {}
-        for sequence, booked_at, day, value_date, legs, _ in self._since:
+        for sequence, booked_at, day, value_date, legs, _ in chain(self._taken, self._since):
             for leg in legs:
                 if leg[0] == account_id and leg[1] == currency:
                     dates.setdefault((day, value_date), array("q")).extend(
                         (sequence, seconds(booked_at), leg[3] if leg[2] == "D" else -leg[3])
                     )
         return _segments(account_id, currency, dates)
-
-    def clear(self) -> None:
-        """The checkpoint has them now."""
-        self._since = []
 
     def _all(self, reader: Reader, account_id: str, currency: str) -> Iterable[Segment]:
         yield from reader.segments(account_id, currency)
@@ -125,6 +118,25 @@ class History:
             if first <= segment.booking_date <= last:
                 found += self._postings(reader, segment)[0::3]
         return sorted(set(found))
+
+
+def segments(tail: Iterable[tuple]) -> list[Segment]:
+    """Entries, as :meth:`History.add` was given them, as segments."""
+    accounts: dict[tuple[str, str], Dates] = {}
+    for sequence, booked_at, day, value_date, legs, _ in tail:
+        moment = seconds(booked_at)
+        for account_id, currency, direction, amount, _, _ in legs:
+            dates = accounts.get((account_id, currency))
+            if dates is None:
+                dates = accounts[account_id, currency] = {}
+            found = dates.get((day, value_date))
+            if found is None:
+                found = dates[day, value_date] = array("q")
+            found.extend((sequence, moment, amount if direction == "D" else -amount))
+    return [
+        segment for (account_id, currency), dates in accounts.items()
+        for segment in _segments(account_id, currency, dates)
+    ]
 
 
 def _segments(account_id: str, currency: str, dates: Dates) -> Iterator[Segment]:

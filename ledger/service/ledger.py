@@ -26,7 +26,7 @@ from ledger.service.clock import Clock
 from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.history import History
-from ledger.service.ports import Checkpoint, HeadSigner, Store, Vault
+from ledger.service.ports import HeadSigner, Store, Vault
 from ledger.service.units import Job, Pipeline
 
 if TYPE_CHECKING:
@@ -161,15 +161,13 @@ class Ledger:
 
     def checkpoint(self) -> None:
         """Write the fold down. The log does not need it: a ledger without one replays all."""
-        at = Checkpoint(
-            self.head.sequence, self.head.digest, self.head.journal, self.head.booked_at
-        )
-        with self.store.transaction():
-            self.store.write_checkpoint(
-                at, folding.changed(self.state, self.history), self.history.segments()
-            )
-        self.history.clear()
-        self.state.items.clear()
+        fold = folding.Fold(self)
+        try:
+            fold.write(self.store)
+        except BaseException:
+            fold.failed(self)
+            raise
+        fold.written(self)
 
     def open_accounts(
         self, raws: Sequence[Any], actor: Actor = LEDGER

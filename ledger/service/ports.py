@@ -131,10 +131,10 @@ class Store(Reader, Protocol):
         """Add sealed values by commitment."""
 
     def write_checkpoint(
-        self, at: Checkpoint, documents: Iterable[tuple[str, str, Any]],
+        self, at: Checkpoint, documents: Iterable[tuple[str, str, str | None]],
         segments: Iterable[Segment],
     ) -> None:
-        """Replace documents (null drops one), add segments, move the checkpoint."""
+        """Replace documents (JSON text; None drops one), add segments, move the checkpoint."""
 
     def set_clock(self, now: str) -> None: ...
 

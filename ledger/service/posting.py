@@ -81,6 +81,7 @@ class Batch:
         self._institution = chart.modes["institution"]
         self._currencies = chart.currencies
         self._by_type = ledger.operations.by_type
+        self._standing = ledger.state.standing(actor.name)
 
     # the batch
 
@@ -287,44 +288,20 @@ class Batch:
         if refusal is not None:
             return refusal
         merchant, user = operation.merchant(values, context), operation.user(values, context)
-        if actor.kind == "caller" and operation.module not in _OF_CALLERS:
-            refusal = may_act_for(state, actor, merchant, user)
-            if refusal is not None:
-                return refusal
-        refusal = (
-            guards.party(state, operation, merchant, "merchant_id")
-            or guards.party(state, operation, user, "user_id")
+        rail = operation.rail(values, context)
+        standing = (
+            operation.type, day, merchant, user, rail, values.get("terminal_id"),
+            *[values.get(name) for name in operation.parties],
         )
-        if refusal is None:
-            for name in operation.parties:
-                if name in values:
-                    refusal = refusal or guards.party(state, operation, values[name], name)
-            if "terminal_id" in values:
-                refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
-        if refusal is None and merchant is not None and operation.starts:
-            refusal = guards.channel(state, merchant, operation.rail(values, context))
-        if refusal is not None:
-            return refusal
-        if state.tables.get("stop"):
-            refusal = guards.stopped(
-                state, operation, merchant, user, operation.rail(values, context)
-            )
+        known = self._standing.get(standing) if actor is self.actor else None
+        if known is None:
+            refusal = self._parties(operation, values, actor, merchant, user, rail)
             if refusal is not None:
                 return refusal
-        if merchant is None and user is not None:  # a book belongs to its owner's mode
-            owner = state.tables["party"][user].get("owner_id")
-            contract = None if owner is None else state.contract(owner, day)
-            if contract is not None:
-                context.mode = contract["settlement_mode"]
-                context.codes = self.ledger.chart.modes[context.mode]
-        elif merchant is not None:
-            contract = state.contract(merchant, day)
-            if contract is not None:
-                context.contract = contract
-                mode = contract["settlement_mode"]
-                if mode != "institution":
-                    context.mode = mode
-                    context.codes = self.ledger.chart.modes[mode]
+            known = self._books(merchant, user, day)
+            if actor is self.actor:
+                self._standing[standing] = known
+        context.mode, context.codes, context.contract = known
         if operation.check is not None:
             refusal = operation.check(values, context)
             if refusal is not None:
@@ -344,6 +321,50 @@ class Batch:
         if waits and actor.kind != "operator":
             return Refusal("no_right", "what needs a checker is entered by a person", "type")
         return plan, context, waits
+
+    def _parties(
+        self, operation: Operation, values: Mapping[str, Any], actor: Actor,
+        merchant: str | None, user: str | None, rail: str | None,
+    ) -> Refusal | None:
+        """Whether the sender may act for them, and whether all of them may do this: what depends
+        on registers alone, so that it is asked once as long as these are the same."""
+        state = self.state
+        if actor.kind == "caller" and operation.module not in _OF_CALLERS:
+            refusal = may_act_for(state, actor, merchant, user)
+            if refusal is not None:
+                return refusal
+        refusal = (
+            guards.party(state, operation, merchant, "merchant_id")
+            or guards.party(state, operation, user, "user_id")
+        )
+        if refusal is not None:
+            return refusal
+        for name in operation.parties:
+            if name in values:
+                refusal = refusal or guards.party(state, operation, values[name], name)
+        if "terminal_id" in values:
+            refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
+        if refusal is None and merchant is not None and operation.starts:
+            refusal = guards.channel(state, merchant, rail)
+        if refusal is None and state.tables.get("stop"):
+            refusal = guards.stopped(state, operation, merchant, user, rail)
+        return refusal
+
+    def _books(
+        self, merchant: str | None, user: str | None, day: str
+    ) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
+        """The settlement mode whose books the command is in, with its account codes; and the
+        merchant's contract."""
+        if merchant is None and user is not None:  # a book belongs to its owner's mode
+            owner = self.state.tables["party"][user].get("owner_id")
+            contract = None if owner is None else self.state.contract(owner, day)
+        else:
+            contract = None if merchant is None else self.state.contract(merchant, day)
+        mode = "institution" if contract is None else contract["settlement_mode"]
+        return (
+            mode, self.ledger.chart.modes[mode],
+            _EMPTY if merchant is None or contract is None else contract,
+        )
 
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is

@@ -9,17 +9,20 @@ is undone as well, and planned again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.domain.actors import Actor
+from ledger.service.folding import Fold
 from ledger.service.posting import Batch
 from ledger.service.unwritten import Entries, Unwritten
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
 
+log = logging.getLogger("ledger")
 Results = list[dict[str, Any]]
 
 
@@ -61,6 +64,7 @@ class Pipeline:
         self.ledger = ledger
         self.reads = Unwritten(ledger.store)
         self._flying: tuple[Unit, Future] | None = None
+        self._folding: tuple[Fold, Future] | None = None
         self._storage: ThreadPoolExecutor | None = None
 
     def plan(self, jobs: Sequence[Job], after: Head) -> Unit:
@@ -115,7 +119,11 @@ class Pipeline:
             self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger-storage")
             self.reads.reader = self.ledger.store.beside()
         if self._flying is not None and self.ledger.due(len(self._flying[0].postings)):
-            self.settle()
+            self._finish()
+        if self.ledger.due():
+            self._folded()
+            fold = Fold(self.ledger)
+            self._folding = fold, self._storage.submit(fold.write, self.ledger.store)
         before = self.ledger.head if self._flying is None else self._flying[0].head
         unit = self.plan(jobs, before)
         if not self._finish():
@@ -127,15 +135,32 @@ class Pipeline:
     def settle(self) -> None:
         """Wait until nothing is under way. A fault of the storage was told to those who sent."""
         self._finish()
+        self._folded()
         if self.ledger.due():
             self.ledger.checkpoint()
 
     def close(self) -> None:
         """Settle and give the second connection back."""
         self._finish()
+        self._folded()
         if self._storage is not None:
             self._storage.shutdown()
             self.reads.reader.close()
+
+    def _folded(self) -> None:
+        """Wait for the checkpoint under way. One that failed is part of the next: the log, which
+        is written before it, does not need it."""
+        if self._folding is None:
+            return
+        fold, written = self._folding
+        self._folding = None
+        error = written.exception()
+        if error is None:
+            fold.written(self.ledger)
+        else:
+            fold.failed(self.ledger)
+            log.error("the checkpoint could not be written: %s", error,
+                      extra={"event": "checkpoint_failed"})
 
     def _finish(self) -> bool:
         """Take in the unit under way. False when what was planned on top of it was undone: its

@@ -149,3 +149,85 @@ def test_the_breaker_stops_before_what_was_planned_meanwhile(world, slow):
     assert status(second.result(20)) == ["stopped"]
     ledger.settle()
     assert verify(world.settings).broken is None
+
+
+FEES = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
+
+
+def due(world, slow, monkeypatch) -> None:
+    """A payment of 1000 of which 400 went back, written; the next unit finds a checkpoint due."""
+    monkeypatch.setattr("ledger.service.ledger.CHECKPOINT_ENTRIES", 2)
+    slow.go.release()
+    world.ledger.checkpoint()
+    slow.go.release()
+    written = world.ledger.begin([
+        job(world, transaction_id="P1", amount_minor=1000, **FEES),
+        job(world, "refund", original_transaction_id="P1", amount_minor=400, **FEES),
+    ])
+    assert status(written.result(20)) == ["posted", "posted"]
+    while slow.started.acquire(blocking=False):
+        continue
+
+
+def test_units_go_on_while_a_checkpoint_is_written(world, slow, monkeypatch):
+    due(world, slow, monkeypatch)
+    ledger, sequence = world.ledger, world.ledger.head.sequence
+    again = ledger.begin([
+        job(world, "refund", original_transaction_id="P1", amount_minor=601, **FEES),
+        job(world, "refund", original_transaction_id="P1", amount_minor=500, **FEES),
+    ])
+    assert slow.started.acquire(timeout=20)  # the checkpoint, which is held
+    assert ledger.store.checkpoint().sequence < sequence + 2
+    slow.go.release()
+    slow.go.release()
+    assert status(again.result(20)) == ["exceeds_original", "posted"]
+    slow.go.release()
+    ledger.settle()
+    assert world.balance("2201:M1") == 100
+    assert ledger.history.balance(
+        ledger.store, "2201:M1", "CNY", "2026-09-12", "2026-09-12T15:59:59Z"
+    ) == -100
+    assert verify(world.settings).broken is None
+    slow.go.release()
+    world.reopen()
+    assert world.balance("2201:M1") == 100
+
+
+def test_a_checkpoint_that_fails_is_part_of_the_next(world, slow, monkeypatch, caplog):
+    due(world, slow, monkeypatch)
+    ledger = world.ledger
+    slow.faults.append(TransientFault("cut", "send it again"))
+    more = ledger.begin([job(world, transaction_id="P2", amount_minor=50, **FEES)])
+    slow.go.release()
+    slow.go.release()
+    assert status(more.result(20)) == ["posted"]
+    slow.go.release()
+    ledger.settle()
+    assert "the checkpoint could not be written" in caplog.text
+    assert ledger.store.checkpoint().sequence == ledger.head.sequence
+    assert ledger.history.balance(
+        ledger.store, "2201:M1", "CNY", "2026-09-12", "2026-09-12T15:59:59Z"
+    ) == -650
+    assert verify(world.settings).broken is None
+
+
+def test_what_was_found_of_a_party_holds_until_a_register_changes(world):
+    def pays(name: str) -> dict:
+        return world.command("payment", transaction_id=name)
+
+    def places(mode: str, number: int) -> dict:
+        return {
+            "type": "stop", "idempotency_key": f"stop-{number}", "stop_id": f"ST{number}",
+            "occurred_at": "2026-09-12T02:00:00Z", "stop_scope": "merchant",
+            "stop_target": f"M{number}", "stop_mode": mode, "reason": "fraud",
+        }
+
+    results = world.ledger.apply([
+        pays("P1"), pays("P2"), places("everything", 2), pays("P3"),
+        places("new_business", 1), pays("P4"),
+        world.command("refund", original_transaction_id="P1", amount_minor=1, **FEES),
+    ], SYSTEM)
+    assert status([results]) == [
+        "posted", "posted", "posted", "posted", "posted", "stopped", "posted"
+    ]
+    assert status([world.ledger.apply([pays("P5")], SYSTEM)]) == ["stopped"]
