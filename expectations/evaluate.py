@@ -189,7 +189,7 @@ def _doubtful(
     found: dict[str, Container[date]] = {c.code: days for c in checks if c not in steady}
     failing = {
         r.expectation_config.meta["code"]
-        for r in _validate(frame, _on_range(steady, days[0])) if not r.success
+        for r in _validate(frame, _on_range(steady, days[0]), "BOOLEAN_ONLY") if not r.success
     } if steady else set()
     again = [c for c in steady if c.code in failing]
     if not again or len(days) == 1:
