@@ -453,8 +453,29 @@ def test_every_chart_is_asked_and_held_against_the_lake():
     assert set(CHECKS) == {chart.key for chart in CHARTS}
 
 
-@pytest.mark.parametrize("user", list(USERS))
-def test_what_charts_return_equals_the_released_tables(demo, user):
+def _keys(screen, seen: set[str], *, every: bool) -> list[str]:
+    """The charts of a screen to ask for: every one, or one of each dataset, for what a role may
+    open is a matter of datasets."""
+    keys = [key for row in screen.rows for key, _, _ in row if key != "nav"]
+    if every:
+        return keys
+    found = []
+    for key in keys:
+        if BY_KEY[key].dataset not in seen:
+            seen.add(BY_KEY[key].dataset)
+            found.append(key)
+    return found
+
+
+#: Who sees all rows, and who sees those of some regions; the others see one or the other.
+IN_FULL = ("admin", "analyst")
+
+
+@pytest.mark.parametrize(("user", "every"), [
+    *((user, user in IN_FULL) for user in USERS),
+    *(pytest.param(user, True, marks=pytest.mark.long) for user in USERS if user not in IN_FULL),
+])
+def test_what_charts_return_equals_the_released_tables(demo, user, every):
     """Rows, counts and amounts, to the cent; nothing where the role has no right."""
     reader, administrator = Client(demo.settings, user), Client(demo.settings, "admin")
     truth = _truth(demo, user)
@@ -468,14 +489,17 @@ def test_what_charts_return_equals_the_released_tables(demo, user):
         "day": [str(truth.day)],
         "merchant": [f"{merchant['merchant_name']} {merchant['merchant_id']}"],
     }
-    answered = refused = 0
+    answered = refused = charts = 0
+    seen: set[str] = set()
     ids: dict[str, int] = {}
     # Each chart in one language; the next user asks for the other one.
     turn = list(USERS).index(user)
     for screen in SCREENS:
         # The merchant filter is set where a screen is about one merchant.
         given = values if screen.key == "merchant" else {"day": values["day"]}
-        for position, key in enumerate(k for row in screen.rows for k, _, _ in row if k != "nav"):
+        keys = _keys(screen, seen, every=every)
+        charts += len(keys)
+        for position, key in enumerate(keys):
             language = LANGUAGES[(position + turn) % len(LANGUAGES)]
             table = f"{BY_KEY[key].dataset}_{language}"
             if table not in ids:
@@ -490,7 +514,6 @@ def test_what_charts_return_equals_the_released_tables(demo, user):
             assert rows or key in MAY_BE_EMPTY, (key, language)
             CHECKS[key](rows, truth, language)
             answered += 1
-    charts = sum(key != "nav" for screen in SCREENS for row in screen.rows for key, _, _ in row)
     assert answered + refused == charts
-    assert answered > 10
+    assert answered > (10 if every else 5)
     assert (refused > 0) == (USERS[user] in ("management", "analyst"))

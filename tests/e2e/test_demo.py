@@ -225,6 +225,7 @@ def test_another_institution_is_refused(demo):
     assert "another institution" in done.stderr
 
 
+@pytest.mark.long
 def test_a_backup_comes_back_equal(demo, tmp_path):
     out = tmp_path / "home.tar.gz"
     assert demo.call("backup", "--out", str(out)).returncode == 0

@@ -77,20 +77,23 @@ class World:
 
     def people(self) -> None:
         """Ann and Ben, who may enter and review everything; Ben's right to review comes last."""
+        wanted: list[tuple[str, dict[str, Any]]] = []
         for name in PERSONS:
-            self.register(
-                "operator", operator_id=name, operator_name=name,
-                public_key=self.keys[name].public.point, enabled=True,
-            )
-            self.register("membership", operator_id=name, group_id="staff", member=True)
+            wanted += [
+                ("operator", {
+                    "operator_id": name, "operator_name": name,
+                    "public_key": self.keys[name].public.point, "enabled": True,
+                }),
+                ("membership", {"operator_id": name, "group_id": "staff", "member": True}),
+            ]
         modules = sorted({
             operation.module for operation in self.ledger.operations.by_type.values()
         } - {"system", "approvals", "authority"})
-        for module in (*modules, "authority"):
-            for duty in ("enter", "review"):
-                self.register(
-                    "right", group_id="staff", module=module, duty=duty, allowed=True
-                )
+        wanted += [
+            ("right", {"group_id": "staff", "module": module, "duty": duty, "allowed": True})
+            for module in (*modules, "authority") for duty in ("enter", "review")
+        ]
+        self.register_all(wanted)
 
     def merchant(self, name: str, **contract: Any) -> None:
         """An active merchant with a contract."""
@@ -100,16 +103,28 @@ class World:
             "settlement_cycle": "D+1", "minimum_minor": 0, "fee_choice": "bill",
             "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": DAY.isoformat(), **contract,
         })
-        for channel in ("unionpay", "netsunion", "internal"):
-            self.onboard(name, channel)
-        self.register("party_state", party_id=name, state="active")
+        self.register_all([
+            *(self._onboarded(name, channel) for channel in
+              ("unionpay", "netsunion", "internal")),
+            ("party_state", {"party_id": name, "state": "active"}),
+        ])
 
     def onboard(self, merchant: str, channel: str) -> None:
         """A channel gave the merchant its parameters."""
-        self.register(
-            "channel_onboarded", onboarding_id=f"ON-{merchant}-{channel}", merchant_id=merchant,
-            channel=channel, details={"merchant_number": f"8-{merchant}"},
-        )
+        self.register_all([self._onboarded(merchant, channel)])
+
+    @staticmethod
+    def _onboarded(merchant: str, channel: str) -> tuple[str, dict[str, Any]]:
+        return "channel_onboarded", {
+            "onboarding_id": f"ON-{merchant}-{channel}", "merchant_id": merchant,
+            "channel": channel, "details": {"merchant_number": f"8-{merchant}"},
+        }
+
+    def register_all(self, wanted: list[tuple[str, dict[str, Any]]]) -> None:
+        """Post register commands that must succeed, in one transaction."""
+        commands = [self._keyed(type_, values) for type_, values in wanted]
+        for result in self.ledger.apply(commands, SYSTEM):
+            assert result["status"] == "posted", result
 
     def register(self, type_: str, actor: Actor = SYSTEM, **values: Any) -> dict[str, Any]:
         """Post a register command that must succeed."""
@@ -119,14 +134,15 @@ class World:
 
     def send(self, type_: str, actor: Actor = SYSTEM, **values: Any) -> dict[str, Any]:
         """Post a command with its key and time filled in, and nothing else."""
+        return self.ledger.apply([self._keyed(type_, values)], actor)[0]
+
+    def _keyed(self, type_: str, values: dict[str, Any]) -> dict[str, Any]:
         self.number += 1
         command = {
             "type": type_, "idempotency_key": f"k{self.number}",
             "occurred_at": at(DAY, "10:00:00"), **values,
         }
-        return self.ledger.apply(
-            [{name: value for name, value in command.items() if value is not None}], actor
-        )[0]
+        return {name: value for name, value in command.items() if value is not None}
 
     def signature(self, sequence: int, person: str = "ben") -> str:
         return self.keys[person].sign(self.ledger.authority.digest(sequence)).hex()

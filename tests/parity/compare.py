@@ -12,11 +12,9 @@ from paylake.settings import Settings
 from spark_jobs.build import JOBS
 
 LAYERS = ("silver", "state", "work")
-#: Every table that a build writes: those of the jobs and those of dbt's models.
-BUILT = (
-    *(job.table for job in JOBS),
-    *(f"work.{model.name}" for model in dbt_project.models().values() if model.stored),
-)
+#: The tables of the jobs, and those of dbt's models: every table that a build writes.
+OF_JOBS = tuple(job.table for job in JOBS)
+OF_MODELS = tuple(f"work.{model.name}" for model in dbt_project.models().values() if model.stored)
 
 
 def tables(settings: Settings) -> list[str]:

@@ -34,9 +34,13 @@ class Homes:
 
 
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
-    """Both homes, built with their marts in one range; dates one by one on Apache Spark, which is
-    slow to start each statement, are in tests/e2e/test_spark.py."""
+def homes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Homes]:
+    """Both homes, built in one range: Apache Spark is slow to start each statement. So the marts
+    are built where tests of `make test-long` ask for them; dates one by one, too, are there, in
+    tests/e2e/test_spark.py."""
+    marts = any(item.get_closest_marker("long") for item in request.session.items)
     folder = tmp_path_factory.mktemp("parity")
     world = bronze_rows(DATES)
     made = {}
@@ -52,5 +56,5 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
             servers = [engine.server(own, own.engine_port) for own in (both.sail, both.spark)]
             list(pool.map(stack.enter_context, servers))
         for own in (both.sail, both.spark):
-            spark_jobs.build(own, day(0), day(2))
+            spark_jobs.build(own, day(0), day(2), marts=marts)
         yield both

@@ -9,34 +9,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from paylake import files, ops, release, repair, runs, serving, settings
+from paylake import files, ops, release, repair, runs, serving
 from paylake.errors import NotVerified
 from tests.release.institution import Institution
 
 TABLE = "mart_settlement__merchant_day"
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory) -> Path:
-    """A home in which three dates are released."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("paylake.content.code_version", lambda: "c" * 64)
-        patch.setattr("paylake.content.rule_version", lambda: "d" * 64)
-        made = Institution(settings.load({}, home=tmp_path_factory.mktemp("files") / "home"))
-        kept = made.settings.path("landing", "kept", "merchant", str(made.days[1]), "1-abc")
-        kept.mkdir(parents=True)
-        (kept / "merchant.csv.sealed").write_bytes(b"sealed bytes of a delivery")
-        runs.run(made.settings, made.days[0], made.days[2], made.steps())
-    return made.settings.home
-
-
 @pytest.fixture
-def there(published, tmp_path) -> Institution:
-    """A copy of it; its reader files are written for the place that it came to."""
-    shutil.copytree(published, tmp_path / "home")
-    made = Institution(settings.load({}, home=tmp_path / "home"))
-    release.mend(made.settings)
-    return made
+def there(released) -> Institution:
+    return released
 
 
 def again(there: Institution) -> runs.RunResult:

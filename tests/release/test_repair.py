@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
-from paylake import release, repair, runs, settings
+from paylake import release, repair, runs
 from paylake.errors import NotVerified
 from paylake.lake import Lake
 from tests.release.institution import Institution
@@ -14,10 +14,8 @@ TABLE = "mart_settlement__merchant_day"
 
 
 @pytest.fixture
-def there(tmp_path):
-    made = Institution(settings.load({}, home=tmp_path / "home"))
-    runs.run(made.settings, made.days[0], made.days[2], made.steps())
-    return made
+def there(released) -> Institution:
+    return released
 
 
 def files(there: Institution, layer: str, day: int) -> list:
