@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ledger.adapters.sqlite_reader import SqliteReader
-from ledger.domain.chain import GENESIS, entry_digest
+from ledger.domain.chain import GENESIS, linked_digest
 from ledger.service.verify import Broken
 
 _LEAST = 20_000
@@ -71,20 +71,20 @@ def _range(path: Path, first: int, last: int, digest: bytes) -> ChainChecked:
     broken = None
     try:
         expected = first
-        for row in reader.entries(first, last):
-            if row[0] != expected:
+        for sequence, journal, rest, stored in reader.hashed(first, last):
+            if sequence != expected:
                 broken = Broken(f"entry {expected}", "it is missing")
                 break
-            digest = entry_digest(digest, row)
-            if digest != row[16]:
+            digest = linked_digest(digest, rest)
+            if digest != stored:
                 broken = Broken(
-                    f"entry {row[0]}",
+                    f"entry {sequence}",
                     "its digest does not match its content and the digest before it",
                 )
                 break
             expected += 1
             entries += 1
-            journals += row[1] is not None
+            journals += journal is not None
         if broken is None and expected != last + 1:
             broken = Broken(f"entry {expected}", "it is missing")
     finally:

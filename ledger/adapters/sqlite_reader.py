@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.adapters.schema import SCHEMA_VERSION
 from ledger.adapters.sql_reader import SqlReader
+from ledger.domain.chain import PIECES
 from paylake.errors import DiskFull, EnvironmentFault, PermanentFailure, TransientFault
 
 
@@ -40,6 +41,14 @@ def named_faults(path: Path) -> Iterator[None]:
             "check the disk, then restore a backup and run `python -m ledger verify`",
             where=str(path),
         ) from error
+
+
+_HASHED = PIECES[2:]  # the columns of those names; before them stand format and digest before
+_CANONICAL = "select sequence, journal, cast(printf('{}', {}) as blob), digest from entry".format(
+    "%d:%s" * len(_HASHED),
+    ", ".join(f"coalesce(length(cast({name} as blob)), 0), coalesce({name}, '')"
+              for name in _HASHED),
+)
 
 
 class SqliteReader(SqlReader):
@@ -89,6 +98,12 @@ class SqliteReader(SqlReader):
         """Reads whose faults are named."""
         with named_faults(self.path):
             yield
+
+    def hashed(self, first: int, last: int) -> Iterator[tuple[int, int | None, bytes, bytes]]:
+        """Entries as sequence, journal, canonical bytes after the digest before, and digest. SQLite
+        puts the bytes together, several times faster than Python."""
+        sql = f"{_CANONICAL} where sequence between ? and ? order by sequence"
+        return self.db.execute(sql, (first, last))
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
         return self.db.execute(sql, values)

@@ -36,6 +36,7 @@ def sm3(data: bytes) -> bytes:
 
 
 _FORMAT = f"{len(CHAIN_FORMAT)}:{CHAIN_FORMAT}"
+_BEFORE = f"{_FORMAT}64:".encode("ascii") + b"%b"
 GENESIS = sm3(canonical([CHAIN_FORMAT, "genesis"]))
 
 
@@ -44,6 +45,14 @@ GENESIS = sm3(canonical([CHAIN_FORMAT, "genesis"]))
 #: (waits for a checker) or `refused`. `content`, `legs`, `effects`, `evidence` and `approval` are
 #: JSON texts, kept exactly as hashed.
 Row = tuple
+
+
+def linked_digest(previous: bytes, rest: bytes) -> bytes:
+    """Digest of an entry of which all canonical bytes after the digest before are given."""
+    digest = _EMPTY.copy()
+    digest.update(_BEFORE % previous.hex().encode("ascii"))
+    digest.update(rest)
+    return digest.digest()
 
 
 def entry_digest(previous: bytes, row: Row) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.adapters.export import ledger_path
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
-from ledger.entrypoints.operations import open_ledger, verify
+from ledger.entrypoints.operations import open_ledger, verify, verify_chain
 from ledger.requests import signed_bytes
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified
@@ -67,6 +67,13 @@ def _broken(world) -> str:
     return caught.value.what.partition("first broken row: ")[2]
 
 
+def _broken_chain(world) -> str:
+    """The same of the chain alone, whose bytes other code puts together."""
+    with pytest.raises(NotVerified) as caught:
+        verify_chain(world.settings)
+    return caught.value.what.partition("first broken row: ")[2]
+
+
 def _entry(world, where: str, later: int = 0) -> str:
     """How an entry is called, or the one after it."""
     db = world.ledger.store.db
@@ -84,6 +91,15 @@ def test_whole(closed):
     assert found.chain_digest == head.digest.hex()
 
 
+def test_the_chain_alone_ends_in_the_same_digest(world):
+    world.do("payment", transaction_id="P", metadata={"note": "退货 ¥ 😀", "n": 7})
+    world.do("settlement", amount_minor=10**9)
+    found, head = verify_chain(world.settings), world.ledger.head
+    assert found == {
+        "entries": head.sequence, "journals": 1, "chain_digest": head.digest.hex(),
+    }
+
+
 @pytest.mark.parametrize("value", [
     "journal = 99", "type = 'fee'", "version = 9", "outcome = 'pending'",
     "idempotency_key = 'other'", "idempotency_key = null", "business_key = 'X'",
@@ -99,6 +115,7 @@ def test_names_an_entry_edited_in_any_column(closed, value):
     number = _entry(closed, "type = 'refund'").split()[1]
     _edit(closed, f"update entry set {value} where type = 'refund'")
     assert _broken(closed).split()[1].strip(":") == number.strip(":")
+    assert _broken_chain(closed).split()[1].strip(":") == number.strip(":")
 
 
 @pytest.mark.parametrize(("statement", "where"), [
@@ -115,6 +132,7 @@ def test_names_an_edited_refusal_approval_or_register(closed, statement, where):
     row = _entry(closed, where)
     _edit(closed, statement)
     assert _broken(closed).startswith(row)
+    assert _broken_chain(closed).split()[1] == row.split()[1]
 
 
 def test_names_where_an_entry_is_missing(closed):

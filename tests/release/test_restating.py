@@ -399,7 +399,7 @@ def dying(monkeypatch, there: Ruled, moment: str):
 MOMENTS = ("half built", "built, not noted", "before the gate", "after the gate", "half of gold",
            "before the release", "before readers see it", "before it is closed")
 #: The moments of `make test`; all of them are in `make test-long`.
-USUAL = ("half built", "half of gold", "before it is closed", "while it is put back")
+USUAL = ("half of gold", "while it is put back")
 
 
 def moments(*names: str) -> list:
