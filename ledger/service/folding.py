@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.state import Account, State
-from ledger.service.history import History, segments
+from ledger.service.history import History, Tail
 from ledger.service.ports import Checkpoint, Reader, Store
 
 if TYPE_CHECKING:
@@ -56,17 +56,17 @@ class Fold:
     def __init__(self, ledger: Ledger) -> None:
         head = ledger.head
         self.at = Checkpoint(head.sequence, head.digest, head.journal, head.booked_at)
-        self.documents = [
-            (kind, key, None if document is None else orjson.dumps(document).decode())
-            for kind, key, document in _changed(ledger.state, ledger.history)
-        ]
         self.items = dict(ledger.state.items)
         self.tail = ledger.history.take()
+        self.documents = [
+            (kind, key, None if document is None else orjson.dumps(document).decode())
+            for kind, key, document in _changed(ledger.state, self.tail)
+        ]
 
     def write(self, store: Store) -> None:
         """Write it down, in a transaction of its own."""
         with store.transaction():
-            store.write_checkpoint(self.at, self.documents, segments(self.tail))
+            store.write_checkpoint(self.at, self.documents, self.tail.segments())
 
     def written(self, ledger: Ledger) -> None:
         """The store has it: memory may forget it."""
@@ -78,33 +78,15 @@ class Fold:
         ledger.history.take_back()
 
 
-def _changed(state: State, history: History) -> Iterator[tuple[str, str, Any]]:
+def _changed(state: State, tail: Tail) -> Iterator[tuple[str, str, Any]]:
     """Documents to write at a checkpoint: all that the entries since the last one touched."""
-    accounts: set[tuple[str, str]] = set()
-    named: set[tuple[str, str]] = set()
-    uses: set[tuple[str, str, str, str]] = set()
-    for _, _, day, _, legs, effects in history.since():
-        accounts.update((leg[0], leg[1]) for leg in legs)
-        for effect in effects:
-            kind = effect[0]
-            if kind == "use":
-                uses.add((effect[1], effect[2], effect[3], day))
-            elif kind == "put":
-                named.add((f"table.{effect[1]}", effect[2]))
-            elif kind == "item":
-                named.add(("item", effect[1]))
-            elif kind == "hold":
-                named.add(("hold", effect[1]))
-                accounts.add((effect[2]["account_id"], effect[2]["currency_code"]))
-            else:
-                accounts.add((effect[1], effect[2]))
-    for account_id, currency in sorted(accounts):
+    for account_id, currency in sorted(tail.accounts):
         account = state.account(account_id, currency)
         assert account is not None
         yield "account", f"{account_id}/{currency}", _account(account)
-    for kind, key in sorted(named):
+    for kind, key in sorted(tail.documents):
         yield kind, key, _named(state, kind, key)
-    for scene, account_id, currency, day in sorted(uses):
+    for scene, account_id, currency, day in sorted(tail.uses):
         for period in (day, day[:7]):
             used = state.usage[scene, account_id, currency, period]
             yield "use", f"{period}|{scene}|{account_id}|{currency}", list(used)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import chain
 
 from ledger.service.ports import Reader, Segment
 
@@ -32,56 +31,138 @@ def seconds(moment: str) -> int:
     return start + int(moment[17:19])
 
 
-Dates = dict[tuple[str, str], array]  # by booking and value date; three numbers a posting
+class Piece:
+    """Postings of one account with one booking date and one value date: three numbers each
+    (sequence, seconds since 1970, debit or less credit), and their sums."""
+
+    __slots__ = ("credit", "debit", "last_booked", "postings")
+
+    def __init__(self) -> None:
+        self.postings = array("q")
+        self.debit = self.credit = self.last_booked = 0
+
+    def join(self, later: Piece) -> None:
+        """Take in what came later."""
+        self.postings.extend(later.postings)
+        self.debit += later.debit
+        self.credit += later.credit
+        self.last_booked = max(self.last_booked, later.last_booked)
+
+
+class Tail:
+    """Entries since a checkpoint: their postings by account and dates, and the documents that they
+    touched. Kept up posting by posting, so that a checkpoint has little left to do."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._postings: dict[tuple[str, str], dict[tuple[str, str], Piece]] = {}
+        self._others: set[tuple[str, str]] = set()
+        self.documents: set[tuple[str, str]] = set()  # kind and key
+        self.uses: set[tuple[str, str, str, str]] = set()  # scene, account, currency, date
+
+    @property
+    def accounts(self) -> set[tuple[str, str]]:
+        """Accounts, with currency, that were posted to or otherwise touched."""
+        return self._others | self._postings.keys()
+
+    def add(self, entries: Iterable[tuple]) -> None:
+        """Take in (sequence, booked at, booking date, value date, legs, effects)."""
+        accounts = self._postings
+        for sequence, booked_at, day, value_date, legs, effects in entries:
+            self.number += 1
+            moment = seconds(booked_at)
+            for account_id, currency, direction, amount, _, _ in legs:
+                dates = accounts.get((account_id, currency))
+                if dates is None:
+                    dates = accounts[account_id, currency] = {}
+                piece = dates.get((day, value_date))
+                if piece is None:
+                    piece = dates[day, value_date] = Piece()
+                if direction == "D":
+                    piece.debit += amount
+                    piece.postings.extend((sequence, moment, amount))
+                else:
+                    piece.credit += amount
+                    piece.postings.extend((sequence, moment, -amount))
+                if moment > piece.last_booked:
+                    piece.last_booked = moment
+            if effects:
+                self._touch(effects, day)
+
+    def _touch(self, effects: Iterable[list], day: str) -> None:
+        for effect in effects:
+            kind = effect[0]
+            if kind == "use":
+                self.uses.add((effect[1], effect[2], effect[3], day))
+            elif kind == "put":
+                self.documents.add((f"table.{effect[1]}", effect[2]))
+            elif kind == "item":
+                self.documents.add(("item", effect[1]))
+            elif kind == "hold":
+                self.documents.add(("hold", effect[1]))
+                self._others.add((effect[2]["account_id"], effect[2]["currency_code"]))
+            else:
+                self._others.add((effect[1], effect[2]))
+
+    def of(self, account_id: str, currency: str) -> Iterator[Segment]:
+        """One account's segments."""
+        for (day, value_date), piece in self._postings.get((account_id, currency), {}).items():
+            postings = piece.postings
+            yield Segment(
+                account_id, currency, day, value_date, postings[0], postings[-3],
+                piece.last_booked, piece.debit, piece.credit, postings.tobytes(),
+            )
+
+    def segments(self) -> list[Segment]:
+        """Those of all accounts."""
+        return [segment for name in self._postings for segment in self.of(*name)]
+
+    def join(self, later: Tail) -> None:
+        """Take in the entries after these."""
+        self.number += later.number
+        self._others |= later._others
+        self.documents |= later.documents
+        self.uses |= later.uses
+        for name, dates in later._postings.items():
+            own = self._postings.setdefault(name, {})
+            for day, piece in dates.items():
+                own.setdefault(day, Piece()).join(piece)
 
 
 class History:
     """Postings since the last checkpoint, and the way to those before it."""
 
     def __init__(self) -> None:
-        self._since: list[tuple] = []
-        self._taken: list[tuple] = []  # by a checkpoint that is being written
+        self._since = Tail()
+        self._taken = Tail()  # by a checkpoint that is being written
 
     def __len__(self) -> int:
         """Entries since the last checkpoint."""
-        return len(self._since)
-
-    def since(self) -> list[tuple]:
-        """The entries since the last checkpoint, as :meth:`add` was given them."""
-        return self._since
+        return self._since.number
 
     def add(self, postings: list[tuple]) -> None:
-        """Remember committed entries: (sequence, booked at, booking date, value date, legs,
-        effects)."""
-        self._since += postings
+        """Remember committed entries, as :meth:`Tail.add` takes them."""
+        self._since.add(postings)
 
-    def take(self) -> list[tuple]:
+    def take(self) -> Tail:
         """The tail for a checkpoint. Until :meth:`forget` it is still looked through here."""
-        self._taken, self._since = self._since, []
+        self._taken, self._since = self._since, Tail()
         return self._taken
 
     def forget(self) -> None:
         """The checkpoint has what was taken."""
-        self._taken = []
+        self._taken = Tail()
 
     def take_back(self) -> None:
         """There is no checkpoint of what was taken."""
-        self._since, self._taken = self._taken + self._since, []
+        self._taken.join(self._since)
+        self._since, self._taken = self._taken, Tail()
 
-    def _tail(self, account_id: str, currency: str) -> Iterator[Segment]:
-        """One account's segments of the tail; looking through it costs less than sorting it."""
-        dates: Dates = {}
-        for sequence, booked_at, day, value_date, legs, _ in chain(self._taken, self._since):
-            for leg in legs:
-                if leg[0] == account_id and leg[1] == currency:
-                    dates.setdefault((day, value_date), array("q")).extend(
-                        (sequence, seconds(booked_at), leg[3] if leg[2] == "D" else -leg[3])
-                    )
-        return _segments(account_id, currency, dates)
-
-    def _all(self, reader: Reader, account_id: str, currency: str) -> Iterable[Segment]:
+    def segments(self, reader: Reader, account_id: str, currency: str) -> Iterator[Segment]:
+        """All segments of an account, oldest first; the store's without their postings."""
         yield from reader.segments(account_id, currency)
-        yield from self._tail(account_id, currency)
+        yield from self._taken.of(account_id, currency)
+        yield from self._since.of(account_id, currency)
 
     def balance(
         self, reader: Reader, account_id: str, currency: str, value_date: str, known_at: str,
@@ -90,13 +171,13 @@ class History:
         minor units."""
         until = seconds(known_at)
         total = 0
-        for segment in self._all(reader, account_id, currency):
+        for segment in self.segments(reader, account_id, currency):
             if segment.value_date > value_date:
                 continue
             if segment.last_booked <= until:
                 total += segment.debit - segment.credit
                 continue
-            postings = self._postings(reader, segment)
+            postings = self.postings(reader, segment)
             total += sum(
                 amount for moment, amount in zip(postings[1::3], postings[2::3], strict=True)
                 if moment <= until
@@ -104,7 +185,8 @@ class History:
         return total
 
     @staticmethod
-    def _postings(reader: Reader, segment: Segment) -> array:
+    def postings(reader: Reader, segment: Segment) -> array:
+        """Its postings, as in :class:`Piece`."""
         postings = array("q")
         postings.frombytes(segment.postings or reader.postings(segment))
         return postings
@@ -114,39 +196,10 @@ class History:
     ) -> list[int]:
         """Sequences of the entries that moved an account, booked on dates from first to last."""
         found: list[int] = []
-        for segment in self._all(reader, account_id, currency):
+        for segment in self.segments(reader, account_id, currency):
             if first <= segment.booking_date <= last:
-                found += self._postings(reader, segment)[0::3]
+                found += self.postings(reader, segment)[0::3]
         return sorted(set(found))
-
-
-def segments(tail: Iterable[tuple]) -> list[Segment]:
-    """Entries, as :meth:`History.add` was given them, as segments."""
-    accounts: dict[tuple[str, str], Dates] = {}
-    for sequence, booked_at, day, value_date, legs, _ in tail:
-        moment = seconds(booked_at)
-        for account_id, currency, direction, amount, _, _ in legs:
-            dates = accounts.get((account_id, currency))
-            if dates is None:
-                dates = accounts[account_id, currency] = {}
-            found = dates.get((day, value_date))
-            if found is None:
-                found = dates[day, value_date] = array("q")
-            found.extend((sequence, moment, amount if direction == "D" else -amount))
-    return [
-        segment for (account_id, currency), dates in accounts.items()
-        for segment in _segments(account_id, currency, dates)
-    ]
-
-
-def _segments(account_id: str, currency: str, dates: Dates) -> Iterator[Segment]:
-    for (day, value_date), found in dates.items():
-        amounts = found[2::3]
-        debit = sum(amount for amount in amounts if amount > 0)
-        yield Segment(
-            account_id, currency, day, value_date, found[0], found[-3], max(found[1::3]),
-            debit, debit - sum(amounts), found.tobytes(),
-        )
 
 
 def shown(value: int, normal_side: str) -> int:

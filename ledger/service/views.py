@@ -4,7 +4,6 @@ writer's thread, like :mod:`ledger.service.queries`, so every page is of one sta
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -242,30 +241,20 @@ def newest(
 
     Looks no further back than it has to: a busy account has millions.
     """
-    found: list[int] = []
-    for posting in reversed(ledger.history.since()):
-        if len(found) == limit:
-            return found
-        if (before is None or posting[0] < before) and any(
-            leg[0] == account_id and leg[1] == currency for leg in posting[4]
-        ):
-            found.append(posting[0])
     segments = sorted(
         (
-            segment for segment in ledger.store.segments(account_id, currency)
+            segment for segment in ledger.history.segments(ledger.store, account_id, currency)
             if before is None or segment.first_sequence < before
         ),
         key=lambda segment: segment.last_sequence, reverse=True,
     )
-    older: set[int] = set()
+    found: set[int] = set()
     for segment in segments:
-        wanted = limit - len(found)
-        if len(older) >= wanted and min(heapq.nlargest(wanted, older)) > segment.last_sequence:
+        if len(found) >= limit and min(heapq.nlargest(limit, found)) > segment.last_sequence:
             break
-        postings = array("q")
-        postings.frombytes(segment.postings or ledger.store.postings(segment))
-        older.update(s for s in postings[0::3] if before is None or s < before)
-    return found + heapq.nlargest(limit - len(found), older)
+        postings = ledger.history.postings(ledger.store, segment)
+        found.update(s for s in postings[0::3] if before is None or s < before)
+    return heapq.nlargest(limit, found)
 
 
 def _moved(row: tuple, account_id: str, currency: str) -> dict[str, Any]:
