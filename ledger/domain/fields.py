@@ -216,7 +216,8 @@ def checker(field: Field) -> Check:
 
 
 Read = Callable[[Mapping[str, Any]], dict[str, Any] | Refusal | None]
-#: Sets of fields for which a form keeps a function of their own; senders have few.
+#: Sets of fields, each in one order, for which a form keeps a function of their own: senders have
+#: few. Others go by the form's own reader, so that nobody can make it write functions for ever.
 _MOST_GIVEN = 64
 
 
