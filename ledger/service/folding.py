@@ -57,11 +57,11 @@ class Fold:
         head = ledger.head
         self.at = Checkpoint(head.sequence, head.digest, head.journal, head.booked_at)
         self.items = dict(ledger.state.items)
-        self.tail = ledger.history.take()
         self.documents = [
             (kind, key, None if document is None else orjson.dumps(document).decode())
-            for kind, key, document in _changed(ledger.state, self.tail)
+            for kind, key, document in _changed(ledger.state, ledger.history.tail)
         ]
+        self.tail = ledger.history.take()
 
     def write(self, store: Store) -> None:
         """Write it down, in a transaction of its own."""

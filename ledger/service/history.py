@@ -144,6 +144,11 @@ class History:
         """Remember committed entries, as :meth:`Tail.add` takes them."""
         self._since.add(postings)
 
+    @property
+    def tail(self) -> Tail:
+        """What the next checkpoint has to write."""
+        return self._since
+
     def take(self) -> Tail:
         """The tail for a checkpoint. Until :meth:`forget` it is still looked through here."""
         self._taken, self._since = self._since, Tail()
