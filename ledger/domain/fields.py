@@ -282,9 +282,11 @@ def _reader(fields: tuple[Field, ...], required: list[str] | None) -> Read:
     for number, field in enumerate(fields):
         space[f"check{number}"] = checker(field)
         if required is None:
-            lines += [f"value = raw[{field.name!r}]", "if True:"]
+            lines.append(f"value = raw[{field.name!r}]")
+            indent = ""
         else:
             lines += [f"value = get({field.name!r})", "if value is not None:"]
+            indent = "    "
         if field.kind in PATTERNS:
             space[f"match{number}"] = _MATCH[field.kind]
             passes = f"type(value) is str and match{number}(value)"
@@ -292,15 +294,15 @@ def _reader(fields: tuple[Field, ...], required: list[str] | None) -> Read:
             passes = f"type(value) is int and {int(field.kind == 'amount')} <= value <= LIMIT"
         else:
             passes = "False"
-        lines += [
-            f"    if not ({passes}):",
-            f"        value = check{number}({field.name!r}, value)",
-            "        if type(value) is Refusal:",
-            "            if value.code != 'amount_out_of_range':",
-            "                return value",
-            "            bad = bad or value",
-            f"    values[{field.name!r}] = value",
-        ]
+        lines += [indent + line for line in (
+            f"if not ({passes}):",
+            f"    value = check{number}({field.name!r}, value)",
+            "    if type(value) is Refusal:",
+            "        if value.code != 'amount_out_of_range':",
+            "            return value",
+            "        bad = bad or value",
+            f"values[{field.name!r}] = value",
+        )]
     lines.append("return bad or values")
     text = "def read(raw):\n" + "\n".join(f"    {line}" for line in lines)
     exec(compile(text, "<form>", "exec"), space)

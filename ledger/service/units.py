@@ -4,7 +4,7 @@ A unit is planned (the state in memory has its changes, the log has not), writte
 in. While the storage writes one unit, the next is planned on top of it: writing costs no Python,
 so both cores work. Nobody is answered before the commit, and nothing else is read or done in
 between (:meth:`Pipeline.settle` comes first). When a write fails, what was planned on top of it
-is undone as well, and planned again.
+is undone as well, and planned again. A checkpoint is written in the same way, between two units.
 """
 
 from __future__ import annotations
