@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.peer import TABLES
-from paylake.lake import Lake, connect
+from paylake.delta_reader import connect
+from paylake.lake import Lake
 from paylake.settings import Settings
 
 

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +71,19 @@ def run(settings: Settings) -> str:
 def _set_up(settings: Settings) -> None:
     from superset.app import create_app
 
+    started = _start(settings)
     app = create_app()
     with app.app_context():
         import superset
         from flask_migrate import upgrade
         from superset import appbuilder, db, security_manager
 
-        upgrade(directory=str(Path(superset.__file__).with_name("migrations")))
-        appbuilder.add_permissions(update_perms=True)
-        security_manager.sync_role_definitions()
+        if not started:
+            upgrade(directory=str(Path(superset.__file__).with_name("migrations")))
+            appbuilder.add_permissions(update_perms=True)
+            security_manager.sync_role_definitions()
+            db.session.commit()
+            _keep_start(settings)
         _region_roles(security_manager)
         logins = _users(settings, security_manager, {"admin": ("Admin",)})
         _import(security_manager)
@@ -84,6 +93,43 @@ def _set_up(settings: Settings) -> None:
         logins |= _users(settings, security_manager, access.DEMO_USERS)
         db.session.commit()
         _remember(settings, logins)
+
+
+def _start_file() -> Path:
+    """Superset's empty metadata: its migrated tables, its own rights and roles, nothing of any
+    home. They are the same for each home of an environment and half of the work of setting one
+    up, so the first one leaves them beside the environment; the name says what made them."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(f"{file.name}\0".encode() + file.read_bytes())
+    return Path(sys.prefix) / "paylake-metadata" / f"{digest.hexdigest()[:16]}.db"
+
+
+def _start(settings: Settings) -> bool:
+    """Begin a new home with the empty metadata, where there are some."""
+    target, start = settings.path("superset", "superset.db"), _start_file()
+    if settings.superset_database or target.exists() or not start.exists():
+        return False
+    partial = target.with_name(".superset.db")
+    shutil.copyfile(start, partial)
+    partial.replace(target)
+    return True
+
+
+def _keep_start(settings: Settings) -> None:
+    """Leave them for the next home, if the environment may be written to and nobody has logged
+    in: an older home that is brought up to date has more than that."""
+    start = _start_file()
+    if settings.superset_database or start.exists() or not os.access(sys.prefix, os.W_OK):
+        return
+    with closing(sqlite3.connect(settings.path("superset", "superset.db"))) as made:
+        if made.execute("select exists (select 1 from ab_user)").fetchone()[0]:
+            return
+        start.parent.mkdir(exist_ok=True)
+        partial = start.with_name(f".{os.getpid()}-{start.name}")
+        with closing(sqlite3.connect(partial)) as kept:
+            made.backup(kept)
+        partial.replace(start)
 
 
 def _region_roles(manager: Any) -> None:

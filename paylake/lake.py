@@ -9,13 +9,12 @@ checkpoint, because the embedded engine cannot read older versions behind one.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +25,11 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from paylake import delta_reader
 from paylake.crypto import sm3_hex
 from paylake.errors import PermanentFailure, TransientFault, disk_fault
 from paylake.settings import Settings
-from paylake.store import Access, Store, extension, needs_folder
+from paylake.store import needs_folder
 from paylake.store import store as store_of
 
 if TYPE_CHECKING:
@@ -44,67 +44,11 @@ PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
 _NAMED = re.compile(rf"\b({'|'.join(LAYERS)})\.(\w+)\b")
-
-
-def delta_extension() -> Path:
-    """The signed Delta extension of DuckDB, from its wheel: no download."""
-    return extension("delta")
-
-
-def connect(store: Store | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads Delta, in UTC; of an object store, this lake's."""
-    connection = duckdb.connect(":memory:")
-    connection.execute(f"load '{delta_extension()}'")
-    connection.execute("set timezone = 'UTC'")
-    if store is not None:
-        store.admit(connection)
-    return connection
-
-
-_shared: dict[int, duckdb.DuckDBPyConnection] = {}
-_admitted: dict[str, tuple[int, Access]] = {}
 _shared_lock = threading.Lock()
-_catalogs = itertools.count()
 #: Tables opened for reading, by process, address and version; each with its log's state then.
 #: Opening one reads its whole log, and a run asks for columns and files hundreds of times.
 _opened: OrderedDict[tuple[int, str, int | None], tuple[int, deltalake.DeltaTable]] = OrderedDict()
 _MOST_OPENED = 256
-
-
-@contextmanager
-def _own_catalog(store: Store, place: str = ":memory:") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with an empty catalog of its own in the process's one DuckDB.
-
-    Loading the Delta extension takes up to half a second, a catalog a millisecond.
-    """
-    with _shared_lock:
-        base = _shared.get(os.getpid())
-        if base is None:
-            base = _shared[os.getpid()] = connect()
-        admission = store.admission()
-        if admission is not None:
-            bucket, access = admission
-            if _admitted.get(bucket) != (os.getpid(), access):
-                store.admit(base)
-                _admitted[bucket] = os.getpid(), access
-        name = f"q{next(_catalogs)}"
-        connection = base.cursor()
-    try:
-        connection.execute(f"attach '{place}' as {name}")
-        connection.execute(f"use {name}")
-        connection.execute("set timezone = 'UTC'")
-        yield connection
-    finally:
-        connection.execute("use memory")
-        connection.execute(f"detach database if exists {name}")
-        connection.close()
-
-
-def own_file(
-    settings: Settings, path: Path
-) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-    """A connection that writes a DuckDB file and reads the lake; the file is whole at exit."""
-    return _own_catalog(store_of(settings), str(path))
 
 
 def between(first: date, last: date, column: str = "business_date") -> str:
@@ -298,9 +242,24 @@ class Lake:
         :param versions: pins, by `layer.table`; the latest version where none is given.
         :raises PermanentFailure: when a named table does not exist.
         """
-        with _own_catalog(self.store) as connection:
-            self.attach(connection, _NAMED.findall(sql), versions or {})
-            return connection.execute(sql, parameters).to_arrow_table()
+        with delta_reader.catalog(self.store) as catalog, ExitStack() as taken:
+            for layer, table in dict.fromkeys(_NAMED.findall(sql)):
+                pin = (versions or {}).get(f"{layer}.{table}")
+                state = self.store.log_state(layer, table)
+                if state is None:
+                    catalog.show(layer, table, self._scan(layer, table, pin), is_fixed=False)
+                    continue
+                address = self.address(layer, table)
+                snapshot = delta_reader.take(self.store, address, pin, state)
+                taken.callback(delta_reader.give_back, snapshot)
+                catalog.show(layer, table, snapshot.name, is_fixed=True)
+            return catalog.connection.execute(sql, parameters).to_arrow_table()
+
+    def _scan(self, layer: str, table: str, version: int | None) -> str:
+        if not self.exists(layer, table):
+            self._table(layer, table)
+        pinned = "" if version is None else f", version => {version}"
+        return f"delta_scan('{self.address(layer, table)}'{pinned})"
 
     def attach(
         self,
@@ -308,17 +267,10 @@ class Lake:
         names: Iterable[tuple[str, str]],
         versions: dict[str, int],
     ) -> None:
-        """Make views `layer.table` over Delta tables in a DuckDB connection."""
+        """Make views `layer.table` over Delta tables in any DuckDB connection."""
         for layer, table in dict.fromkeys(names):
-            if not self.exists(layer, table):
-                self._table(layer, table)
             pin = versions.get(f"{layer}.{table}")
-            pinned = "" if pin is None else f", version => {pin}"
-            connection.execute(f"create schema if not exists {layer}")
-            connection.execute(
-                f"create or replace view {layer}.{table} as "
-                f"select * from delta_scan('{self.address(layer, table)}'{pinned})"
-            )
+            delta_reader.view(connection, layer, table, self._scan(layer, table, pin))
 
     def digests(
         self,

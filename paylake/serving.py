@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from paylake import durable
 from paylake.crypto import sm3_hex
+from paylake.delta_reader import delta_extension, own_file
 from paylake.errors import PermanentFailure, disk_fault
-from paylake.lake import Lake, delta_extension, own_file
+from paylake.lake import Lake
 from paylake.settings import Settings
 from paylake.store import store
 
@@ -109,7 +110,7 @@ def write(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> Path:
     statement = ""
     statements = _statements(Lake(settings), pinned, extra)
     try:
-        with own_file(settings, partial) as connection:
+        with own_file(store(settings), partial) as connection:
             for statement in statements:
                 connection.execute(statement)
             connection.execute(f"comment on view release is '{_mark(statements)}'")

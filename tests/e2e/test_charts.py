@@ -23,7 +23,7 @@ from dashboards.source.screens import SCREENS
 from dashboards.views import codes, settlement
 from dashboards.views.expressions import LANGUAGES
 from paylake import release
-from paylake.lake import delta_extension
+from paylake.delta_reader import delta_extension
 
 USERS = {user: roles[0] for user, roles in access.DEMO_USERS.items()}
 Row = dict[str, Any]

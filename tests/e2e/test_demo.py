@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from paylake import ops, release, services
-from paylake.lake import Lake, delta_extension
+from paylake.delta_reader import delta_extension
+from paylake.lake import Lake
 from simulator import audit
 
 REPORTS = {"reserve_fund_check", "merchant_settlement_statement"}

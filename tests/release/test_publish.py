@@ -287,7 +287,7 @@ def test_intermediate_tables_stay_in_work(here):
 
 
 def test_files_open_in_plain_duckdb(here):
-    from paylake.lake import delta_extension
+    from paylake.delta_reader import delta_extension
 
     world = gated(here, 1)
     release.publish(here, world.days[0], world.days[0])
