@@ -2,7 +2,9 @@
 
 Uses only the standard library, because it runs before anything is installed. Environments live in
 `var/env/<name>-<digest of the lock and the interpreter>`, shared by all homes; one that was left
-half-written has no `.complete` mark and is made again.
+half-written has no `.complete` mark and is made again. Modules are compiled when they are first
+imported, which is a small part of them; where nothing may be written later, as in an image,
+UV_COMPILE_BYTECODE=1 compiles them all at once.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ def ensure(name: str) -> Path:
         tool = uv()
         run([str(tool), "venv", "-q", "--python", sys.executable, str(folder)], "Making it")
         run([str(tool), "pip", "install", "-q", "--python", str(folder / "bin" / "python"),
-             "--require-hashes", "--compile-bytecode", "-r", str(lock)],
+             "--require-hashes", "-r", str(lock)],
             f"Installing {lock.name}")
         (folder / ".complete").touch()
         print(f"environment {name}: {time.monotonic() - began:.0f} s", file=sys.stderr)

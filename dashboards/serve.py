@@ -185,14 +185,27 @@ def as_of() -> datetime:
     business dates have nothing to do with the wall clock.
     """
     if _home().get("kind") == "simulated":
-        cursor = instance(OPS).connection.cursor()
-        try:
-            row = cursor.execute("select max(last_date) from run_step").fetchone()
-        finally:
-            cursor.close()
-        if row and row[0]:
-            return dates.run_time(row[0], settings())
+        state = store(settings()).log_state("ops", "run_step")
+        last = _last_run() if state is None else _last_run_of(_identity(OPS), state)
+        if last is not None:
+            return dates.run_time(last, settings())
     return datetime.now(UTC)
+
+
+def _last_run() -> date | None:
+    """The last date that a run has worked on."""
+    cursor = instance(OPS).connection.cursor()
+    try:
+        row = cursor.execute("select max(last_date) from run_step").fetchone()
+    finally:
+        cursor.close()
+    return row[0] if row else None
+
+
+@lru_cache(maxsize=2)
+def _last_run_of(identity: str, state: int) -> date | None:
+    """The same, remembered while the table's log is the same: every connection asks for it."""
+    return _last_run()
 
 
 def due_date(moment: datetime) -> date:

@@ -1,7 +1,7 @@
 # The images of the server deployment, one target each: lake, airflow, superset.
 # Environments come from the same locks with hashes, by the same program, as on a laptop.
 FROM python:3.11.14-slim-bookworm AS base
-ENV PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 TZ=UTC
+ENV PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 UV_COMPILE_BYTECODE=1 TZ=UTC
 WORKDIR /opt/paylake
 # Nothing here belongs to the user that runs: it can change neither code nor environments.
 RUN groupadd --gid 10001 paylake \
