@@ -24,7 +24,7 @@ import duckdb
 import duckdb_extension_delta
 from duckdb_engine import ConnectionWrapper, CursorWrapper
 
-from dashboards import views
+from dashboards import snapshots, views
 from dashboards.guard import Refused, check
 from paylake import dates
 from paylake.settings import Settings, load
@@ -43,6 +43,7 @@ class Instance:
 
     connection: duckdb.DuckDBPyConnection
     relations: frozenset[str]
+    attached: frozenset[str]  # names of attached tables, which no reader may use
     used: float
 
 
@@ -79,19 +80,26 @@ def release() -> str:
     return g.paylake_release
 
 
-def _lock_down(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
-    extension = Path(
+def _extension() -> Path:
+    return Path(
         next(iter(duckdb_extension_delta.__path__)),
         "extensions",
         f"v{duckdb.__version__}",
         "delta.duckdb_extension",
     )
+
+
+def _lock_down(
+    connection: duckdb.DuckDBPyConnection, layer: str, tables: dict[str, int]
+) -> frozenset[str]:
+    """Let the connection read its layer and nothing else; returns the names of what is attached."""
     folders = ["gold"] if layer == GOLD else ["ops", "quarantine"]
     lake = store(settings())
     allowed = ", ".join(f"'{lake.url(folder)}'" for folder in folders)
     lake.admit(connection)
+    connection.execute(f"load '{_extension()}'")
+    attached = snapshots.attach(connection, settings(), tables)
     for statement in (
-        f"load '{extension}'",
         f"set allowed_directories = [{allowed}]",
         "set TimeZone = 'UTC'",
         "set temp_directory = ''",
@@ -99,6 +107,7 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
         "set lock_configuration = true",
     ):
         connection.execute(statement)
+    return attached
 
 
 def _connect(file: Path | None) -> duckdb.DuckDBPyConnection:
@@ -129,6 +138,11 @@ def _open_instance(source: str, identity: str) -> Instance:
     else:
         file = _serving(f"{identity}.duckdb")
         present, definitions = identity != NO_RELEASE, views.view_definitions
+    tables = snapshots.versions(file) if source == GOLD and present else {}
+    if tables:
+        own = settings().path("superset", "screens", file.name)
+        snapshots.write(file, own, settings(), _extension(), tables)
+        file = own
     connection = _connect(file if present else None)
     relations = _relations(connection)
     if FIRST_VIEW[source] not in relations:
@@ -138,9 +152,9 @@ def _open_instance(source: str, identity: str) -> Instance:
         connection = _connect(None)
         for name, sql in definitions({}):
             connection.execute(f'create view "{name}" as {sql}')
-        relations = _relations(connection)
-    _lock_down(connection, source)
-    return Instance(connection, relations, time.monotonic())
+        relations, tables = _relations(connection), {}
+    attached = _lock_down(connection, source, tables)
+    return Instance(connection, relations, attached, time.monotonic())
 
 
 def _identity(source: str) -> str:
@@ -281,5 +295,6 @@ def connect(
     for name, value in values.items():
         cursor.execute(f"set variable {name} = $1", [value])
     allowed = opened.relations if readable is None else opened.relations & readable
-    rights = {"readable": allowed, "existing": opened.relations, "catalog": catalog}
+    existing = opened.relations | opened.attached
+    rights = {"readable": allowed, "existing": existing, "catalog": catalog}
     return GuardedConnection(cursor, rights)

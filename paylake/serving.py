@@ -93,6 +93,14 @@ def _statements(lake: Lake, pinned: Pinned, extra: Sequence[View]) -> list[str]:
     return [*made, *(f'create view "{name}" as {sql}' for name, sql in _extra_of(pinned, extra))]
 
 
+def _notes(pinned: Pinned) -> list[str]:
+    """Each table's version once more, for readers that attach the tables themselves."""
+    return [
+        f"comment on view \"{table}\" is '{version}'"
+        for table, version in sorted(pinned.versions.items())
+    ]
+
+
 def _extra_of(pinned: Pinned, extra: Sequence[View]) -> Sequence[View]:
     """Release 0 has no gold table for a further view to stand on."""
     return extra if pinned.sequence else ()
@@ -108,12 +116,12 @@ def write(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     statement = ""
-    statements = _statements(Lake(settings), pinned, extra)
+    statements, notes = _statements(Lake(settings), pinned, extra), _notes(pinned)
     try:
         with own_file(store(settings), partial) as connection:
-            for statement in statements:
+            for statement in [*statements, *notes]:
                 connection.execute(statement)
-            connection.execute(f"comment on view release is '{_mark(statements)}'")
+            connection.execute(f"comment on view release is '{_mark([*statements, *notes])}'")
         partial.replace(path)
     except duckdb.Error as error:
         raise PermanentFailure(
@@ -143,7 +151,8 @@ def shows(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> bool:
             ).fetchall()
     except duckdb.Error:
         return False  # not whole: the caller writes it anew
-    return len(found) == len(statements) and ("release", _mark(statements)) in found
+    mark = _mark([*statements, *_notes(pinned)])
+    return len(found) == len(statements) and ("release", mark) in found
 
 
 def _can_read(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
