@@ -18,7 +18,7 @@ import httpx
 import orjson
 
 from ledger.requests import signed_bytes
-from ledger.sessions import COVER_COUNT, KeyHalf, cover_bytes, request_mac
+from ledger.sessions import COVER_COUNT, CallerHalf, cover_bytes, request_mac
 from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault, UsageFault
 
@@ -118,9 +118,9 @@ class LedgerSession:
     """A client whose requests go through one session. Close it: that covers what is not yet."""
 
     def __init__(self, opener: LedgerClient, signer: Signer, cover_count: int) -> None:
-        half = KeyHalf()
+        half = CallerHalf()
         opened = opener._call("POST", "/v1/sessions", {"key_half": half.public})
-        key = half.key(opened["session_id"], opened["key_half"], caller_first=True)
+        key = half.key(opened["session_id"], opened["sealed_key"])
         self._opener = opener
         self._signer = signer
         self.session = SessionSigner(opened["session_id"], key, cover_count)

@@ -1,8 +1,11 @@
 """Sessions: opened by one SM2-signed request, each later request carries an HMAC-SM3, and the
 caller signs the running digest of its requests every so often and at the end.
 
-Both sides make a key pair of X25519 for the one session; the caller's half is in the signed
-request. The session's key is HMAC-SM3 of the shared secret over the session's id and both halves.
+The caller makes an SM2 key pair for the one session and sends its public half in the signed
+request; the service answers with 32 random bytes, encrypted by SM2 for that half (GB/T 32918.4).
+The session's key is HMAC-SM3 of these bytes over the session's id, the half and the ciphertext; the
+caller forgets its pair, so nobody opens the ciphertext later.
+
 An HMAC proves to the service alone who sent a request; the signature over the running digest is
 what the caller cannot deny afterwards. Rules D0.36, D2.12, D2.25.
 """
@@ -11,14 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Sequence
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from ledger.canonical import canonical
+from paylake.crypto import PrivateKey, PublicKey
+from paylake.sm2_cipher import decrypt, encrypt
 
-SESSION_FORMAT = "paylake-session/1"
+SESSION_FORMAT = "paylake-session/2"
 COVER_FORMAT = "paylake-session-cover/1"
 #: Requests, and seconds since the oldest of them, that may wait for the caller's signature, unless
 #: the caller's register says otherwise.
@@ -29,25 +32,36 @@ def _hmac(key: bytes, data: bytes) -> bytes:
     return hmac.new(key, data, lambda: hashlib.new("sm3")).digest()
 
 
-class KeyHalf:
-    """One side's key pair of one session."""
+def _key(secret: bytes, session_id: str, half: str, sealed: str) -> bytes:
+    return _hmac(secret, canonical([SESSION_FORMAT, session_id, half, sealed]))
+
+
+class CallerHalf:
+    """The caller's key pair of one session."""
 
     def __init__(self) -> None:
-        self._private = X25519PrivateKey.generate()
-        self.public = self._private.public_key().public_bytes(
-            Encoding.Raw, PublicFormat.Raw
-        ).hex()
+        self._private = PrivateKey.generate()
+        self.public = self._private.public.point
 
-    def key(self, session_id: str, other: str, *, caller_first: bool) -> bytes:
-        """The session's key, 32 bytes.
+    def key(self, session_id: str, sealed: str) -> bytes:
+        """The session's key, 32 bytes, of the service's answer.
 
-        :param other: the other side's half, hexadecimal
-        :param caller_first: whether this is the caller's side
-        :raises ValueError: when the other half is not one
+        :raises NotVerified: when the answer is for another half
         """
-        shared = self._private.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(other)))
-        halves = (self.public, other) if caller_first else (other, self.public)
-        return _hmac(shared, canonical([SESSION_FORMAT, session_id, *halves]))
+        return _key(
+            decrypt(self._private, bytes.fromhex(sealed)), session_id, self.public, sealed
+        )
+
+
+def answered(session_id: str, half: str) -> tuple[str, bytes]:
+    """The service's side: the ciphertext for the caller, hexadecimal, and the session's key.
+
+    :param half: X and Y of the caller's public half, 128 hexadecimal digits
+    :raises ValueError: when it is no point on the SM2 curve
+    """
+    secret = secrets.token_bytes(32)
+    sealed = encrypt(PublicKey(half), secret).hex()
+    return sealed, _key(secret, session_id, half, sealed)
 
 
 def request_mac(

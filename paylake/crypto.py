@@ -36,7 +36,8 @@ from paylake import sm2_openssl
 from paylake.errors import NotVerified, PermanentFailure
 
 _ORDER, _FIELD, _A, _B = (int(gm_sm2.default_ecc_table[name], 16) for name in "npab")
-_POINT = re.compile(r"[0-9a-fA-F]{128}")
+#: An SM2 point: X and Y as hexadecimal digits.
+POINT = re.compile(r"[0-9a-fA-F]{128}")
 _KEYS_KEPT = 1024  # loaded public keys, a few KiB each
 _USER_ID = b"1234567812345678"
 # DER of everything in front of the key material; the curve is sm2p256v1 (1.2.156.10197.1.301).
@@ -114,6 +115,11 @@ def _engine(public_hex: str, private_hex: str = "") -> gm_sm2.CryptSM2:
     return crypt
 
 
+def multiplied(number: int, point: str) -> str:
+    """A multiple of a point on the curve, in Python: 10 ms and more."""
+    return _engine("00" * 64)._kg(number, point)
+
+
 def _spki(public_hex: str) -> bytes:
     return _SPKI + b"\x04" + bytes.fromhex(public_hex)
 
@@ -134,13 +140,14 @@ def _numbers(signature: bytes) -> tuple[int, int] | None:
     return (r, s) if encode_dss_signature(r, s) == signature else None
 
 
-def _on_curve(public_hex: str) -> bool:
+def is_on_curve(public_hex: str) -> bool:
+    """Whether X and Y (128 hexadecimal digits) are a point of the SM2 curve."""
     x, y = int(public_hex[:64], 16), int(public_hex[64:], 16)
     return x < _FIELD and y < _FIELD and (y * y - x * x * x - _A * x - _B) % _FIELD == 0
 
 
 def _verify_in_python(public_hex: str, data: bytes, r: int, s: int) -> bool:
-    if not _on_curve(public_hex):
+    if not is_on_curve(public_hex):
         return False
     digest = _message_digest(data, public_hex)
     try:
@@ -166,7 +173,7 @@ def verify_hex(public_hex: str, data: bytes, signature: bytes) -> bool:
         the last thousand of them.
     """
     numbers = _numbers(signature)
-    if numbers is None or not _POINT.fullmatch(public_hex):
+    if numbers is None or not POINT.fullmatch(public_hex):
         return False
     key = _loaded_public(public_hex.lower()) if sm2_openssl.available() else None
     answer = key.verify(data, signature) if key else None
@@ -236,9 +243,7 @@ class PrivateKey:
         der = sm2_openssl.public_of(bytes.fromhex(secret))
         if der is not None and der.startswith(_SPKI + b"\x04"):
             return cls(secret, PublicKey(der[-64:].hex()))
-        crypt = _engine("00" * 64)
-        point = crypt._kg(int(secret, 16), gm_sm2.default_ecc_table["g"])
-        return cls(secret, PublicKey(point))
+        return cls(secret, PublicKey(multiplied(int(secret, 16), gm_sm2.default_ecc_table["g"])))
 
     @classmethod
     def load(cls, path: Path) -> PrivateKey:

@@ -1,4 +1,4 @@
-"""SM2 signatures over the OpenSSL that Python itself runs on, through its EVP functions.
+"""SM2 over the OpenSSL that Python itself runs on: signatures and encryption, by EVP functions.
 
 `cryptography` brings an OpenSSL of its own and has no SM2; libcrypto (1.1.1 and later) has, and
 signs and verifies some fifty times faster than gmssl. The sequence of calls is that of
@@ -29,6 +29,7 @@ _OPENSSL_3 = 0x30000000
 _EVP_PKEY_SM2 = 1172
 _EVP_PKEY_CTRL_SET1_ID = 0x1000 + 11
 _SIGNATURE_ROOM = 128  # a DER signature has 72 bytes at most
+_CIPHER_ROOM = 128  # what the ciphertext has beside as many bytes as were given
 _PUBLIC_LENGTH = 91  # of the SubjectPublicKeyInfo of a point on this curve
 #: PKCS#8 of a key without its public half, up to the 32 bytes of the secret.
 _SECRET_ALONE = bytes.fromhex(
@@ -55,6 +56,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "EVP_sm3": (c_void_p, []),
     "EVP_DigestSignInit": _START,
     "EVP_DigestVerifyInit": _START,
+    "EVP_PKEY_encrypt_init": (c_int, _ONE_POINTER),
+    "EVP_PKEY_decrypt_init": (c_int, _ONE_POINTER),
 }
 _FUNCTIONS_3 = {"EVP_PKEY_CTX_set1_id": (c_int, [c_void_p, c_char_p, c_int])}
 _FUNCTIONS_1 = {
@@ -64,6 +67,8 @@ _FUNCTIONS_1 = {
 _LONG_FUNCTIONS = {
     "EVP_DigestSign": (c_int, [c_void_p, c_char_p, POINTER(c_size_t), c_char_p, c_size_t]),
     "EVP_DigestVerify": (c_int, [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t]),
+    "EVP_PKEY_encrypt": (c_int, [c_void_p, c_char_p, POINTER(c_size_t), c_char_p, c_size_t]),
+    "EVP_PKEY_decrypt": (c_int, [c_void_p, c_char_p, POINTER(c_size_t), c_char_p, c_size_t]),
 }
 
 # GM/T 0003.5-2012, A.2: the key (SubjectPublicKeyInfo and PKCS#8) and the signature of the
@@ -160,6 +165,24 @@ class _Key:
             library.ERR_clear_error()  # `ssl` reads the errors of the same thread
 
 
+    def _transformed(
+        self, start: Callable[..., int], work: Callable[..., int], data: bytes, room: int
+    ) -> bytes | None:
+        """What `work` (encrypt or decrypt, the digest being SM3) makes of `data`."""
+        library = self._library
+        operation = library.EVP_PKEY_CTX_new(self._key, None)
+        try:
+            if not operation or start(operation) != 1:
+                return None
+            made, length = ctypes.create_string_buffer(room), c_size_t(room)
+            if work(operation, made, byref(length), data, len(data)) != 1:
+                return None
+            return made.raw[: length.value]
+        finally:
+            library.EVP_PKEY_CTX_free(operation)
+            library.ERR_clear_error()
+
+
 class SigningKey(_Key):
     """A private key, loaded. Made by `load_private`."""
 
@@ -176,6 +199,17 @@ class SigningKey(_Key):
         )
         return signature.raw[: length.value] if done == 1 else None
 
+    def decrypt(self, sealed: bytes, length: int) -> bytes | None:
+        """What was encrypted for this key; None when OpenSSL does not open it.
+
+        :param length: bytes that were encrypted
+        """
+        library = self._library
+        plain = self._transformed(
+            library.EVP_PKEY_decrypt_init, library.EVP_PKEY_decrypt, sealed, length + _CIPHER_ROOM
+        )
+        return plain if plain is not None and len(plain) == length else None
+
 
 class VerifyingKey(_Key):
     """A public key, loaded. Made by `load_public`."""
@@ -190,6 +224,14 @@ class VerifyingKey(_Key):
             ),
         )
         return answer == 1 if answer in (0, 1) else None
+
+    def encrypt(self, plain: bytes) -> bytes | None:
+        """DER ciphertext for the owner of this key; None when OpenSSL fails."""
+        library = self._library
+        return self._transformed(
+            library.EVP_PKEY_encrypt_init, library.EVP_PKEY_encrypt, plain,
+            len(plain) + _CIPHER_ROOM,
+        )
 
 
 def _bytes(data: bytes) -> bytes:

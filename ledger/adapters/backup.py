@@ -1,4 +1,4 @@
-"""A ledger's database as a folder, and back, while the service goes on posting.
+"""A ledger's database as a folder, and back, while the service goes on posting (rule D1.23).
 
 The folder holds `ledger.db`, always a SQLite database of today's schema, the signed heads as files,
 and `backup.json`, which says what is in it, with digests. From SQLite the copy is made by its own

@@ -1,5 +1,6 @@
 """What goes to the banks of a date: the instruction file of bank-managed merchants, and the
 fund-movement file of self-managed ones, which is empty with zero control totals (rules D0.3, D0.5).
+What a freeze keeps back is in neither (rule D0.17).
 
 The bytes depend on the closed date alone. Each file has its SM3 digest, counts and totals in a
 control file beside it, signed by the ledger's key.

@@ -1,5 +1,6 @@
 """The tables (version 2), for every storage. The log and what is signed are append-only, by
-triggers; documents, segments and meta are derived from the log or set by the service."""
+triggers, and never purged (rule D0.52); documents, segments and meta are derived from the log or
+set by the service."""
 
 from __future__ import annotations
 

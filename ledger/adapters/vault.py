@@ -1,5 +1,6 @@
 """Sensitive (C2) values: a salted commitment goes into the log, the value itself is kept apart,
-sealed with SM4, so that the key can be changed and the log verified without it."""
+sealed with SM4, so that the key can be changed and the log verified without it (rules D1.23,
+D2.18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sends a command, and what it may touch."""
+"""Who sends a command, and what it may touch. Who sent it stands in the entry (rule D2.17)."""
 
 from __future__ import annotations
 

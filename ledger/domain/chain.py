@@ -5,7 +5,8 @@ before it. Canonical bytes are text pieces, each written as its length in bytes 
 and its UTF-8 bytes, so that no two different sequences of pieces give the same bytes. The pieces
 of an entry are :data:`PIECES`, in that order; what is absent is the empty piece.
 
-The first entry's "digest before" is `GENESIS`. How the ledgers of the first schema hashed stays
+The digest is SM3, what is signed of it SM2 (rule D2.18). The first entry's "digest before" is
+`GENESIS`. How the ledgers of the first schema hashed stays
 readable in :mod:`ledger.domain.format1`.
 """
 

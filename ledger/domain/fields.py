@@ -44,7 +44,7 @@ class Field:
     sensitive: bool = False
 
 
-#: What every command may carry.
+#: What every command may carry; in `metadata`, the number of a drill (rule D4c.5).
 COMMON: tuple[Field, ...] = (
     Field("idempotency_key", "key", "the caller's key of this command; time-ordered keys keep "
           "the ledger fast"),

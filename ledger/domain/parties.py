@@ -1,4 +1,5 @@
-"""Handlers of parties and their contracts: from their entry to start, suspension and end."""
+"""Handlers of parties and their contracts: from their entry to start, suspension and end. Nobody
+starts before the review of who they are (rule D1.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The OpenAPI pieces that are made from the domain's own tables, so that they cannot drift."""
+"""The OpenAPI pieces that are made from the domain's own tables, so that they cannot drift (rule
+D2.26)."""
 
 from __future__ import annotations
 
@@ -195,11 +196,11 @@ def _schemas() -> dict[str, Any]:
         },
         "SessionOrder": {
             "type": "object", "required": ["key_half"], "additionalProperties": False,
-            "properties": {"key_half": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+            "properties": {"key_half": {"type": "string", "pattern": "^[0-9a-fA-F]{128}$"}},
         },
         "SessionOpened": {
-            "type": "object", "required": ["session_id", "key_half"],
-            "properties": {"session_id": text, "key_half": text},
+            "type": "object", "required": ["session_id", "sealed_key"],
+            "properties": {"session_id": text, "sealed_key": text},
         },
         "Cover": {
             "type": "object", "required": ["last_number", "signature"],

@@ -5,6 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+#: The public key of the example of GM/T 0003.5.
+_POINT = (
+    "09f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
+    "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+)
 _ACCOUNT = {
     "account_id": "2201:M000001", "account_code": "2201", "account_kind": "liability",
     "books": "reserve", "party_id": "M000001", "currency_code": "CNY", "balance_minor": 9940,
@@ -66,8 +71,8 @@ EXAMPLES: dict[str, Any] = {
         "entered_at": "2026-09-12T02:00:00Z", "content": {"contract_id": "C0001"},
         "digest": "5f" * 32,
     }]},
-    "SessionOrder": {"key_half": "5f" * 32},
-    "SessionOpened": {"session_id": "S-0123456789abcdef01234567", "key_half": "5f" * 32},
+    "SessionOrder": {"key_half": _POINT},
+    "SessionOpened": {"session_id": "S-0123456789abcdef01234567", "sealed_key": "3081890221"},
     "Cover": {"last_number": 500, "signature": "30450221"},
     "DayRun": {
         "date": "2026-09-12", "booked": {"settlement": 2}, "amounts": {"settlement": 19880},

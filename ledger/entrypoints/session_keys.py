@@ -16,7 +16,7 @@ from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
-from ledger.sessions import COVER_COUNT, COVER_SECONDS, KeyHalf, cover_bytes, request_mac
+from ledger.sessions import COVER_COUNT, COVER_SECONDS, answered, cover_bytes, request_mac
 
 _MOST = 10_000
 _RIGHTS = frozenset({"own", "post"})
@@ -52,20 +52,20 @@ class Sessions:
         self._open: dict[str, Session] = {}
 
     def offer(self, actor: Actor, half: Any) -> tuple[str, str, bytes]:
-        """A session's id, this side's half and the key, for a caller that sent its half.
+        """A session's id, the sealed key and the key, for a caller that sent its half.
 
         :raises RequestRefused: `forbidden`, `invalid_field`
         """
         if actor.kind != "caller":
             raise RequestRefused("forbidden", "callers alone open sessions", 403)
-        session_id, mine = f"S-{secrets.token_hex(12)}", KeyHalf()
+        session_id = f"S-{secrets.token_hex(12)}"
         try:
-            key = mine.key(session_id, half, caller_first=False)
+            sealed, key = answered(session_id, half)
         except (TypeError, ValueError) as error:
             raise RequestRefused(
-                "invalid_field", "key_half is an X25519 public key, 64 hexadecimal digits"
+                "invalid_field", "key_half is a point on the SM2 curve, 128 hexadecimal digits"
             ) from error
-        return session_id, mine.public, key
+        return session_id, sealed, key
 
     def opened(self, actor: Actor, session_id: str, key: bytes) -> None:
         """Its entry stands in the log: requests may come."""

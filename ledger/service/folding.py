@@ -1,4 +1,5 @@
-"""The fold of the log: writing it down at a checkpoint, reading it back, replaying the rest."""
+"""The fold of the log: writing it down at a checkpoint, reading it back, replaying the rest, so
+that after a crash everything is as it was (rule D4c.4)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A batch gives the same results as its commands one by one: each is posted whole or refused whole,
 in order, and sees what those before it did; commands linked to one another post together or not
-at all. Only a fault of the storage undoes the batch.
+at all (rule D1.22). Only a fault of the storage undoes the batch.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.money import pro_rata, returned_fee
+from ledger.domain.money import largest_remainder, pro_rata, returned_fee
 
 
 def test_half_up():
@@ -35,3 +35,27 @@ def test_parts_add_up(parts, share):
         returned += due
         assert abs(returned * gross - fee * refunded) * 2 <= gross
     assert returned == fee
+
+
+def test_of_equal_remainders_the_earlier_part_gets_the_unit():
+    assert largest_remainder(100, [1, 1, 1]) == [34, 33, 33]
+    assert largest_remainder(2, [1, 1, 1, 1]) == [1, 1, 0, 0]
+    assert largest_remainder(250, [50, 45, 5]) == [125, 113, 12]
+    assert largest_remainder(7, [0, 3, 0]) == [0, 7, 0]
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 10**15), st.lists(st.integers(0, 10**9), min_size=1, max_size=40))
+def test_a_split_adds_up_and_no_part_is_a_unit_off(total, weights):
+    if not sum(weights):
+        with pytest.raises(ValueError, match="no split"):
+            largest_remainder(total, weights)
+        return
+    parts, whole = largest_remainder(total, weights), sum(weights)
+    assert sum(parts) == total
+    for part, weight in zip(parts, weights, strict=True):
+        assert abs(part * whole - total * weight) < whole
+    # who got the unit had the larger remainder, or the same and came earlier
+    rests = [(-(total * weight % whole), n) for n, weight in enumerate(weights)]
+    raised = [r for r, p, w in zip(rests, parts, weights, strict=True) if p > total * w // whole]
+    assert sorted(rests)[: len(raised)] == sorted(raised)

@@ -11,7 +11,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
-from ledger.sessions import cover_bytes, request_mac
+from ledger.sessions import CallerHalf, answered, cover_bytes, request_mac
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified, UsageFault
 from tests.ledger.test_verify import _forge
@@ -129,12 +129,22 @@ def test_only_signing_callers_open_sessions(client, world, bridge, settings):
     with pytest.raises(UsageFault):
         plain.session()
     with pytest.raises(LedgerRefusal) as caught:
-        plain._call("POST", "/v1/sessions", {"key_half": "00" * 32})
+        plain._call("POST", "/v1/sessions", {"key_half": CallerHalf().public})
     assert caught.value.reason == "forbidden"
-    for half in ("zz", "00" * 31, 7, "00" * 32):
+    for half in ("zz", "00" * 63, 7, "00" * 64, "11" * 64, CallerHalf().public[:-1]):
         with pytest.raises(LedgerRefusal) as caught:
             client._call("POST", "/v1/sessions", {"key_half": half})
         assert caught.value.reason == "invalid_field"
+
+
+def test_the_key_is_of_one_session_one_half_and_one_answer():
+    half, other = CallerHalf(), CallerHalf()
+    sealed, key = answered("S-1", half.public)
+    assert half.key("S-1", sealed) == key and len(key) == 32
+    assert half.key("S-2", sealed) != key
+    assert answered("S-1", half.public)[1] != key
+    with pytest.raises(NotVerified):
+        other.key("S-1", sealed)
 
 
 def test_the_running_digest_depends_on_every_request_and_their_order():

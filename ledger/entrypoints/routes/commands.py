@@ -129,7 +129,7 @@ def _sessions(room: Room) -> None:
     async def open_session(request: Request) -> Response:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
-        session_id, half, key = sessions.offer(actor, parsed(raw, "key_half")["key_half"])
+        session_id, sealed, key = sessions.offer(actor, parsed(raw, "key_half")["key_half"])
         command = timed({
             "type": "session_open", "idempotency_key": session_id, "session_id": session_id,
             "caller_id": actor.id,
@@ -138,7 +138,7 @@ def _sessions(room: Room) -> None:
         if result["status"] != "posted":
             raise RequestRefused(result["reason"], result["detail"], 409)
         sessions.opened(actor, session_id, key)
-        return answer({"session_id": session_id, "key_half": half}, 201)
+        return answer({"session_id": session_id, "sealed_key": sealed}, 201)
 
     @app.post(
         "/v1/sessions/{session_id}/cover",

@@ -53,6 +53,14 @@ def test_every_test_named_after_a_rule_names_a_rule_that_exists(reference):
     assert len(names) == len(set(names))  # two of one name would hide one another
 
 
+def test_every_rule_is_named_where_the_code_keeps_it(reference):
+    kept = reference.reference_rules.places()
+    assert [rule for rule in reference.reference_rules.rules() if rule not in kept] == []
+    assert "operation `withdrawal` (accounts.yml)" in kept["D1.11"]
+    assert "`ledger/domain/state.py`" in kept["D0.11"]
+    assert "`ledger/domain/settling.py`" in kept["D0.8"]  # named in a range
+
+
 def test_the_page_is_up_to_date_and_says_tested_only_where_a_test_is(reference):
     made = reference.reference_rules.rules_page(reference._head, reference.table)
     page = (ROOT / "docs" / "reference" / "rules.md").read_text("utf-8")
