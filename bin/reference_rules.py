@@ -66,8 +66,8 @@ def rules_page(head: Head, table: Table) -> str:
         f"{len(said)} business rules are enforced in the ledger's states or at posting; {done} of "
         "them have a test that is named after them. `kept by`: the operations and files that name "
         "the rule; templates stand in ledger/data/operations/. D0: merchant service platform; "
-        "D1: payment account; D2: payment operations; D4a: operations management; D4b: receivables; D4c: "
-        "emergency drill.",
+        "D1: payment account; D2: payment operations; D4a: operations management; "
+        "D4b: receivables; D4c: emergency drill.",
     )
     lines += table(("rule", "what it says", "room", "state", "kept by", "tests"), [
         (
