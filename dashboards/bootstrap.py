@@ -6,6 +6,7 @@ depends on; when that is unchanged there is nothing to do, and Superset is not e
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +14,8 @@ import secrets
 import shutil
 import sqlite3
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +71,16 @@ def run(settings: Settings) -> str:
 
 
 def _set_up(settings: Settings) -> None:
+    turn = ExitStack()
+    if not settings.superset_database and os.access(sys.prefix, os.W_OK):
+        turn.enter_context(_turn())
+    started = _start(settings)
+    if started:
+        turn.close()  # nothing more to wait for
     from superset.app import create_app
 
-    started = _start(settings)
     app = create_app()
-    with app.app_context():
+    with turn, app.app_context():
         import superset
         from flask_migrate import upgrade
         from superset import appbuilder, db, security_manager
@@ -84,6 +91,7 @@ def _set_up(settings: Settings) -> None:
             security_manager.sync_role_definitions()
             db.session.commit()
             _keep_start(settings)
+            turn.close()
         _region_roles(security_manager)
         logins = _users(settings, security_manager, {"admin": ("Admin",)})
         _import(security_manager)
@@ -103,6 +111,16 @@ def _start_file() -> Path:
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(f"{file.name}\0".encode() + file.read_bytes())
     return Path(sys.prefix) / "paylake-metadata" / f"{digest.hexdigest()[:16]}.db"
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Of two homes that are set up at once, the second waits for what the first leaves."""
+    folder = _start_file().parent
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
 
 
 def _start(settings: Settings) -> bool:
@@ -125,7 +143,6 @@ def _keep_start(settings: Settings) -> None:
     with closing(sqlite3.connect(settings.path("superset", "superset.db"))) as made:
         if made.execute("select exists (select 1 from ab_user)").fetchone()[0]:
             return
-        start.parent.mkdir(exist_ok=True)
         partial = start.with_name(f".{os.getpid()}-{start.name}")
         with closing(sqlite3.connect(partial)) as kept:
             made.backup(kept)

@@ -8,7 +8,7 @@ not there, so that a feed a home does not have is an empty table and never a mis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -175,7 +175,10 @@ JOBS: tuple[Job, ...] = (
 SILVER = tuple(job.table for job in JOBS if job.table.startswith("silver."))
 
 
-def build(settings: Settings, first: date, last: date, marts: bool = True) -> BuildResult:
+def build(
+    settings: Settings, first: date, last: date, marts: bool = True,
+    only: Collection[str] | None = None,
+) -> BuildResult:
     """Build silver, states, profiles and marts of the dates first to last, replacing exactly them.
 
     A range gives the same tables as its dates one by one. Earlier dates are read (histories and
@@ -183,18 +186,21 @@ def build(settings: Settings, first: date, last: date, marts: bool = True) -> Bu
     `stale_dates` when this build changed what they were made from.
 
     :param marts: also run dbt's models; False leaves `work` with the profiles alone.
+    :param only: of the jobs' tables these alone; what they read has to be among them or there.
     :raises PermanentFailure: when a job and its contract disagree, or a value cannot be typed.
     """
     with lease(settings, "build", f"{first} to {last}"):
         lake = Lake(settings)
-        for job in JOBS:
+        jobs = [job for job in JOBS if only is None or job.table in only]
+        for job in jobs:
             lake.ensure_contract(contracts.load(job.table))
-        later = _built_after(lake, last)
-        before = _silver_digests(lake, first, last) if later else {}
+        silver = [job.table for job in jobs if job.table in SILVER]
+        later = _built_after(lake, silver, last)
+        before = _silver_digests(lake, silver, first, last) if later else {}
         seconds: dict[str, float] = {}
         with engine.session(settings, layers=READS) as spark:
             inputs = Inputs(spark, settings, first, last)
-            for job in JOBS:
+            for job in jobs:
                 started = time.monotonic()
                 _build_table(inputs, job)
                 seconds[job.table] = time.monotonic() - started
@@ -202,7 +208,7 @@ def build(settings: Settings, first: date, last: date, marts: bool = True) -> Bu
                 started = time.monotonic()
                 _build_marts(settings, spark, first, last)
                 seconds["marts"] = time.monotonic() - started
-        changed = bool(later) and _silver_digests(lake, first, last) != before
+        changed = bool(later) and _silver_digests(lake, silver, first, last) != before
         return BuildResult(first, last, seconds, tuple(later) if changed else ())
 
 
@@ -230,22 +236,24 @@ def _build_marts(settings: Settings, spark: SparkSession, first: date, last: dat
     )
 
 
-def _built_after(lake: Lake, last: date) -> list[date]:
+def _built_after(lake: Lake, silver: list[str], last: date) -> list[date]:
     """Dates after `last` that silver holds already."""
-    dates = " union ".join(f"select business_date from {name}" for name in SILVER)
+    dates = " union ".join(f"select business_date from {name}" for name in silver)
     found = lake.query(
         f"select distinct business_date from ({dates}) where business_date > ?", [last]
     )
     return sorted(found["business_date"].to_pylist())
 
 
-def _silver_digests(lake: Lake, first: date, last: date) -> dict[str, dict[date, str]]:
+def _silver_digests(
+    lake: Lake, silver: list[str], first: date, last: date
+) -> dict[str, dict[date, str]]:
     """Digests of what later dates are made from.
 
     Every later date reads some of it: registries as of the date, 30 days of states, balances that
     are carried forward. So one changed partition makes all later dates stale.
     """
-    return {name: lake.digests(*name.split("."), first, last) for name in SILVER}
+    return {name: lake.digests(*name.split("."), first, last) for name in silver}
 
 
 __all__ = ["JOBS", "BuildResult", "Inputs", "Job", "build"]

@@ -174,7 +174,7 @@ def test_nothing_can_be_written_through_charts(superset: Settings) -> None:
 
 
 #: Screens that `make test` draws; the others, and the other languages, in `make test-long`.
-USUAL = {("overview", "zh"), ("merchant", "en"), ("quality", "zh")}
+USUAL = {("overview", "zh"), ("merchant", "en")}
 OTHER = {(screen.key, language) for screen in SCREENS for language in LANGUAGES} - USUAL
 
 

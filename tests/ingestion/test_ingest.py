@@ -372,11 +372,32 @@ def test_killed_anywhere_and_run_again_gives_the_same(
     assert not list(settings.path("landing", "inbox").rglob("control.json"))
 
 
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(st.sampled_from(sorted(MAKERS)), st.lists(mutation, min_size=1, max_size=3))
-def test_mutated_files_are_accepted_quarantined_or_refused(
+MUTATED = given(st.sampled_from(sorted(MAKERS)), st.lists(mutation, min_size=1, max_size=3))
+
+
+def examples(number: int) -> hypothesis_settings:
+    return hypothesis_settings(
+        max_examples=number, deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+
+
+@examples(12)
+@MUTATED
+def test_mutated_files_are_accepted_quarantined_or_refused(tmp_path_factory, name, changes) -> None:
+    hold_mutated(tmp_path_factory, name, changes)
+
+
+@pytest.mark.long
+@examples(300)
+@MUTATED
+def test_many_mutated_files_are_accepted_quarantined_or_refused(
+    tmp_path_factory, name, changes
+) -> None:
+    hold_mutated(tmp_path_factory, name, changes)
+
+
+def hold_mutated(
     tmp_path_factory, name: str, changes: list[tuple[int, int, bytes]]
 ) -> None:
     settings = paylake_settings.load(environ={}, home=tmp_path_factory.mktemp("m") / "home")

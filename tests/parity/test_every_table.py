@@ -18,12 +18,15 @@ from pyspark.sql import DataFrame
 from paylake import engine
 from paylake.lake import Lake
 from tests.parity.compare import OF_JOBS, OF_MODELS, differences, read, tables
+from tests.parity.conftest import USUAL
 from tests.spark_jobs.helpers import day
 
 pytestmark = pytest.mark.engine
 
-#: Marts on Apache Spark take minutes of its planning: `make test-long`.
-BUILT = (*OF_JOBS, *(pytest.param(name, marks=pytest.mark.long) for name in OF_MODELS))
+BUILT = tuple(
+    name if name in USUAL else pytest.param(name, marks=pytest.mark.long)
+    for name in (*OF_JOBS, *OF_MODELS)
+)
 #: Read whole by the other engine in every run; the others in `make test-long`.
 _READ = ("silver.transaction", "silver.merchant", "state.merchant_day")
 READ = tuple(
@@ -37,7 +40,7 @@ _VERSIONS = 2
 
 def test_both_homes_hold_the_same_tables(homes):
     assert tables(homes.sail) == tables(homes.spark)
-    assert set(OF_JOBS) <= set(tables(homes.sail))
+    assert set(USUAL) <= set(tables(homes.sail))
 
 
 @pytest.mark.long

@@ -168,6 +168,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_then_run_again_gives_the_same(open_office, statement, monkeypatch):
     """Every write, rename and record of a filing is a moment to die at; the next run completes."""
     lake, days = institution(days=2, merchants=1), dates(2)

@@ -182,6 +182,7 @@ class Breaking:
         return getattr(self.client, name)
 
 
+@pytest.mark.long
 def test_resuming_gives_the_same_feeds(traded, tmp_path):
     service, _ = traded
     other = Service(tmp_path)
