@@ -121,12 +121,33 @@ def readable(user: Any, security_manager: Any) -> frozenset[str] | None:
     if not has_request_context() or user is None or security_manager.is_admin():
         return None
     if "paylake_readable" not in g:
-        from superset import db
-        from superset.connectors.sqla.models import SqlaTable
-
-        g.paylake_readable = frozenset(
-            table.table_name.lower()
-            for table in db.session.query(SqlaTable)
-            if security_manager.can_access_datasource(table)
-        )
+        g.paylake_readable = _readable(user, security_manager)
     return g.paylake_readable
+
+
+#: Superset's rights that open a dataset, and the column of a dataset that names each.
+_OPENS = {
+    "catalog_access": "catalog_perm", "schema_access": "schema_perm", "datasource_access": "perm",
+}  # fmt: skip
+
+
+def _readable(user: Any, security_manager: Any) -> frozenset[str]:
+    """What `security_manager.can_access_datasource` says of each dataset, in a few queries: asking
+    it one by one makes an error for each that is closed, with all columns in it, and took most of
+    a second for every chart."""
+    from sqlalchemy.orm import selectinload
+    from superset import db
+    from superset.connectors.sqla.models import SqlaTable
+
+    rights = (*_OPENS, "database_access")
+    held = {right: security_manager.user_view_menu_names(right) for right in rights}
+    everything = security_manager.can_access_all_datasources()
+    tables = db.session.query(SqlaTable).options(selectinload(SqlaTable.owners))
+    return frozenset(
+        table.table_name.lower()
+        for table in tables
+        if everything
+        or table.database.perm in held["database_access"]
+        or any(getattr(table, column) in held[right] for right, column in _OPENS.items())
+        or any(owner.id == user.id for owner in table.owners)
+    )

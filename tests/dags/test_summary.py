@@ -7,6 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Runs the DAG in one process, once for each of the commands given in place of `bin/paylake`.
@@ -52,6 +54,7 @@ def _command(folder: Path, code: int) -> Path:
     return command
 
 
+@pytest.mark.long  # the demo home, too, has a summary after a held date
 def test_it_runs_after_a_held_date_too_and_the_run_keeps_its_state(tmp_path):
     commands = [str(_command(tmp_path, code)) for code in CODES]
     python = subprocess.run(

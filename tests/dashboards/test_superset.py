@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -67,6 +68,39 @@ def test_what_charts_query_equals_the_gold_tables(superset: Settings) -> None:
     ).fetchone()
     shown = [round(Decimal(str(rows[0][name])), 2) for name in ("payout", "pending")]
     assert shown == [round(value, 2) for value in expected]
+
+
+SAME = """
+from superset.app import create_app
+app = create_app()
+with app.app_context():
+    from flask import g
+    from superset import db, security_manager
+    from superset.connectors.sqla.models import SqlaTable
+    from dashboards import access
+    for name in ("admin", *access.DEMO_USERS):
+        with app.test_request_context("/"):
+            g.user = user = security_manager.find_user(name)
+            theirs = {
+                table.table_name.lower() for table in db.session.query(SqlaTable)
+                if security_manager.can_access_datasource(table)
+            }
+            same = access._readable(user, security_manager) == theirs
+            print("found", name, len(theirs), same)
+"""
+
+
+@pytest.mark.long
+def test_what_a_user_may_name_is_what_superset_lets_him_open(superset: Settings) -> None:
+    done = subprocess.run(
+        [str(python()), "-c", SAME], env=dashboards.environment(superset),
+        capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("found")]
+    assert len(found) >= 4 and all(same == "True" for _, _, same in found), found
+    counts = {name: int(count) for name, count, _ in found}
+    assert 0 < counts["analyst"] < counts["management"] < counts["admin"]
 
 
 def test_an_analyst_sees_his_regions_alone(superset: Settings) -> None:

@@ -234,6 +234,7 @@ def test_a_failing_model_is_named(built: Built) -> None:
         built.spark.sql("drop table work.mart_kpi__region_day")
 
 
+@pytest.mark.long
 def test_a_lost_breakdown_is_found_by_name(engine_port: int, tmp_path: Path) -> None:
     home = new_home(tmp_path / "home", engine_port)
     lake = Lake(home)

@@ -142,7 +142,7 @@ def test_a_malformed_signature_is_refused(name, way):
 def test_a_key_that_is_no_point_of_the_curve_is_refused(way):
     x, y = EXAMPLE_POINT[:64], EXAMPLE_POINT[64:]
     y_of_7 = pow(7**3 + 7 * crypto._A + crypto._B, (FIELD + 1) // 4, FIELD)
-    assert crypto._on_curve(f"{7:064x}{y_of_7:064x}")
+    assert crypto.is_on_curve(f"{7:064x}{y_of_7:064x}")
     for point in (
         "", "00", "zz" * 64, EXAMPLE_POINT[:-1], EXAMPLE_POINT + "00", "04" + EXAMPLE_POINT,
         EXAMPLE_POINT[:-1] + "\n", EXAMPLE_POINT[:126] + "٣٣", f" {x}{y[:-1]}",
