@@ -40,6 +40,7 @@ class PaylakeStep(BaseOperator):
         self.dated = dated
         self.pending = pending
         self._process: subprocess.Popen[str] | None = None
+        self._is_killed = False
 
     def execute(self, context: Any) -> None:
         argv = [str(PAYLAKE), *self.step]
@@ -58,6 +59,8 @@ class PaylakeStep(BaseOperator):
             text=True,
             env=dict(os.environ),
         )
+        if self._is_killed:  # while the command was being started
+            process.terminate()
         last = ""
         assert process.stdout is not None
         for line in process.stdout:
@@ -73,5 +76,6 @@ class PaylakeStep(BaseOperator):
 
     def on_kill(self) -> None:
         """End the step with its task: it would go on holding the lease that the next try needs."""
+        self._is_killed = True
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
