@@ -106,6 +106,12 @@ def main(names: list[str]) -> int:
     except Problem as problem:
         print(f"paylake: {problem}", file=sys.stderr)
         return 14
+    except OSError as error:
+        print(
+            f"paylake: The environments cannot be written to {FOLDER}: {error}. Give it room and "
+            "rights, or point PAYLAKE_ENVIRONMENTS at another folder.", file=sys.stderr,
+        )
+        return 14
     return 0
 
 
