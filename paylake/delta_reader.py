@@ -79,6 +79,69 @@ def own_file(store: Store, path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+@dataclass
+class _File:
+    """A DuckDB file that is attached to be read: which one it was then, and how many read it."""
+
+    name: str
+    identity: tuple[int, int]
+    users: int = 0
+
+
+_files: dict[tuple[int, str], _File] = {}
+
+
+class FileReader:
+    """Reads a DuckDB file of views over Delta tables; to be closed.
+
+    The file is attached to the process's own DuckDB, which has loaded the extension. One that was
+    replaced while others read the former file gets a DuckDB of its own.
+
+    :raises duckdb.Error: when the file is not whole
+    """
+
+    def __init__(self, store: Store, path: Path) -> None:
+        found = path.stat()
+        self._key = os.getpid(), str(path)
+        self._file: _File | None = None
+        with _lock:
+            base = _base(store)
+            file = _files.get(self._key)
+            if file is None:
+                file = _File(f"f{next(_numbers)}", (found.st_dev, found.st_ino))
+                base.execute(f"attach '{path}' as {file.name} (read_only)")
+                _files[self._key] = file
+            if file.identity == (found.st_dev, found.st_ino):
+                file.users += 1
+                self._file = file
+                self.connection = base.cursor()
+                self.connection.execute(f"use {file.name}")
+        if self._file is None:
+            self.connection = duckdb.connect(str(path), read_only=True)
+            self.connection.execute(f"load '{delta_extension()}'")
+            store.admit(self.connection)
+        self.connection.execute("set timezone = 'UTC'")
+
+    def views(self) -> dict[str, str | None]:
+        """The comment of each view, by name, in the order of names."""
+        return dict(self.connection.execute(
+            "select view_name, comment from duckdb_views() where not internal "
+            "and database_name = current_database() order by 1"
+        ).fetchall())
+
+    def close(self) -> None:
+        """Once; the file is let go when nobody reads it any more."""
+        self.connection.close()
+        file, self._file = self._file, None
+        if file is None or self._key[0] != os.getpid():
+            return
+        with _lock:
+            file.users -= 1
+            if not file.users and _files.get(self._key) is file:
+                del _files[self._key]
+                _shared[os.getpid()].execute(f"detach database if exists {file.name}")
+
+
 class Catalog:
     """A connection with a catalog of views `layer.table`, for one query at a time."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from paylake import durable
 from paylake.crypto import sm3_hex
-from paylake.delta_reader import delta_extension, own_file
+from paylake.delta_reader import FileReader, own_file
 from paylake.errors import PermanentFailure, disk_fault
 from paylake.lake import Lake
 from paylake.settings import Settings
@@ -144,20 +145,12 @@ def shows(settings: Settings, pinned: Pinned, extra: Sequence[View]) -> bool:
         return False
     statements = _statements(Lake(settings), pinned, extra)
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            _can_read(connection, settings)
-            found = connection.execute(
-                "select view_name, comment from duckdb_views() where not internal"
-            ).fetchall()
+        with closing(FileReader(store(settings), path)) as file:
+            found = file.views()
     except duckdb.Error:
         return False  # not whole: the caller writes it anew
     mark = _mark([*statements, *_notes(pinned)])
-    return len(found) == len(statements) and ("release", mark) in found
-
-
-def _can_read(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    connection.execute(f"load '{delta_extension()}'")
-    store(settings).admit(connection)
+    return len(found) == len(statements) and found.get("release") == mark
 
 
 def _mark(statements: Sequence[str]) -> str:
@@ -177,21 +170,18 @@ class Reader:
                 where=str(path),
             )
         self.release_id = release_id
-        self._connection = duckdb.connect(str(path), read_only=True)
-        _can_read(self._connection, settings)
-        self._connection.execute("set timezone = 'UTC'")
+        self._file = FileReader(store(settings), path)
 
     def query(self, sql: str, parameters: Any = None) -> pa.Table:
         """Run SQL over the views of the release (`release`, gold tables by name, extra views)."""
-        return self._connection.execute(sql, parameters).to_arrow_table()
+        return self._file.connection.execute(sql, parameters).to_arrow_table()
 
     def tables(self) -> list[str]:
         """Names of the views, sorted."""
-        found = self.query("select view_name from duckdb_views() where not internal order by 1")
-        return found.column(0).to_pylist()
+        return list(self._file.views())
 
     def close(self) -> None:
-        self._connection.close()
+        self._file.close()
 
     def __enter__(self) -> Reader:
         return self
