@@ -82,20 +82,27 @@ class Background:
 @click.command()
 @click.option("--screens/--no-screens", default=True,
               help="Without: no Airflow, no Superset; the last dates run by command.")
+@click.option("--airflow-dates", type=click.IntRange(0, _ONE_BY_ONE), default=_ONE_BY_ONE,
+              show_default=True,
+              help="How many of the last three dates go through Airflow; the others of them, one "
+              "by one, by command.")
 @click.pass_obj
-def demo(ctx: Context, screens: bool) -> None:
+def demo(ctx: Context, screens: bool, airflow_dates: int) -> None:
     """Let the fictional institution trade, load, gate, release, report and show it all."""
-    Demo(ctx.settings, with_screens=screens).run()
+    Demo(ctx.settings, with_screens=screens, airflow_dates=airflow_dates).run()
 
 
 class Demo:
     """One run of the demo over a home."""
 
-    def __init__(self, settings: Settings, *, with_screens: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, *, with_screens: bool = True, airflow_dates: int = _ONE_BY_ONE
+    ) -> None:
         from simulator.params import Params
 
         self.settings = settings
         self.with_screens = with_screens
+        self.airflow_dates = airflow_dates if with_screens else 0
         self.params = Params.from_settings(settings)
         self.steps = Steps()
         self.began = time.monotonic()
@@ -120,11 +127,13 @@ class Demo:
         if history:
             self._load(history)
         self._replay(last[0])
+        by_command = max(0, len(last) - self.airflow_dates)
+        self._one_by_one(last[:by_command], demo_dates.ByCommand(self.settings))
         if screens:
             with self.steps.step("Airflow and Superset") as row:
                 row["result"] = screens.join()
-        way = demo_dates.ThroughAirflow if screens else demo_dates.ByCommand
-        self._last_dates(last, way(self.settings))
+        self._one_by_one(last[by_command:], demo_dates.ThroughAirflow(self.settings))
+        self._all_out(last[-1])
         with self.steps.step("report files") as row:
             row["result"] = demo_reports.file_reports(self.settings, days[0], days[-1])
         self._close(days)
@@ -219,17 +228,19 @@ class Demo:
                 sent += 1
             row["result"] = f"{sent} replayed" if sent else "nothing to do"
 
-    def _last_dates(self, days: list[date], way: demo_dates.Way) -> None:
+    def _one_by_one(self, days: list[date], way: demo_dates.Way) -> None:
         for day in days:
             with self.steps.step(f"{day} {way.name}") as row:
                 if demo_dates.is_released(self.settings, day):
                     row["result"] = "nothing to do"
                     continue
                 row["result"] = demo_dates.one_date(self.settings, self.params, way, day)
+
+    def _all_out(self, last: date) -> None:
         through = release.in_force(self.settings).through
-        if through != days[-1]:
+        if through != last:
             raise PermanentFailure(
-                f"The last release is through {through}, not {days[-1]}",
+                f"The last release is through {through}, not {last}",
                 "`bin/paylake status` shows which date is held, and why.",
             )
 

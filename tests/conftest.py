@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -79,10 +81,10 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
-def _free_home() -> tuple[Path, IO[str]]:
+def _free_home(name: str) -> tuple[Path, IO[str]]:
     """A home that no other test run on this machine uses now, and the lock that says so."""
     for number in itertools.count():
-        home = ROOT / "var" / (f"test-demo-{number}" if number else "test-demo")
+        home = ROOT / "var" / (f"{name}-{number}" if number else name)
         home.parent.mkdir(exist_ok=True)
         guard = home.with_suffix(".lock").open("w")
         try:
@@ -94,14 +96,18 @@ def _free_home() -> tuple[Path, IO[str]]:
     raise AssertionError("the count ends nowhere")
 
 
-@pytest.fixture(scope="session")
-def demo():
-    """`make run` in a home of its own; its servers are stopped at the end of the test run."""
-    home, guard = _free_home()
+@contextmanager
+def made_demo(name: str, *arguments: str, **size: str) -> Iterator[DemoHome]:
+    """`bin/paylake demo` in a home of its own, with all servers; they are stopped at the end.
+
+    :param arguments: of the command
+    :param size: settings that differ from `SIZE`
+    """
+    home, guard = _free_home(name)
     environment = {
         **os.environ,
         "PAYLAKE_HOME": str(home),
-        **{f"PAYLAKE_{name}": value for name, value in SIZE.items()},
+        **{f"PAYLAKE_{name}": value for name, value in (SIZE | size).items()},
         **{
             f"PAYLAKE_{name}_PORT": str(free_port())
             for name in ("ENGINE", "LEDGER", "AIRFLOW", "SUPERSET")
@@ -111,7 +117,7 @@ def demo():
         subprocess.run([str(PAYLAKE), "down"], env=environment, check=False, capture_output=True)
         shutil.rmtree(home)
     first = subprocess.run(
-        [str(PAYLAKE), "--debug", "demo"],
+        [str(PAYLAKE), "--debug", "demo", *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -121,3 +127,11 @@ def demo():
     yield DemoHome(settings_module.load(environment), environment, first)
     subprocess.run([str(PAYLAKE), "down"], env=environment, check=False, capture_output=True)
     guard.close()
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """`make run`, small, but for the held and the waived date, which go by command here; through
+    Airflow they go in tests/e2e/test_airflow_dates.py."""
+    with made_demo("test-demo", "--airflow-dates", "1") as home:
+        yield home

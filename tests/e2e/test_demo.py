@@ -13,6 +13,7 @@ import duckdb
 import httpx
 import pytest
 
+from cli.airflow_api import CHAIN, Airflow
 from paylake import ops, release, services
 from paylake.delta_reader import delta_extension
 from paylake.lake import Lake
@@ -162,6 +163,13 @@ def test_screens_and_scheduler_answer(demo):
     )
     assert superset.text == "OK"
     assert airflow.json()["scheduler"]["status"] == "healthy"
+
+
+def test_the_last_date_went_through_airflow(demo):
+    airflow = Airflow(demo.settings)
+    assert {dag: airflow.state(dag, date(2026, 9, 19)) for dag in CHAIN} == dict.fromkeys(
+        CHAIN, "success")
+    assert {dag: airflow.state(dag, date(2026, 9, 18)) for dag in CHAIN} == dict.fromkeys(CHAIN)
 
 
 def test_the_waiver_is_marked_as_the_demo_s(demo):
