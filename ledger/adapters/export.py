@@ -20,7 +20,7 @@ from ledger.adapters.heads import signing_key_id
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import ledger_path, open_reader, place
 from ledger.domain.chain import journal_id
-from ledger.domain.chart import Chart
+from ledger.domain.chart import Chart, parts_of
 from paylake.deliveries import DeliveryFile, write_delivery
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
@@ -87,7 +87,7 @@ def journal_file(reader: SqlReader, day: date) -> tuple[DeliveryFile, dict[str, 
         operation = operations.get(row[2])
         for number, leg in enumerate(orjson.loads(row[13]), 1):
             account_id, currency, direction, amount, component, reference = leg
-            code, _, party = account_id.partition(":")
+            code, party = parts_of(account_id)
             totals[currency] = totals.get(currency, 0) + amount
             lines.append(orjson.dumps({
                 "journal_id": journal_id(row[1]),
@@ -121,7 +121,7 @@ def balance_file(
     totals: dict[str, int] = {}
     count = 0
     for account_id, currency, *amounts in reader.day_balances(day.isoformat()):
-        code, _, party = account_id.partition(":")
+        code, party = parts_of(account_id)
         writer.writerow(
             (account_id, code, chart.classes[code].kind, party, currency, *amounts)
         )

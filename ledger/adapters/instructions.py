@@ -19,6 +19,7 @@ import orjson
 from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
+from ledger.domain.chart import parts_of
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
 
@@ -65,7 +66,7 @@ def _rows(reader: SqlReader, day: date, code: str) -> list[tuple]:
         if row[2] != "settlement":
             continue
         for account_id, currency, direction, amount, _, _ in orjson.loads(row[13]):
-            account, _, merchant = account_id.partition(":")
+            account, merchant = parts_of(account_id)
             if account == code and direction == "D":
                 found.append((row[6], merchant, amount, currency, row[10], row[9]))
     return found

@@ -18,11 +18,18 @@ from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
-ACCRUED, DUE = "1204", "1205"
+#: Accounts of a merchant's fees: for the next bill, due, paid before they arise.
+ACCRUED, DUE, PREPAID = "1204", "1205", "2601"
 #: Items that come on a bill, by how their names begin.
 BILLED = ("data_", "verif")
 #: Fees that a contract asks at the start (rules D0.26, D0.34).
 START_FEES = ("access", "use")
+#: Fees that a contract may price each time (rule D0.24); `ledger/data/fields.yml` tells them apart.
+PRICED = frozenset({
+    "payment", "data_processing", "data_in", "data_out", "data_external_channel", "data_balance",
+    "verification", "verify_person", "verify_firm", "verify_card_3", "verify_card_4",
+    "verify_card_4_sms", "verify_face_low", "verify_face_high", "withdrawal", "service",
+})
 _DAY = timedelta(1)
 
 
@@ -114,8 +121,18 @@ def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
     or verification, or due at once by the agreement that it belongs to (rules D0.26 to D0.28)."""
     merchant, currency, item = v["merchant_id"], v["currency_code"], v["fee_item"]
     amount, effects = v["amount_minor"], None
+    price = (c.contract.get("prices") or {}).get(item)
+    if price is not None:
+        if currency != state.chart.base_currency:
+            return Refusal(
+                "fee_differs", f"the contract prices {item} in {state.chart.base_currency}",
+                "currency_code",
+            )
+        due = price * v.get("quantity", 1)
+        if amount != due:
+            return Refusal("fee_differs", f"amount_minor must be {due}", "amount_minor")
     if c.contract.get("fee_choice") == "prepaid":
-        code = "2601"
+        code = PREPAID
     else:
         code = ACCRUED if item.startswith(BILLED) else DUE
     if item in START_FEES and "contract_id" in c.contract:
@@ -138,7 +155,7 @@ def fees_unused(state: State, v: Values, c: Context) -> Plan | Refusal:
     document = state.get("party", merchant)
     if document["state"] != "cancelled":
         return differs(f"{merchant} is {document['state']}", "merchant_id")
-    account = state.account(account_id("2601", merchant), currency)
+    account = state.account(account_id(PREPAID, merchant), currency)
     if account is None or account.balance <= 0:
         return differs(f"{merchant} has no prepaid fees left", "merchant_id")
     return Plan([

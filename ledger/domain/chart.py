@@ -46,6 +46,11 @@ class Chart:
     currencies: Mapping[str, int]
     modes: Mapping[str, Mapping[str, str]]
 
+    @property
+    def base_currency(self) -> str:
+        """The first currency of the chart: what is priced without naming one is in it."""
+        return next(iter(self.currencies))
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Chart:
         """Build the chart from its YAML document.
@@ -96,6 +101,16 @@ def _line(entry: Mapping[str, Any]) -> AccountClass:
     )
 
 
+#: Parts an account's id from the number of one of its shards.
+SHARD = "#"
+
+
 def account_id(code: str, party_id: str | None) -> str:
     """`1001` for an account of the institution, `2201:M000001` for a party's."""
     return code if party_id is None else f"{code}:{party_id}"
+
+
+def parts_of(account_id_: str) -> tuple[str, str | None]:
+    """The code and the party of an account id; a shard (`1001#3`) has those of its account."""
+    code, _, party = account_id_.partition(SHARD)[0].partition(":")
+    return code, party or None

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
@@ -86,7 +87,7 @@ def stopped_account(
     state: State, operation: Operation, account_ids: Iterable[str]
 ) -> Refusal | None:
     """Emergency stops of single accounts."""
-    listed = set(account_ids)
+    listed = {account_id.partition(SHARD)[0] for account_id in account_ids}
     for stop in state.table("stop").values():
         if stop["scope"] == "account" and stop["target"] in listed and (
             stop["mode"] == "everything" or operation.starts

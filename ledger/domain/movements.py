@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ledger.domain import shards
+from ledger.domain.chart import SHARD
 from ledger.domain.holds import HoldKind, ends_on, left
 from ledger.domain.money import AMOUNT_LIMIT, largest_remainder
 from ledger.domain.operations import Context, Leg, Plan
@@ -38,6 +40,10 @@ class Movements:
             return Refusal(
                 "account_not_open", f"account {account_id} in {currency} is not open",
                 "account_id",
+            )
+        if SHARD in account_id or any(shards.shards_of(state, account)):
+            return Refusal(
+                "hold_not_allowed", f"account {account_id} is kept in shards", "account_id"
             )
         modes = state.chart.modes.values()
         if kind.codes and account.code not in {m[code] for m in modes for code in kind.codes}:
@@ -224,7 +230,8 @@ class Movements:
         amount, currency, user = v["amount_minor"], v["currency_code"], v["user_id"]
         provision = state.account("2701", currency)
         # no provision was ever formed: own funds bear the whole
-        covered = 0 if provision is None else max(0, min(amount, provision.available))
+        there = 0 if provision is None else shards.balance(state, provision) - provision.held
+        covered = max(0, min(amount, there))
         legs: list[Leg] = []
         if covered:
             legs.append(["2701", currency, "D", covered, "compensation", None])

@@ -10,6 +10,7 @@ from typing import Any
 from ledger.domain import billing
 from ledger.domain.billing import months_later
 from ledger.domain.documents import Handler, Values, differs, put
+from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
@@ -173,6 +174,14 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
     months = v.get("bill_months")
     if months is not None and (v["fee_choice"] != "bill" or not 1 <= months <= 12):
         return differs("a bill is per 1 to 12 months, a prepaid account has none", "bill_months")
+    prices = v.get("prices")
+    if prices is not None and not (prices and prices.keys() <= billing.PRICED and all(
+        type(price) is int and 0 <= price <= AMOUNT_LIMIT for price in prices.values()
+    )):
+        return differs(
+            "prices are whole numbers of minor units by fee item, one of: "
+            + ", ".join(sorted(billing.PRICED)), "prices",
+        )
     versions = list(state.get("contract", merchant) or ())
     if start < c.booking_date and versions:
         return differs(f"{start} lies before today", "valid_from")
@@ -197,7 +206,7 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         "fee_choice": v["fee_choice"], "valid_from": start, "details": v.get("details"),
         "fee_payee": v.get("fee_payee", "institution"), "data_ppm": v.get("data_ppm"),
         "bill_months": months, "access_fee_minor": v.get("access_fee_minor"),
-        "use_fee_minor": v.get("use_fee_minor"),
+        "use_fee_minor": v.get("use_fee_minor"), "prices": prices,
     })
     return put("contract", merchant, versions)
 

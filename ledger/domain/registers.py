@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 
-from ledger.domain import billing, parties
-from ledger.domain.chart import account_id
+from ledger.domain import billing, parties, shards
+from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.operations import CLASSES, Context, Plan
 from ledger.domain.refusals import Refusal
@@ -61,6 +61,8 @@ def _parent_fault(state: State, parent: str, currency: str, books: str) -> Refus
     above = state.account(parent, currency)
     if above is None:
         return differs(f"account {parent} in {currency} is not open", "parent_account_id")
+    if SHARD in parent:
+        return differs(f"{parent} is a shard: nothing hangs below it", "parent_account_id")
     if above.line.books != books:
         return differs(f"{parent} is of other books", "parent_account_id")
     return None
@@ -71,6 +73,8 @@ def move_account(state: State, v: Values, c: Context) -> Plan | Refusal:
     account = state.account(v["account_id"], v["currency_code"])
     if account is None:
         return Refusal("account_not_open", f"account {v['account_id']} is not open", "account_id")
+    if SHARD in account.account_id:
+        return differs("a shard stays below its account", "account_id")
     parent = v.get("parent_account_id")
     if parent is not None:
         refusal = _parent_fault(state, parent, account.currency_code, account.line.books)
@@ -94,6 +98,8 @@ def account_status(state: State, v: Values, c: Context) -> Plan | Refusal:
     if account is None:
         return Refusal("account_not_open", f"account {v['account_id']} is not open", "account_id")
     status = v["status"]
+    if SHARD in account.account_id:
+        return differs("a shard has the status of its account", "account_id")
     if account.status == "closed":
         return differs(f"account {account.account_id} is closed", "status")
     if account.status == status:
@@ -103,13 +109,15 @@ def account_status(state: State, v: Values, c: Context) -> Plan | Refusal:
         if open_things:
             return differs(f"account {account.account_id} has {open_things}", "status")
     return Plan([], effects=[
-        ["account", account.account_id, account.currency_code, {"status": status}]
+        ["account", part.account_id, account.currency_code, {"status": status}]
+        for part in (account, *shards.shards_of(state, account))
     ])
 
 
 def _open_things(state: State, account: Account) -> str | None:
-    if account.balance:
-        return f"a balance of {account.balance} minor units"
+    balance = shards.balance(state, account)
+    if balance:
+        return f"a balance of {balance} minor units"
     if account.held or account.frozen:
         return "holds"
     if account.party_id is not None and account.line.settles:
@@ -120,7 +128,9 @@ def _open_things(state: State, account: Account) -> str | None:
         if disputed is not None and disputed.balance:
             return "open disputes"
     for below in state.accounts[account.currency_code].values():
-        if below.parent == account.account_id and below.status != "closed":
+        if below.parent == account.account_id and below.status != "closed" and (
+            SHARD not in below.account_id
+        ):
             return f"open account {below.account_id} below it"
     return None
 
@@ -316,8 +326,8 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS, **parties.HANDLERS,
     **{function.__name__: function for function in (
-        open_account, move_account, account_status, destination, bind_account, tariff, authorise,
-        mandate, mandate_end, operator, membership, right, caller, stop, stop_lift, period_close,
-        breaker, session_open, session_cover, foreign_read,
+        open_account, move_account, account_status, shards.account_shards, destination,
+        bind_account, tariff, authorise, mandate, mandate_end, operator, membership, right, caller,
+        stop, stop_lift, period_close, breaker, session_open, session_cover, foreign_read,
     )},
 }

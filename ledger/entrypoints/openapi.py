@@ -29,7 +29,7 @@ _EXAMPLES: dict[str, Any] = {
     "channel": "unionpay", "issuer_fee_minor": 35, "network_fee_minor": 3,
     "acquirer_fee_minor": 22, "fee_minor": 50, "account_id": "2101:U000001",
     "to_account_id": "1001", "account_code": "2101", "signature": "30450221", "pending": 17,
-    "public_key": "00" * 64,
+    "public_key": "00" * 64, "prices": {"verify_person": 150},
 }
 _BY_KIND: dict[str, Any] = {
     "amount": 10000, "fee": 0, "count": 1, "date": "2026-09-12", "text": "as agreed",

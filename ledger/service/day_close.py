@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.chain import GENESIS, entry_digest, sm3
-from ledger.domain.chart import BOOKS
+from ledger.domain.chart import BOOKS, parts_of
 from ledger.domain.settling import penalty
 from ledger.domain.state import Account
 from ledger.service.day_run import run_key
@@ -242,12 +242,12 @@ class DayClose:
             for line in signed
         }
         for (account_id, currency), (debit, credit) in movements.items():
-            code = account_id.partition(":")[0]
+            code = parts_of(account_id)[0]
             sign = 1 if classes[code].normal_side == "D" else -1
             general[code, currency] = general.get((code, currency), 0) + sign * (debit - credit)
         found: dict[tuple[str, str], list[int]] = {}
         for _, account_id, currency, _, _, _, closing in rows:
-            line = found.setdefault((account_id.partition(":")[0], currency), [0, 0])
+            line = found.setdefault((parts_of(account_id)[0], currency), [0, 0])
             line[0] += 1
             line[1] += closing
         said = []
@@ -278,7 +278,7 @@ class DayClose:
             journals += 1
             legs += len(listed)
         sums = fees.sums()
-        names = {n for n in movements if n[0].partition(":")[0] in FEE_CODES} | set(sums)
+        names = {n for n in movements if parts_of(n[0])[0] in FEE_CODES} | set(sums)
         for name in sorted(names):
             if sums.get(name, (0, 0)) != tuple(movements.get(name, (0, 0))):
                 raise _refused(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.chain import sm3
+from ledger.domain.chart import parts_of
 from ledger.service.faults import RequestRefused
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Fees:
         :param content: of its entry, as text
         """
         for account_id, currency, direction, amount, component, _ in legs:
-            code, _, merchant = account_id.partition(":")
+            code, merchant = parts_of(account_id)
             if code not in FEE_CODES:
                 continue
             item = orjson.loads(content).get("fee_item") or component
@@ -100,7 +101,7 @@ def in_head(accounts: list[tuple], fees: list[tuple]) -> dict[str, Any]:
         if row[3:5] != ("1205", _BILLED):  # a bill was charged before, item by item
             charged[row[2]] = charged.get(row[2], 0) + row[6]
     for row in accounts:
-        if row[1].partition(":")[0] in _OWED:
+        if parts_of(row[1])[0] in _OWED:
             owed[row[2]] = owed.get(row[2], 0) + row[6]
     listed = {"accounts": sorted(accounts, key=lambda row: row[1:3]), "fees": fees}
     said: dict[str, Any] = {
@@ -142,7 +143,7 @@ def of_party(ledger: Ledger, party_id: str, day: str) -> dict[str, Any]:
     for sequence in sequences:
         row = next(iter(ledger.store.entries(sequence, sequence)))
         fees.add(row[12], [
-            leg for leg in orjson.loads(row[13]) if leg[0].partition(":")[2] == party_id
+            leg for leg in orjson.loads(row[13]) if parts_of(leg[0])[1] == party_id
         ])
     return {
         "party_id": party_id, "booking_date": day,

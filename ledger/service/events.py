@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.chain import journal_id
+from ledger.domain.chart import parts_of
 from ledger.domain.holds import left
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _told(content: Mapping[str, Any], legs: list[list]) -> list[tuple[str, str]]
     """Who hears of a result: the parties named and those whose accounts moved (rule D2.6)."""
     found = {("user", content.get("user_id")), ("merchant", content.get("merchant_id"))}
     for account_id, *_ in legs:
-        code, _, party = account_id.partition(":")
+        code, party = parts_of(account_id)
         if code in _USERS:
             found.add(("user", party))
         elif code in _MERCHANTS:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.domain.actors import Actor, may_read
+from ledger.domain.chart import parts_of
 from ledger.service.faults import RequestRefused
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class OwnReads:
         if found:
             own = all(self.owns(account) for account in found)
         else:
-            party = account_id.partition(":")[2] or None
+            party = parts_of(account_id)[1]
             own = may_read(self.ledger.state, self.actor, party, None)
         self._only_if(own, interface, account_id)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain import guards
+from ledger.domain import guards, shards
 from ledger.domain.actors import Actor, may_act_for, may_enter
 from ledger.domain.chain import entry_digest
 from ledger.domain.holds import left
@@ -419,12 +419,16 @@ class Batch:
         self, operation: Operation, values: Mapping[str, Any], context: Context
     ) -> Plan | Refusal:
         if operation.plan is not None:
-            return operation.plan(values, context)
-        assert operation.handler is not None
-        handler = HANDLERS.get(operation.handler) or getattr(
-            self.ledger.movements, operation.handler
-        )
-        return handler(self.state, values, context)
+            plan = operation.plan(values, context)
+        else:
+            assert operation.handler is not None
+            handler = HANDLERS.get(operation.handler) or getattr(
+                self.ledger.movements, operation.handler
+            )
+            plan = handler(self.state, values, context)
+        if self.state.tables.get(shards.TABLE) and type(plan) is Plan:
+            plan.legs = shards.spread(self.state, plan.legs, self.sequence)
+        return plan
 
     def _guard(
         self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,

@@ -12,6 +12,7 @@ import orjson
 from ledger.domain.chain import journal_id, journal_of
 from ledger.domain.fields import parse_day, parse_moment
 from ledger.domain.holds import left
+from ledger.domain.shards import shards_of
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 
@@ -85,7 +86,7 @@ def balance_at(
     ledger: Ledger, account_id: str, currency_code: str, value_date: str | None,
     known_at: str | None,
 ) -> dict[str, Any]:
-    """One account's balance as of a value date and as known at a time.
+    """One account's balance, its shards included, as of a value date and as known at a time.
 
     :raises RequestRefused: `account_not_open`, `invalid_field`
     """
@@ -99,7 +100,10 @@ def balance_at(
     day = ledger.clock.booking_date(moment) if value_date is None else parse_day(value_date)
     if day is None:
         raise RequestRefused("invalid_field", "value_date is a date like 2026-09-12")
-    sum_ = ledger.history.balance(ledger.store, account_id, currency_code, day, moment)
+    sum_ = sum(
+        ledger.history.balance(ledger.store, part.account_id, currency_code, day, moment)
+        for part in (account, *shards_of(ledger.state, account))
+    )
     return {
         "account_id": account_id, "currency_code": currency_code, "value_date": day,
         "known_at": moment, "balance_minor": shown(sum_, account.line.normal_side),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.chain import journal_id
+from ledger.domain.chart import parts_of
 from ledger.domain.fields import parse_day
 from ledger.service import queries
 from ledger.service.faults import RequestRefused
@@ -112,7 +113,7 @@ def _matches(line: dict[str, Any], asked: Asked) -> bool:
         and (asked.number is None or line["number"] == asked.number)
         and (
             asked.counterparty is None
-            or any(name.partition(":")[2] == asked.counterparty
+            or any(parts_of(name)[1] == asked.counterparty
                    for name in line["counterparties"])
         )
     )

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ledger.domain.chain import GENESIS, journal_id, journal_of
-from ledger.domain.chart import BOOKS
+from ledger.domain.chart import BOOKS, parts_of
 from ledger.domain.fields import COMMON
-from ledger.domain.holds import left
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 
@@ -42,15 +40,17 @@ def overview(ledger: Ledger) -> dict[str, Any]:
     """How much there is of everything."""
     state, today = ledger.state, frame(ledger)["booking_date"]
     waiting = state.table("pending")
+    bills = [b["issued_on"] for b in state.table("bill").values() if b["confirmed_on"] is None]
     return {
         "accounts": sum(len(accounts) for accounts in state.accounts.values()),
         "journals": ledger.head.journal, "holds": len(state.holds), "waiting": len(waiting),
         "waiting_since": min((w["booked_at"] for w in waiting.values()), default=None),
+        "bills": len(bills), "billed_since": min(bills, default=None),
         "held_since": min((h["placed_on"] for h in state.holds.values()), default=None),
         "stops": len(state.table("stop")),
         "stopped": [stop for _, stop in sorted(state.table("stop").items())][:3],
         "parties": len(state.table("party")),
-        "limits": sum(_in_force(row, today) for row in state.table("limit").values()),
+        "limits": sum(in_force(row, today) for row in state.table("limit").values()),
     }
 
 
@@ -67,6 +67,12 @@ def find(ledger: Ledger, text: str) -> tuple[str, str] | None:
     if ledger.state.get("party", text) is not None:
         return "party", text
     return None
+
+
+def in_force(row: Mapping[str, Any], today: str | None) -> bool:
+    """Whether a row of a register with validity is in force on a date."""
+    until = row.get("valid_to")
+    return today is None or (row["valid_from"] <= today and (until is None or today <= until))
 
 
 # accounts
@@ -113,7 +119,7 @@ def chart(ledger: Ledger) -> list[dict[str, Any]]:
     return tree
 
 
-def _account(account: Account) -> dict[str, Any]:
+def account_of(account: Account) -> dict[str, Any]:
     return {
         "account_id": account.account_id, "code": account.code, "zh": account.line.name_zh,
         "en": account.line.name_en, "kind": account.line.kind, "books": account.line.books,
@@ -148,7 +154,7 @@ def line_accounts(
     return {
         "code": code, "zh": line.name_zh, "en": line.name_en, "books": line.books,
         "kind": line.kind, "party": line.party, "currency": currency, "total": total,
-        "number": number, "rows": [_account(a) for a in page[:limit]],
+        "number": number, "rows": [account_of(a) for a in page[:limit]],
         "next": page[limit - 1].account_id if len(page) > limit else None,
     }
 
@@ -183,7 +189,7 @@ def account(
         }
     sequences = newest(ledger, account_id, currency, before, limit + 1)
     return {
-        **_account(found), "currencies": currencies, "then": then,
+        **account_of(found), "currencies": currencies, "then": then,
         "holds": sum(
             (h["account_id"], h["currency_code"]) == (account_id, currency)
             for h in ledger.state.holds.values()
@@ -222,7 +228,7 @@ def _below(ledger: Ledger, top: Account) -> dict[str, Any] | None:
         )
     rows = [
         {
-            **_account(account), "depth": depth,
+            **account_of(account), "depth": depth,
             "own": account.balance,
             "total": shown(totals[account.account_id], account.line.normal_side),
         }
@@ -306,7 +312,7 @@ def _entry(ledger: Ledger, row: tuple) -> dict[str, Any]:
     for number, (account_id, currency, side, amount, component, reference) in enumerate(legs, 1):
         both = totals.setdefault(currency, {"D": 0, "C": 0})
         both[side] += amount
-        line = ledger.chart.classes.get(account_id.partition(":")[0])
+        line = ledger.chart.classes.get(parts_of(account_id)[0])
         shown_legs.append({
             "number": number, "account_id": account_id, "currency": currency, "side": side,
             "amount": amount, "component": component, "reference": reference,
@@ -413,153 +419,6 @@ def _totals(row: tuple) -> dict[str, int]:
         if leg[2] == "D":
             totals[leg[1]] = totals.get(leg[1], 0) + leg[3]
     return totals
-
-
-# registers
-
-
-def _page(rows: Sequence[Any], page: int, size: int) -> dict[str, Any]:
-    start = (page - 1) * size
-    return {
-        "rows": rows[start : start + size], "number": len(rows), "page": page,
-        "more": start + size < len(rows),
-    }
-
-
-def holds(ledger: Ledger, account_id: str | None, page: int, size: int) -> dict[str, Any]:
-    """Open holds, the oldest first."""
-    today = frame(ledger)["booking_date"]
-    found = _page(sorted(
-        (
-            (name, hold) for name, hold in ledger.state.holds.items()
-            if account_id is None or hold["account_id"] == account_id
-        ),
-        key=lambda item: (item[1]["placed_on"], item[0]),
-    ), page, size)
-    rows = []
-    for name, hold in found["rows"]:
-        kind = ledger.hold_kinds.get(hold["kind"])
-        rows.append({
-            "hold_id": name, "kind": hold["kind"], "scope": hold["scope"],
-            "zh": kind.zh if kind else hold["kind"], "en": kind.en if kind else hold["kind"],
-            "rule": kind.rule if kind else None, "account_id": hold["account_id"],
-            "currency": hold["currency_code"], "placed": hold["placed"],
-            "captured": hold["captured"], "released": hold["released"], "left": left(hold),
-            "case": hold["case"], "placed_on": hold["placed_on"],
-            "expires_on": hold["expires_on"], "days": _days(hold["placed_on"], today),
-            "days_left": _days(today, hold["expires_on"]),
-        })
-    return {**found, "rows": rows, "account_id": account_id}
-
-
-def _days(first: str | None, last: str | None) -> int | None:
-    if first is None or last is None:
-        return None
-    return (date.fromisoformat(last) - date.fromisoformat(first)).days
-
-
-def waiting(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
-    """What waits for a checker, the oldest first, with the digest that the checker signs."""
-    found = _page(sorted(
-        ((int(key), document) for key, document in ledger.state.table("pending").items()),
-        key=lambda item: item[0],
-    ), page, size)
-    return {**found, "rows": [
-        {
-            "sequence": sequence, "type": document["type"],
-            "who": who(ledger, document["actor"]), "booked_at": document["booked_at"],
-            "content": content_of(
-                ledger, document["type"], orjson.loads(document["content"])
-            ),
-            "digest": ledger.authority.digest(sequence).hex(),
-        }
-        for sequence, document in found["rows"]
-    ]}
-
-
-def _in_force(row: Mapping[str, Any], today: str | None) -> bool:
-    until = row.get("valid_to")
-    return today is None or (row["valid_from"] <= today and (until is None or today <= until))
-
-
-def limits(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
-    """Limits in force on the current date, and those that begin later."""
-    today = frame(ledger)["booking_date"]
-    rows = sorted(
-        ledger.state.table("limit").values(),
-        key=lambda row: (row["scene"], row["account_code"], row.get("grade", ""), row["id"]),
-    )
-
-    def told(listed: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        found = []
-        for row in listed:
-            line = ledger.chart.classes[row["account_code"]]
-            found.append({
-                # a limit of an older program has no class of its own, its scene has
-                "interface_class": ledger.operations.scenes.get(row["scene"]), **row,
-                "zh": line.name_zh, "en": line.name_en,
-            })
-        return found
-
-    in_force = _page([row for row in rows if _in_force(row, today)], page, size)
-    later = [row for row in rows if today is not None and row["valid_from"] > today]
-    return {**in_force, "rows": told(in_force["rows"]), "later": told(later[:size])}
-
-
-def stops(ledger: Ledger, page: int, size: int) -> dict[str, Any]:
-    """Emergency stops in force by their number. One of an older log does not say since when."""
-    found = [
-        {"since": None, **document, "who": who(ledger, document["placed_by"])}
-        for _, document in sorted(ledger.state.table("stop").items())
-    ]
-    return _page(found, page, size)
-
-
-def parties(
-    ledger: Ledger, kind: str | None, state: str | None, page: int, size: int
-) -> dict[str, Any]:
-    """Parties by id, of one kind or in one state when asked for, and how many there are of
-    each."""
-    counts: dict[tuple[str, str], int] = {}
-    names = []
-    for name, document in ledger.state.table("party").items():
-        key = (document["kind"], document["state"])
-        counts[key] = counts.get(key, 0) + 1
-        if (kind is None or key[0] == kind) and (state is None or key[1] == state):
-            names.append(name)
-    found = _page(sorted(names), page, size)
-    return {
-        **found, "kind": kind, "state": state,
-        "rows": [
-            {"party_id": name, **ledger.state.get("party", name)} for name in found["rows"]
-        ],
-        "kinds": sorted({key[0] for key in counts}),
-        "states": sorted({key[1] for key in counts}),
-    }
-
-
-def party(ledger: Ledger, name: str) -> dict[str, Any]:
-    """One party with its accounts and contract versions.
-
-    :raises RequestRefused: 404 `party_unknown`
-    """
-    document = ledger.state.get("party", name)
-    if document is None:
-        raise RequestRefused("party_unknown", "there is no such party", 404)
-    accounts = [
-        _account(found)
-        for code in ledger.chart.classes for currency in sorted(ledger.state.accounts)
-        if (found := ledger.state.account(f"{code}:{name}", currency)) is not None
-    ]
-    today = frame(ledger)["booking_date"]
-    in_force = None if today is None else ledger.state.contract(name, today)
-    return {
-        "party_id": name, **document, "accounts": accounts,
-        "contracts": [
-            {**version, "in_force": version is in_force}
-            for version in ledger.state.get("contract", name) or ()
-        ],
-    }
 
 
 # the chain

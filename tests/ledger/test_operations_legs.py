@@ -185,6 +185,20 @@ def _card(world) -> list[dict]:
     ]
 
 
+def test_a_pre_authorisation_on_a_prepaid_card(world):
+    _card(world)  # 5,000 are left on it
+    both = {"card_id": "K1", "merchant_id": "M1", "currency_code": "CNY"}
+    held = world.send("prepaid_pre_authorisation", transaction_id="A", amount_minor=5000,
+                      authorisation=world.authorise("K1", "M1", 5000), **both)
+    assert (held["status"], world.legs(held)) == ("posted", [])
+    done = world.send("prepaid_completion", transaction_id="C", original_transaction_id="A",
+                      amount_minor=4000, acquirer_fee_minor=30, **both)
+    assert world.legs(done) == [
+        ("2501:K1", "D", 4000, "gross", None), ("2201:M1", "C", 4000, "gross", None),
+        ("2201:M1", "D", 30, "acquirer_fee", None), ("2301", "C", 30, "acquirer_fee", None),
+    ]
+
+
 def test_prepaid_card(world):
     issued, loaded, spent = _card(world)
     assert world.legs(issued) == [

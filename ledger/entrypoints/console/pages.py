@@ -19,7 +19,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.domain.fields import parse_day, parse_moment
 from ledger.entrypoints.console.render import FOLDER, HEADERS, Renderer, account_url, iso_of
 from ledger.entrypoints.console.sessions import Session, Sessions, WrongTries
-from ledger.service import views
+from ledger.service import register_views, views
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
 from paylake.errors import DiskFull, PaylakeError, TransientFault
@@ -72,8 +72,8 @@ class Pages:
             "/journals/{name}": self.journal, "/entries/{sequence}": self.entry,
             "/days": self.days, "/days/{day}": self.day, "/holds": self.holds,
             "/approvals": self.approvals, "/limits": self.limits, "/stops": self.stops,
-            "/parties": self.parties, "/parties/{name}": self.party, "/chain": self.chain,
-            "/{rest:path}": self.nothing,
+            "/bills": self.bills, "/parties": self.parties, "/parties/{name}": self.party,
+            "/chain": self.chain, "/{rest:path}": self.nothing,
         }
         return [
             Route("/static/console.css", self.style, methods=["GET"]),
@@ -315,28 +315,37 @@ class Pages:
 
     async def holds(self, request: Request) -> Response:
         account_id = request.query_params.get("account", "")[:64] or None
-        return await self._show(request, "holds", views.holds, account_id, _page(request), SIZE)
+        return await self._show(
+            request, "holds", register_views.holds, account_id, _page(request), SIZE,
+        )
 
     async def approvals(self, request: Request) -> Response:
-        return await self._show(request, "approvals", views.waiting, _page(request), CARDS)
+        return await self._show(request, "approvals", register_views.waiting, _page(request), CARDS)
 
     async def limits(self, request: Request) -> Response:
-        return await self._show(request, "limits", views.limits, _page(request), SIZE)
+        return await self._show(request, "limits", register_views.limits, _page(request), SIZE)
 
     async def stops(self, request: Request) -> Response:
-        return await self._show(request, "stops", views.stops, _page(request), SIZE)
+        return await self._show(request, "stops", register_views.stops, _page(request), SIZE)
+
+    async def bills(self, request: Request) -> Response:
+        merchant = request.query_params.get("merchant", "")[:32] or None
+        return await self._show(
+            request, "bills", register_views.bills, merchant, _page(request), SIZE,
+        )
 
     async def parties(self, request: Request) -> Response:
         kind, state = (
             request.query_params.get(name, "")[:32] or None for name in ("kind", "state")
         )
         return await self._show(
-            request, "parties", views.parties, kind, state, _page(request), SIZE,
+            request, "parties", register_views.parties, kind, state, _page(request), SIZE,
         )
 
     async def party(self, request: Request) -> Response:
         return await self._show(
-            request, "parties", views.party, request.path_params["name"], template="party.html",
+            request, "parties", register_views.party, request.path_params["name"],
+            template="party.html",
         )
 
     async def chain(self, request: Request) -> Response:

@@ -80,6 +80,7 @@ class Renderer:
         globals_: dict[str, Callable[..., Any] | str] = {
             "t": partial(texts.word, language), "label": partial(texts.label, language),
             "lang": language, "tag": texts.TAGS[language], "local": local,
+            "base_currency": next(iter(self._scales)),
             "money": self._money, "capitals": _capitals, "account_url": account_url,
             "operation": partial(self._operation, language),
             "named": lambda entry: entry[language], "address": _address,

@@ -99,6 +99,11 @@ def fill(world: World) -> SimpleNamespace:
         "limit", limit_id="LIM-2", scene="payment", account_code="2101", currency_code="CNY",
         month_minor=1_000_000_00, month_count=100, valid_from="2026-10-01",
     )
+    for name, amount in (("M3", 1_070), ("M4", 36_500)):
+        world.merchant(name, bill_months=1, valid_from="2026-08-13")  # a month ends on DAY
+        world.open([(code, name) for code in ("1204", "1205")])
+        world.register("fee_charge", fee_id=f"FEE-{name}", merchant_id=name,
+                       fee_item="data_in", amount_minor=amount, currency_code="CNY")
     made.head = world.close(DAY)
 
     world.ledger.set_clock(at(NEXT, "12:30:00"))
@@ -109,6 +114,14 @@ def fill(world: World) -> SimpleNamespace:
         result = world.send("stop", Actor("operator", "eve"), stop_id=name, reason=EVIL,
                             occurred_at=at(NEXT, "10:00:00"), **values)
         assert result["status"] == "posted", result
+    when = at(NEXT, "10:05:00")
+    for name in ("M3", "M4"):
+        world.register("bill_issued", bill_id=f"BILL-{name}", merchant_id=name,
+                       currency_code="CNY", occurred_at=when)
+    world.register("bill_confirmed", confirmation_id="CONF-1", bill_id="BILL-M4",
+                   amount_minor=36_500, evidence="LETTER-1", occurred_at=when)
+    world.register("fee_charge", fee_id="FEE-M3-2", merchant_id="M3", fee_item="data_in",
+                   amount_minor=15, currency_code="CNY", occurred_at=when)
     made.pending = [
         world.send("adjustment", Actor("operator", "eve"), adjustment_id="ADJ-3",
                    incident_number="INC-2", legs=legs, reason=EVIL,

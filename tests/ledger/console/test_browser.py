@@ -20,7 +20,8 @@ from tests.ledger.console.test_pages import LANGUAGES, PATHS
 
 #: A small phone (and a desktop at 400 % zoom), a phone, a desktop at 200 % zoom.
 WIDTHS = (320, 390, 640)
-NAVIGATION = ("", "accounts", "days", "holds", "approvals", "limits", "stops", "parties", "chain")
+NAVIGATION = ("", "accounts", "days", "holds", "approvals", "limits", "stops", "bills",
+              "parties", "chain")
 
 FOCUSABLE = """
 return [...document.querySelectorAll('a[href],button,input,select,summary,[tabindex="0"]')]

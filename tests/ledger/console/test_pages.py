@@ -33,7 +33,8 @@ PATHS = {
     "closed": "/days/2026-09-12", "closed, page": "/days/2026-09-12?after=50",
     "open": "/days/2026-09-13", "empty": "/days/2030-01-01", "holds": "/holds",
     "holds of one": "/holds?account=2201:M1", "no holds": "/holds?account=1001",
-    "approvals": "/approvals", "limits": "/limits", "stops": "/stops", "parties": "/parties",
+    "approvals": "/approvals", "limits": "/limits", "stops": "/stops", "bills": "/bills",
+    "bills of one": "/bills?merchant=M3", "no bills": "/bills?merchant=M9", "parties": "/parties",
     "parties, some": "/parties?kind=user&state=active", "parties, none": "/parties?kind=card",
     "party": "/parties/M2", "party, details": "/parties/P1", "chain": "/chain",
     "chain, older": "/chain?before=1", "no account": "/accounts/9999",
@@ -43,7 +44,8 @@ PATHS = {
 }
 STATUS = {
     "found nothing": 404, "account, errors": 422, "days, error": 422,
-    **{name: 404 for name in PATHS if name.startswith("no ") and name != "no holds"},
+    **{name: 404 for name in PATHS if name.startswith("no ")
+       and name not in ("no holds", "no bills")},
 }
 LANGUAGES = ("zh", "en")
 VOID = {"meta", "link", "input", "br", "img"}
@@ -439,6 +441,23 @@ def test_limits_stops_and_parties(site, english, chinese):
     text = chinese.text("/console/parties/M2")
     assert "已暂停" in text and "第 3 项" in text and "2201:M2 商户待结算" in text
     assert "C-M2" in text and "生效中" in text
+
+
+def test_bills_and_the_fees_beside_them(site, english, chinese):
+    text = english.text("/console/bills")
+    assert "Bills (1 wait for the merchant)" in text and "2 in all" in text
+    first = ("BILL-M3 M3 2026-08-13 2026-09-12 10.70 人民币壹拾元柒角 CNY 2026-09-13 "
+             "waits for the merchant 0 d")
+    then = "BILL-M4 M4 2026-08-13 2026-09-12 365.00 人民币叁佰陆拾伍元整 CNY 2026-09-13 2026-09-13"
+    assert text.index(first) < text.index(then)
+    # on no bill yet, on a bill that waits, due, prepaid
+    assert "M3 0.15 10.70 0.00 0.00 CNY" in text and "M4 0.00 0.00 365.00 0.00 CNY" in text
+    accounts = site.world.ledger.state.accounts["CNY"]
+    assert accounts["1204:M3"].balance == 15 + 1_070 and accounts["1205:M4"].balance == 36_500
+    of_one = chinese.text("/console/bills?merchant=M4")
+    assert "商户 M4 的手续费账单" in of_one and "共 1 条" in of_one and "M3" not in of_one
+    home = english.text("/console/")
+    assert "Bills that merchants have not confirmed 1 Oldest 2026-09-13" in home
 
 
 def test_the_state_of_the_chain(site, english):

@@ -206,7 +206,7 @@ def test_a_fault_says_nothing_of_what_was_sent(site, monkeypatch, caplog):
             (broken, 500, "fault of its own"), (locked, 503, "cannot answer now"),
             (unknown, 500, "fault of its own"),
         ):
-            monkeypatch.setattr(pages.views, "holds", fault)
+            monkeypatch.setattr(pages.register_views, "holds", fault)
             text = reader.text("/console/holds", status)
             assert words in text and "SECRET" not in text
     assert "SECRET" not in caplog.text

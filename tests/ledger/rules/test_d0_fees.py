@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain import billing
 from ledger.domain.actors import Actor
 from ledger.domain.money import half_up
 from ledger.entrypoints.operations import verify
@@ -91,6 +92,49 @@ def test_d0_24_each_fee_item_of_the_contract_can_be_charged(world, name):
     waits = ITEMS[name].startswith(("data_", "verify_"))  # for the bill, rule D0.27
     assert (world.balance("1204:M1"), world.balance("1205:M1"), world.balance("6001")) == (
         123 if waits else 0, 0 if waits else 123, 123)
+
+
+def test_d0_24_an_item_costs_what_the_contract_says_times_its_number(world):
+    """Whoever sends it; an item without a price costs what its command says."""
+    world.merchant("M3", prices={"verify_person": 150, "withdrawal": 200})
+    world.open([("1204", "M3"), ("1205", "M3")])
+    for wrong in (149, 151, 450):
+        assert refused(_charge(world, "M3", "verify_person", wrong), "fee_differs",
+                       "amount_minor")
+    posted(_charge(world, "M3", "verify_person", 150))
+    posted(_charge(world, "M3", "verify_person", 450, quantity=3))
+    assert refused(_charge(world, "M3", "withdrawal", 150), "fee_differs", "amount_minor")
+    posted(_charge(world, "M3", "withdrawal", 200))
+    posted(_charge(world, "M3", "verify_firm", 7))
+    assert (world.balance("1204:M3"), world.balance("1205:M3")) == (607, 200)
+
+
+def test_d0_31_a_new_price_holds_from_its_contract_version_on(world):
+    world.merchant("M3", prices={"data_in": 10})
+    world.open([("1204", "M3")])
+    _contract(world, "M3", 1, prices={"data_in": 12})
+    posted(_charge(world, "M3", "data_in", 10))
+    when = on(world, 1)
+    assert refused(_charge(world, "M3", "data_in", 10, **when), "fee_differs", "amount_minor")
+    posted(_charge(world, "M3", "data_in", 12, **when))
+    assert world.balance("1204:M3") == 22
+
+
+@pytest.mark.parametrize("prices", [
+    {"verify_persons": 1}, {"access": 1}, {"data_in": -1}, {"data_in": "1"}, {"data_in": True}, {},
+])
+def test_d0_24_a_price_is_a_whole_number_of_a_fee_item_that_there_is(world, prices):
+    """The fees of the start have fields of their own in the contract."""
+    assert refused(world.send(
+        "contract", ANN, contract_id="C-9", merchant_id="M1", minimum_minor=0,
+        settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+        valid_from=days(1).isoformat(), prices=prices), "register_differs", "prices")
+
+
+def test_d0_24_what_may_be_priced_are_the_fee_items(world):
+    form = world.ledger.operations.by_type["fee_charge"].form
+    (items,) = [field.of for field in form.fields if field.name == "fee_item"]
+    assert billing.PRICED | set(billing.START_FEES) == set(items)
 
 
 def test_d0_25_a_providers_access_and_use_fee_is_not_booked_here(world):
