@@ -7,13 +7,16 @@ the run in one commit a model (`dbt/macros/replace_dates.sql`).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -146,27 +149,42 @@ def _manifest(settings: Settings) -> Any:
     """The parsed project, kept under a digest of its files.
 
     dbt parses the whole project again whenever a variable changes, and here the dates change with
-    every run; the variables are read when a model is compiled, so one parse serves them all.
+    every run; the variables are read when a model is compiled, so one parse serves them all. It
+    knows nothing of a home either: it is kept beside the environment where that may be written to.
     """
-    from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
-    from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
+    from dbt.parser.manifest import extended_mashumuro_decoder
     from dbt.version import __version__
 
-    path = settings.path("dbt", f"manifest-{_project_digest(__version__)}.msgpack")
-    if not path.exists():
-        result = dbtRunner().invoke(_common(settings, ["--no-partial-parse", "parse"]))
-        if not result.success:
-            raise PermanentFailure(
-                f"The dbt project does not parse: {_one_line(result.exception)}",
-                "Correct the file that it names.",
-                where=str(dbt_project.PROJECT),
-            )
-        others = list(path.parent.glob("manifest-*.msgpack"))
-        durable.write(path, result.result.to_msgpack(extended_mashumaro_encoder))
-        for old in others:
-            old.unlink()
-    return Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
+    folder = settings.path("dbt")
+    if os.access(sys.prefix, os.W_OK):
+        mine = sm3_hex(str(dbt_project.PROJECT).encode())[:8]  # another checkout has its own
+        folder = Path(sys.prefix) / "paylake-dbt" / mine
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"manifest-{_project_digest(__version__)}.msgpack"
+    with (folder / ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # two first homes at once parse it once
+        if not path.exists():
+            others = list(folder.glob("manifest-*.msgpack"))
+            durable.write(path, _parsed(settings))
+            for old in others:
+                old.unlink()
+        kept = path.read_bytes()
+    return Manifest.from_msgpack(kept, decoder=extended_mashumuro_decoder)
+
+
+def _parsed(settings: Settings) -> bytes:
+    from dbt.cli.main import dbtRunner
+    from dbt.parser.manifest import extended_mashumaro_encoder
+
+    result = dbtRunner().invoke(_common(settings, ["--no-partial-parse", "parse"]))
+    if not result.success:
+        raise PermanentFailure(
+            f"The dbt project does not parse: {_one_line(result.exception)}",
+            "Correct the file that it names.",
+            where=str(dbt_project.PROJECT),
+        )
+    return result.result.to_msgpack(extended_mashumaro_encoder)
 
 
 def _project_digest(version: str) -> str:
