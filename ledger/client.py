@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypedDict, TypeVar
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -175,6 +176,11 @@ class LedgerRefusal(PermanentFailure):
         super().__init__(what, next_step, where=where)
 
 
+def _quoted(account_id: str) -> str:
+    """An account's id in an address: that of a shard has a `#`."""
+    return quote(account_id, safe=":")
+
+
 class LedgerClient:
     """Talks to one ledger service.
 
@@ -317,13 +323,13 @@ class LedgerClient:
             query["value_date"] = value_date.isoformat()
         if known_at is not None:
             query["known_at"] = known_at.isoformat()
-        return self._call("GET", f"/v1/accounts/{account_id}/balance", query=query)
+        return self._call("GET", f"/v1/accounts/{_quoted(account_id)}/balance", query=query)
 
     def standing(self, account_id: str, currency_code: str = "CNY") -> dict[str, Any]:
         """What an account's owner is shown: balance, frozen amount, `normal`, `frozen` or
         `abnormal`."""
         query = {"currency_code": currency_code}
-        return self._call("GET", f"/v1/accounts/{account_id}/standing", query=query)
+        return self._call("GET", f"/v1/accounts/{_quoted(account_id)}/standing", query=query)
 
     def movements(
         self, account_id: str, currency_code: str = "CNY", **filters: str | int | None
@@ -338,7 +344,7 @@ class LedgerClient:
             **{name: value for name, value in filters.items() if value is not None},
         }
         while True:
-            page = self._call("GET", f"/v1/accounts/{account_id}/movements", query=query)
+            page = self._call("GET", f"/v1/accounts/{_quoted(account_id)}/movements", query=query)
             yield from page["movements"]
             if page["next"] is None:
                 return

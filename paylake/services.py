@@ -139,8 +139,7 @@ def _wait(settings: Settings, service: Service, process: psutil.Process | None) 
     log = settings.path("log", f"{service.name}.log")
     until = time.monotonic() + service.start_seconds
     while not is_well(service):
-        dead = process is None or not process.is_running()
-        dead = dead or process.status() == psutil.STATUS_ZOMBIE
+        dead = process is None or not _lives(process)
         if dead or time.monotonic() > until:
             tail = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
             raise EnvironmentFault(
@@ -170,10 +169,32 @@ def _end_group(pid: int, seconds: float) -> None:
                 process.send_signal(number)
             except psutil.NoSuchProcess:
                 continue
-        _, members = psutil.wait_procs(members, timeout=seconds)
-        members += [p for p in _session_members(pid) if p not in members]
+        members = _left_after(members, seconds)
+        members += [p for p in _session_members(pid) if p not in members and _lives(p)]
         if not members:
             return
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it still does something. One that ended and that its parent has not asked about
+    does not: in a container without an init it stays listed for good."""
+    try:
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            return True
+        process.wait(0)  # when it is a child of this process, it is asked about now
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        pass
+    return False
+
+
+def _left_after(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still live after so many seconds; at once when none does."""
+    until = time.monotonic() + seconds
+    while processes := [process for process in processes if _lives(process)]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    return processes
 
 
 def _session_members(pid: int) -> list[psutil.Process]:

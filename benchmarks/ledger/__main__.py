@@ -91,7 +91,7 @@ def chain_rate(service: world.Service) -> tuple[int, float]:
     done = subprocess.run(
         [sys.executable, "-m", "ledger", "verify", "--chain", "--home",
          str(service.settings.home)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, env=service.environment, capture_output=True, text=True, check=True,
     )
     return orjson.loads(done.stdout)["journals"], time.perf_counter() - started
 
@@ -101,12 +101,17 @@ def chain_rate(service: world.Service) -> tuple[int, float]:
 @click.option("--merchants", default=1000, show_default=True)
 @click.option("--grow", default=0, show_default=True,
               help="Journals to post before measuring again (10000000: the issue's size).")
+@click.option("--database", default="",
+              help="postgresql://user:password@host:port/database of an empty ledger; SQLite in a "
+              "home of its own by default.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the home here.")
-def main(payments: int, merchants: int, grow: int, keep: Path | None) -> None:
+def main(
+    payments: int, merchants: int, grow: int, database: str, keep: Path | None
+) -> None:
     """Measure, and print a table."""
     folder = keep or Path(tempfile.mkdtemp(prefix="ledger-bench-"))
     figures = Figures(lambda text: print(text, file=sys.stderr))
-    service = world.Service(folder / "home", merchants, free_port())
+    service = world.Service(folder / "home", merchants, free_port(), database)
     count = payments // SIZE
     try:
         service.start()
@@ -135,8 +140,9 @@ def main(payments: int, merchants: int, grow: int, keep: Path | None) -> None:
         journals, seconds = chain_rate(service)
         figures.add("verify of the chain, journals a second", f"{journals / seconds:,.0f}",
                     f"{journals:,} journals in {seconds:.1f} s, process start included")
-        size = ledger_path(service.settings).stat().st_size
-        figures.add("bytes a journal on disk", f"{size / journals:,.0f}")
+        if not database:
+            size = ledger_path(service.settings).stat().st_size
+            figures.add("bytes a journal on disk", f"{size / journals:,.0f}")
     finally:
         service.stop()
         if keep is None:

@@ -3,6 +3,7 @@ them, limits, and Zipf-distributed traffic."""
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -32,10 +33,14 @@ class Service:
 
     :param folder: its home is made here
     :param merchants: how many merchants it has
+    :param database: PostgreSQL address of an empty ledger; empty: SQLite in the home
     """
 
-    def __init__(self, folder: Path, merchants: int, port: int) -> None:
-        self.settings: Settings = settings_module.load({}, home=folder)
+    def __init__(self, folder: Path, merchants: int, port: int, database: str = "") -> None:
+        self.settings: Settings = settings_module.load(
+            {}, home=folder, ledger_database=database
+        )
+        self.environment = {**os.environ, "PAYLAKE_LEDGER_DATABASE": database}
         self.port = port
         Keyring(self.settings).ensure_demo()
         self.process: subprocess.Popen | None = None
@@ -54,7 +59,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ledger", "serve", "--home", str(self.settings.home),
              "--port", str(self.port), "--simulated"],
-            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 120
         while True:

@@ -131,8 +131,11 @@ def standing(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, A
         shows = "abnormal"
     else:
         shows = "normal"
+    below = sum(shard.balance for shard in shards_of(ledger.state, account))
     return {
-        **_account(account), "frozen_minor": account.balance if account.frozen else account.held,
+        **_account(account), "balance_minor": account.balance + below,
+        "available_minor": account.available + below,
+        "frozen_minor": account.balance if account.frozen else account.held,
         "shows": shows, "party_state": party.get("state"), "grade": party.get("grade"),
         "destinations": sorted(
             name for name, bound in ledger.state.table("destination").items()

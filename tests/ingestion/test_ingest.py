@@ -331,7 +331,9 @@ def test_a_new_column_breaks_and_shows_nothing(settings: Settings) -> None:
             assert b"6222029999900001" not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("step", ["keep", "tables", "log", "inbox"])
+@pytest.mark.parametrize("step", [
+    "tables", *(pytest.param(step, marks=pytest.mark.long) for step in ("keep", "log", "inbox")),
+])
 def test_killed_anywhere_and_run_again_gives_the_same(
     settings: Settings, tmp_path: Path, monkeypatch, step: str
 ) -> None:

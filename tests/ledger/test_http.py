@@ -439,3 +439,17 @@ def test_metrics_count_and_say_nothing_of_customers(http, world):
     assert "ledger_journals 1.0" in text
     assert "M1" not in text
     assert http.get("/metrics", headers={"authorization": ""}).status_code == 401
+
+
+def test_an_account_in_shards_is_one_account_to_who_asks(client, world):
+    client.set_clock(datetime(2026, 9, 12, 22, 0, tzinfo=UTC) - timedelta(hours=8))
+    world.do("top_up", amount_minor=10_000)
+    world.approved("account_shards", account_id="1001", shards=2, currency_code="CNY")
+    world.do("top_up", amount_minor=3_000)
+    parts = {row["account_id"]: row["balance_minor"] for row in client.balances("1001")}
+    assert sorted(parts) == ["1001", "1001#1", "1001#2"] and sum(parts.values()) == 13_000
+    (shard,) = [name for name, amount in parts.items() if amount == 3_000]
+    assert client.balance_at(shard)["balance_minor"] == 3_000
+    assert client.balance_at("1001")["balance_minor"] == 13_000
+    assert client.standing("1001")["available_minor"] == 13_000
+    assert [line["amount_minor"] for line in client.movements(shard)] == [3_000]

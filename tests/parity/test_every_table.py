@@ -28,7 +28,7 @@ BUILT = tuple(
     for name in (*OF_JOBS, *OF_MODELS)
 )
 #: Read whole by the other engine in every run; the others in `make test-long`.
-_READ = ("silver.transaction", "silver.merchant", "state.merchant_day")
+_READ = ("silver.transaction", "state.merchant_day")
 READ = tuple(
     name if name in _READ else pytest.param(name, marks=pytest.mark.long)
     for name in (*OF_JOBS, *OF_MODELS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -43,8 +45,29 @@ def test_started_once_and_stopped_with_its_children(home):
     children = process.children()
     assert len(children) == 1
     assert services.stop(home, "demo") is True
-    assert not process.is_running() and not children[0].is_running()
+    assert not services._lives(process) and not services._lives(children[0])
     assert services.stop(home, "demo") is False
+
+
+def test_an_ended_process_that_nobody_asked_about_is_not_waited_for():
+    """The child of a parent that never looks stays listed as a zombie."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess, sys, time\n"
+         "print(subprocess.Popen([sys.executable, '-c', '']).pid, flush=True)\n"
+         "time.sleep(60)"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        ended = psutil.Process(int(parent.stdout.readline()))
+        while ended.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        began = time.monotonic()
+        assert services._left_after([ended, psutil.Process(parent.pid)], 0.2) == [
+            psutil.Process(parent.pid)]
+        assert services._left_after([ended], 30) == [] and time.monotonic() - began < 10
+    finally:
+        parent.kill()
+        parent.wait()
 
 
 def test_a_taken_port_is_named(home):

@@ -205,6 +205,7 @@ def test_a_crash_leaves_the_former_release_in_force_and_a_rerun_completes(
         assert seen(here, each.release_id) == seen(other, each.release_id)
 
 
+@pytest.mark.long
 def test_a_rerun_after_a_crash_publishes_what_is_in_work_then(here, monkeypatch):
     """Gold rows beyond `through` are invisible, so a rebuilt date may replace them."""
     world = gated(here, 1)

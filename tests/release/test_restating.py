@@ -400,14 +400,8 @@ MOMENTS = ("half built", "built, not noted", "before the gate", "after the gate"
            "before the release", "before readers see it", "before it is closed")
 
 
-def moments(*names: str, usual: str) -> list:
-    """One moment for `make test`; all of them are in `make test-long`."""
-    return [
-        name if name == usual else pytest.param(name, marks=pytest.mark.long) for name in names
-    ]
-
-
-@pytest.mark.parametrize("moment", moments(*MOMENTS, usual="half of gold"))
+@pytest.mark.long
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_kill_and_the_same_command_again_end_as_if_undisturbed(
     there, undisturbed, monkeypatch, moment
 ):
@@ -427,9 +421,8 @@ def test_a_kill_and_the_same_command_again_end_as_if_undisturbed(
     assert repair.verify(there.settings, there.days[0], there.days[3]) == []
 
 
-@pytest.mark.parametrize(
-    "moment", moments(*MOMENTS[:6], "while it is put back", usual="while it is put back")
-)
+@pytest.mark.long
+@pytest.mark.parametrize("moment", [*MOMENTS[:6], "while it is put back"])
 def test_a_kill_and_withdrawing_end_as_if_nothing_had_been(there, monkeypatch, moment):
     before, chain = content_of(there), documents(there)
     with monkeypatch.context() as patch:

@@ -84,6 +84,7 @@ def test_a_date_waits_for_a_required_delivery_and_holds_back_later_ones(there):
     assert names(result) == ["released", "released"] and result.error is None
 
 
+@pytest.mark.long
 def test_in_a_range_a_later_run_takes_up_what_came_for_a_waiting_date(tmp_path):
     there, other = twins(tmp_path, 3)
     for each in (there, other):
