@@ -68,7 +68,7 @@ ITEM_CLASSES = {
 
 RULES = {
     "bad_quoting": ("引号不成对", "Quoting"),
-    "wrong_column_count": ("列数不符", "Wrong number of columns"),
+    "wrong_column_count": ("列数不符", "Wrong column count"),
     "bad_json": ("不是约定的 JSON", "Not the contract's JSON"),
     "bad_encoding": ("编码错误", "Encoding"),
     "missing_value": ("缺值", "Missing value"),

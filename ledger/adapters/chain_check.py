@@ -10,11 +10,11 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 
-from ledger.adapters.sqlite_reader import SqliteReader
+from ledger.adapters.storage import open_reader
 from ledger.domain.chain import GENESIS, linked_digest
 from ledger.service.verify import Broken
+from paylake.settings import Settings
 
 _LEAST = 20_000
 
@@ -30,18 +30,20 @@ class ChainChecked:
 
 
 def check_chain(
-    path: Path, first: int = 1, previous: bytes = GENESIS, cores: int | None = None
+    settings: Settings, first: int = 1, previous: bytes = GENESIS, cores: int | None = None,
+    least: int = _LEAST,
 ) -> ChainChecked:
     """Check entries from `first` to the end of the log.
 
     :param previous: the digest before `first`: of a signed head, or of the beginning
     :param cores: how many processes; default: all of this process's cores
+    :param least: entries that are worth a process
     """
-    reader = SqliteReader(path)
+    reader = open_reader(settings)
     try:
         last, _ = reader.counts()
         cores = cores or len(os.sched_getaffinity(0))
-        size = max(_LEAST, -(-(last - first + 1) // cores))
+        size = max(least, -(-(last - first + 1) // cores))
         starts = list(range(first, last + 1, size)) or [first]
         ranges = []
         for start in starts:
@@ -51,7 +53,7 @@ def check_chain(
                 if row is None:
                     return ChainChecked(0, 0, "", Broken(f"entry {start - 1}", "it is missing"))
                 before = row[16]
-            ranges.append((path, start, min(start + size - 1, last), before))
+            ranges.append((settings, start, min(start + size - 1, last), before))
     finally:
         reader.close()
     if len(ranges) == 1:
@@ -65,8 +67,8 @@ def check_chain(
     return ChainChecked(entries, journals, found[-1].chain_digest, broken)
 
 
-def _range(path: Path, first: int, last: int, digest: bytes) -> ChainChecked:
-    reader = SqliteReader(path)
+def _range(settings: Settings, first: int, last: int, digest: bytes) -> ChainChecked:
+    reader = open_reader(settings)
     entries = journals = 0
     broken = None
     try:

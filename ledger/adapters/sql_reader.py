@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ledger.domain.chain import rest_of
 from ledger.service.ports import Checkpoint, Row, Segment
 
 _ENTRY = (
@@ -140,6 +141,11 @@ class SqlReader(ABC):
         :param table, order: names of this program's, never of a request
         """
         return self._stream(f"select * from {table} order by {order}")
+
+    def hashed(self, first: int, last: int) -> Iterator[tuple[int, int | None, bytes, bytes]]:
+        """Entries as sequence, journal, canonical bytes after the digest before, and digest."""
+        for row in self.entries(first, last):
+            yield row[0], row[1], rest_of(row), row[16]
 
     def counts(self) -> tuple[int, int]:
         """Entries and journals."""

@@ -100,8 +100,7 @@ class SqliteReader(SqlReader):
             yield
 
     def hashed(self, first: int, last: int) -> Iterator[tuple[int, int | None, bytes, bytes]]:
-        """Entries as sequence, journal, canonical bytes after the digest before, and digest. SQLite
-        puts the bytes together, several times faster than Python."""
+        """SQLite puts the bytes together, several times faster than Python."""
         sql = f"{_CANONICAL} where sequence between ? and ? order by sequence"
         return self.db.execute(sql, (first, last))
 

@@ -56,6 +56,11 @@ def linked_digest(previous: bytes, rest: bytes) -> bytes:
     return digest.digest()
 
 
+def rest_of(row: Row) -> bytes:
+    """An entry's canonical bytes after the digest before, as :func:`linked_digest` takes them."""
+    return canonical(["" if piece is None else str(piece) for piece in row[:16]])
+
+
 def entry_digest(previous: bytes, row: Row) -> bytes:
     """Digest of an entry.
 

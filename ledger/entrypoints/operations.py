@@ -149,7 +149,7 @@ def verify_since(settings: Settings, name: str) -> dict[str, object]:
             where=str(settings.path("ledger", "heads")),
         )
     found = check_chain(
-        ledger_path(settings), said["chain_sequence"] + 1, bytes.fromhex(said["chain_digest"])
+        settings, said["chain_sequence"] + 1, bytes.fromhex(said["chain_digest"])
     )
     if found.broken is not None:
         raise NotVerified(
@@ -179,13 +179,12 @@ def verify_chain(settings: Settings) -> dict[str, object]:
     """
     from ledger.adapters.chain_check import check_chain
 
-    path = ledger_path(settings)
-    found = check_chain(path)
+    found = check_chain(settings)
     if found.broken is not None:
         raise NotVerified(
             f"The chain does not verify; first broken row: {found.broken.sentence()}",
             "Stop the service and compare with the last backup and the heads; nothing was "
-            "changed.", where=str(path),
+            "changed.", where=place(settings),
         )
     return {
         "entries": found.entries, "journals": found.journals,

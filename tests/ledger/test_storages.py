@@ -9,8 +9,17 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from ledger.adapters.chain_check import check_chain
 from ledger.adapters.storage import open_reader
-from ledger.entrypoints.operations import migrate, open_ledger, state, verify
+from ledger.domain.chain import linked_digest, rest_of
+from ledger.entrypoints.operations import (
+    migrate,
+    open_ledger,
+    state,
+    verify,
+    verify_chain,
+    verify_since,
+)
 from ledger.service import queries
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
 from tests.ledger.conftest import DAY, World, at
@@ -70,6 +79,31 @@ def test_a_day_and_the_next_after_a_restart(world):
     refund = world.do("refund", original_transaction_id="P", amount_minor=4001, **when)
     assert refund["detail"] == "4000 of 10000 minor units are left"
     assert world.do("payment", transaction_id="P", **when)["reason"] == "business_key_taken"
+
+
+def test_the_chain_alone_and_since_a_head(world):
+    """On every core, whichever storage."""
+    trade(world)
+    world.do("payment", transaction_id="E", metadata={"note": "退货 ¥ 😀", "n": 7})
+    world.close()
+    closed = world.ledger.head.sequence
+    world.ledger.set_clock(at(DAY + timedelta(1), "12:00:00"))
+    found = verify_chain(world.settings)
+    assert found["entries"] == closed and found["chain_digest"] == world.ledger.head.digest.hex()
+    for _ in range(3):
+        world.do("payment", occurred_at=at(DAY + timedelta(1), "11:00:00"))
+    since = verify_since(world.settings, DAY.isoformat())
+    assert (since["entries"], since["journals"]) == (3, 3)
+    assert since["chain_digest"] == world.ledger.head.digest.hex()
+    split = check_chain(world.settings, cores=2, least=5)
+    assert (split.entries, split.broken) == (closed + 3, None)
+    reader = open_reader(world.settings)
+    try:
+        (row,) = reader.entries(closed, closed)
+        (before,) = reader.entries(closed - 1, closed - 1)
+        assert linked_digest(before[16], rest_of(row)) == row[16]
+    finally:
+        reader.close()
 
 
 def test_both_time_axes(world):
