@@ -33,6 +33,8 @@ _PLACES: dict[str, tuple[int, int, int]] = {
     "dispute": (22, 3, 0),
     "receipt_unknown": (24, 0, 0),
 }
+#: Both have a delivery of the same feed refused and sent again: each has a date of its own.
+_APART = ("truncated_file", "wrong_key")
 _EARLY = 27
 #: Below this many attempts a day two bad rows would exceed a feed's bad-row limit of 2 %.
 _ENOUGH_FOR_MALFORMED = 200
@@ -71,7 +73,13 @@ def make_plan(params: Params) -> Plan:
             left_out[kind] = f"needs {before + after + 1} dates before the last three"
         else:
             index = place if len(early) >= _EARLY else place * len(early) // _EARLY
-            when[kind] = early[min(max(index, before), len(early) - 1 - after)]
+            day = early[min(max(index, before), len(early) - 1 - after)]
+            others = {when[other] for other in _APART if other in when and kind in _APART}
+            free = [each for each in early if each not in others]
+            if day in others and not free:
+                left_out[kind] = "needs a date without another refused delivery of its feed"
+            else:
+                when[kind] = free[-1] if day in others else day
     if len(days) >= 3:
         when["held"] = days[-3]
         when["waived"] = days[-2]

@@ -168,3 +168,15 @@ def test_parameters_that_cannot_be_are_refused():
         Params(txns=3)
     with pytest.raises(UsageFault, match="not simulated"):
         World(SMALL).day(SMALL.last + timedelta(days=1))
+
+
+@pytest.mark.parametrize("days", [*range(1, 13), 30])
+def test_two_deliveries_of_a_feed_are_not_refused_on_one_date(days):
+    """Each is sent again under the next number, which the other may not take."""
+    plan = make_plan(replace(SMALL, days=days))
+    both = [plan.on(kind) for kind in ("truncated_file", "wrong_key")]
+    assert None in both or both[0] != both[1]
+    if days >= 5:
+        assert None not in both
+    for kind, planted in zip(("truncated_file", "wrong_key"), both, strict=True):
+        assert (planted is None) == (kind in plan.left_out)
