@@ -116,17 +116,19 @@ def made_demo(name: str, *arguments: str, **size: str) -> Iterator[DemoHome]:
     if home.exists():
         subprocess.run([str(PAYLAKE), "down"], env=environment, check=False, capture_output=True)
         shutil.rmtree(home)
-    first = subprocess.run(
-        [str(PAYLAKE), "--debug", "demo", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=1400,
-        check=False,
-    )
-    yield DemoHome(settings_module.load(environment), environment, first)
-    subprocess.run([str(PAYLAKE), "down"], env=environment, check=False, capture_output=True)
-    guard.close()
+    try:
+        first = subprocess.run(
+            [str(PAYLAKE), "--debug", "demo", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1400,
+            check=False,
+        )
+        yield DemoHome(settings_module.load(environment), environment, first)
+    finally:
+        subprocess.run([str(PAYLAKE), "down"], env=environment, check=False, capture_output=True)
+        guard.close()
 
 
 @pytest.fixture(scope="session")
