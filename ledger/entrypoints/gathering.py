@@ -1,7 +1,8 @@
 """Gathering: requests that wait while the writer works are posted together, in one transaction.
 
 Each still gets its own results; they share the flush to disk, which is most of what a single
-command costs. While one transaction is being written, the next is planned.
+command costs. While one transaction is being written, the next is planned, if enough waits for
+one; a few single commands wait for the flush under way and share the next.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import BATCH_LIMIT, Job, Ledger
+
+#: Commands that wait from which the next transaction is planned beside the one being written.
+_ENOUGH = BATCH_LIMIT // 2
 
 OnWriter = Callable[..., Awaitable[Any]]
 Waiting = tuple[Job, asyncio.Future]
@@ -30,6 +34,7 @@ class Gathering:
         self.on_writer = on_writer
         self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task | None = None
+        self._written: asyncio.Future | None = None  # the transaction begun last
 
     async def post(self, job: Job) -> list[dict[str, Any]]:
         """Results of a job, once it is committed.
@@ -52,6 +57,8 @@ class Gathering:
     async def _work(self) -> None:
         """Post what waits, as much at once as a batch may hold, until nothing waits."""
         while self._waiting:
+            if sum(len(job.raws) for job, _ in self._waiting) < _ENOUGH and self._written:
+                await asyncio.wait([self._written])
             part = [self._waiting.popleft()]
             size = len(part[0][0].raws)
             while self._waiting and size + len(self._waiting[0][0].raws) <= BATCH_LIMIT:
@@ -62,7 +69,8 @@ class Gathering:
             except Exception as error:  # each sender gets it; the handlers of errors answer
                 _fail(part, error)
             else:
-                asyncio.wrap_future(written).add_done_callback(partial(_deliver, part))
+                self._written = asyncio.wrap_future(written)
+                self._written.add_done_callback(partial(_deliver, part))
 
 
 def _deliver(part: list[Waiting], written: asyncio.Future) -> None:

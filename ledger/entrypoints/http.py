@@ -22,10 +22,11 @@ from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.bodies import problem
 from ledger.entrypoints.console import add_console
 from ledger.entrypoints.identity import Identity
-from ledger.entrypoints.logs import RequestLog
-from ledger.entrypoints.metrics import Counting, Metrics
+from ledger.entrypoints.metrics import Metrics
 from ledger.entrypoints.openapi import SECURITY, schemas
 from ledger.entrypoints.routes import Room, add_routes
+from ledger.entrypoints.routes.plain import PlainRoute
+from ledger.entrypoints.watching import Watching
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
 from paylake.errors import DiskFull, PaylakeError, TransientFault
@@ -54,7 +55,10 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     app = FastAPI(
         title="paylake ledger", version="2", lifespan=lifespan, redoc_url=None,
         description="Embedded double-entry ledger. Amounts are whole minor units.",
+        # the service has metrics of its own; whether others are set up was asked for each request
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.router.route_class = PlainRoute
 
     async def on_writer(call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(worker, call, *arguments)
@@ -68,8 +72,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
     _add_errors(app)
     metrics = Metrics(ledger)
-    app.add_middleware(Counting, metrics=metrics)
-    app.add_middleware(RequestLog)
+    app.add_middleware(Watching, metrics=metrics)
     identity = Identity(ledger, tokens)
     add_routes(Room(app, settings, ledger, identity, metrics, on_ledger, on_writer))
     add_console(app, ledger, tokens, on_ledger, settings)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
-import time
 import traceback
 import uuid
 from datetime import UTC, datetime
@@ -109,47 +108,34 @@ def configure(settings: Settings) -> None:
     })
 
 
-class RequestLog:
-    """Gives every answer an id (`x-request-id`) and every request its line; plain ASGI."""
+def answered(scope: Any, status: int, seconds: float, name: bytes) -> None:
+    """Write the line of a request, where its level is written.
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started, status = time.perf_counter(), 500
-        name = _id_of(scope)
-
-        async def watched(message: Any) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", name)]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        finally:
-            level = logging.INFO
-            if status in _REFUSED:
-                level = logging.WARNING
-            elif status >= 500:
-                level = logging.ERROR
-            if requests.isEnabledFor(level):
-                route = getattr(scope.get("route"), "path", "none")
-                spent = round((time.perf_counter() - started) * 1000, 2)
-                requests.log(
-                    level, "%s %s %d %.2f ms %s", scope["method"], route, status, spent,
-                    name.decode(), extra={
-                        "event": "request", "method": scope["method"], "route": route,
-                        "status": status, "milliseconds": spent, "request_id": name.decode(),
-                    },
-                )
+    :param name: the request's id
+    """
+    level = logging.INFO
+    if status in _REFUSED:
+        level = logging.WARNING
+    elif status >= 500:
+        level = logging.ERROR
+    if requests.isEnabledFor(level):
+        route, spent = route_of(scope), round(seconds * 1000, 2)
+        requests.log(
+            level, "%s %s %d %.2f ms %s", scope["method"], route, status, spent, name.decode(),
+            extra={
+                "event": "request", "method": scope["method"], "route": route,
+                "status": status, "milliseconds": spent, "request_id": name.decode(),
+            },
+        )
 
 
-def _id_of(scope: Any) -> bytes:
+def route_of(scope: Any) -> str:
+    """The path as the service declares it, without what the caller put in; `none` for others."""
+    return getattr(scope.get("route"), "path", "none")
+
+
+def id_of(scope: Any) -> bytes:
+    """The client's id of a request, or a new one."""
     for header, value in scope["headers"]:
         if header == b"x-request-id" and _REQUEST_ID.match(value):
             return value

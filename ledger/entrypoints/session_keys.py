@@ -24,8 +24,9 @@ _RIGHTS = frozenset({"own", "post"})
 
 def path_of(request: Request) -> str:
     """The path with its query, as it was sent and signed: escapes stay escapes."""
-    path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")
-    return path + (f"?{request.url.query}" if request.url.query else "")
+    scope = request.scope
+    path, query = scope["raw_path"].partition(b"?")[0], scope["query_string"]
+    return (path + b"?" + query if query else path).decode("latin-1")
 
 
 @dataclass(slots=True)
@@ -84,14 +85,13 @@ class Sessions:
         session = self._open.get(session_id)
         if session is None:
             raise RequestRefused("session_unknown", "open a session first", 401)
-        number = headers.get("x-paylake-number", "")
+        number, path = headers.get("x-paylake-number", ""), path_of(request)
         digest = sm3(body).hex()
         if not number.isascii() or not number.isdigit() or len(number) > 12 or (
             not hmac.compare_digest(
                 headers.get("x-paylake-mac", "").encode(),
                 request_mac(
-                    session.key, session_id, int(number), request.method, path_of(request),
-                    digest,
+                    session.key, session_id, int(number), request.method, path, digest,
                 ).encode(),
             )
         ):
@@ -106,7 +106,7 @@ class Sessions:
         if right not in _RIGHTS:
             raise RequestRefused("forbidden", f"a caller has not the right to {right}", 403)
         # the whole path: a query that only ends like a cover is not one
-        if path_of(request) != f"/v1/sessions/{session_id}/cover":
+        if path != f"/v1/sessions/{session_id}/cover":
             self._has_room(session, caller)
         if not session.digests:
             session.oldest = self.now()

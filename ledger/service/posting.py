@@ -51,6 +51,25 @@ class Command:
         self.values = values
         self.content = ""
 
+    @property
+    def business_key(self) -> str | None:
+        """The key that no other entry may carry."""
+        name = self.operation.business_key
+        return None if name is None else self.values[name]
+
+
+def read(ledger: Ledger, raw: Any) -> Command | Refusal:
+    """Check the form of one command; nothing of the ledger's state is asked."""
+    if not isinstance(raw, dict):
+        return Refusal("not_an_object", "a command is a JSON object")
+    by_type = ledger.operations.by_type
+    type_ = raw.get("type")
+    operation = by_type.get(type_) if isinstance(type_, str) else None
+    if operation is None:
+        return Refusal("unknown_type", "type must be one of: " + ", ".join(by_type), "type")
+    values = operation.form.parse(raw, ledger.clock.simulated)
+    return values if type(values) is Refusal else Command(operation, values)
+
 
 class Batch:
     """One unit of work over a fixed list of commands. Made, run once, thrown away.
@@ -85,31 +104,23 @@ class Batch:
 
     # the batch
 
-    def parse(self, raw: Any) -> Command | Refusal:
-        """Check the form of one command."""
-        if not isinstance(raw, dict):
-            return Refusal("not_an_object", "a command is a JSON object")
-        type_ = raw.get("type")
-        operation = self._by_type.get(type_) if isinstance(type_, str) else None
-        if operation is None:
-            return Refusal(
-                "unknown_type", "type must be one of: " + ", ".join(self._by_type), "type"
-            )
-        values = operation.form.parse(raw, self.clock.simulated)
-        return values if type(values) is Refusal else Command(operation, values)
+    def run(
+        self, raws: Sequence[Any], forms: Sequence[Command | Refusal]
+    ) -> list[dict[str, Any]]:
+        """Results, one a command. Nothing is written: the entries stand in `rows`.
 
-    def run(self, raws: Sequence[Any]) -> list[dict[str, Any]]:
-        """Results, one a command. Nothing is written: the entries stand in `rows`."""
+        :param forms: what :func:`read` gives of each
+        """
         results: list[Any] = [None] * len(raws)
         commands: list[Command | None] = []
-        for index, raw in enumerate(raws):
-            parsed = self.parse(raw)
-            if type(parsed) is Command:
-                commands.append(parsed)
+        for index, form in enumerate(forms):
+            if type(form) is Command:
+                commands.append(form)
             else:
                 commands.append(None)
+                raw = raws[index]
                 key = raw.get("idempotency_key") if isinstance(raw, dict) else None
-                results[index] = refused(key, parsed)
+                results[index] = refused(key, form)
         known = self.reads.find_by_key([c.key for c in commands if c is not None])
         self._prefetch([c for c in commands if c is not None and c.key not in known])
         here: dict[str, tuple[int, tuple]] = {}
@@ -138,8 +149,8 @@ class Batch:
         originals: list[str] = []
         for command in commands:
             operation = command.operation
-            if operation.business_key is not None:
-                keys.append(command.values[operation.business_key])
+            if command.business_key is not None:
+                keys.append(command.business_key)
             if operation.original_field is not None:
                 originals.append(command.values[operation.original_field])
         self.taken.update(self.reads.find_business_keys(keys))

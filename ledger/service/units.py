@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.domain.actors import Actor
 from ledger.service.folding import Fold
-from ledger.service.posting import Batch
+from ledger.service.posting import Batch, Command, read
 from ledger.service.unwritten import Entries, Unwritten
 
 if TYPE_CHECKING:
@@ -73,10 +73,13 @@ class Pipeline:
         mark = state.mark()
         self.reads.put(unit.entries)
         try:
-            with self.reads.reader.reading():
-                for job in jobs:
+            forms = [[read(self.ledger, raw) for raw in job.raws] for job in jobs]
+            with self.reads.reader.reading(), self.reads.ahead(
+                [form for listed in forms for form in listed if type(form) is Command]
+            ):
+                for job, listed in zip(jobs, forms, strict=True):
                     batch = Batch(self.ledger, job.actor, job.evidence, unit.head)
-                    unit.add(batch, batch.run(job.raws))
+                    unit.add(batch, batch.run(job.raws, listed))
         except BaseException:
             self.reads.drop(unit.entries)
             state.back(mark)

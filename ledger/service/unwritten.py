@@ -3,10 +3,14 @@ planned but still being written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from ledger.service.ports import Reader, Row
+
+if TYPE_CHECKING:
+    from ledger.service.posting import Command
 
 
 class Entries:
@@ -36,6 +40,23 @@ class Unwritten:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self._units: list[Entries] = []
+        self._read: dict[str, Row | None] = {}
+        self._read_business: dict[str, bool] = {}
+
+    @contextmanager
+    def ahead(self, commands: Sequence[Command]) -> Iterator[None]:
+        """Read at once the keys that the batches of these commands will look up: a statement
+        costs more than a key. It holds as long as they are planned, since what they do themselves
+        is found among the units."""
+        keys = [command.key for command in commands]
+        business = [c.business_key for c in commands if c.business_key is not None]
+        found, taken = self.reader.find_by_key(keys), self.reader.find_business_keys(business)
+        self._read = {key: found.get(key) for key in keys}
+        self._read_business = {key: key in taken for key in business}
+        try:
+            yield
+        finally:
+            self._read, self._read_business = {}, {}
 
     def put(self, entries: Entries) -> None:
         """Entries that were planned; more may be added to them."""
@@ -52,7 +73,11 @@ class Unwritten:
 
     def find_by_key(self, keys: Sequence[str]) -> dict[str, Row]:
         """Entries by idempotency key."""
-        found = self.reader.find_by_key(keys)
+        read = self._read
+        if read.keys() >= set(keys):
+            found = {key: row for key in keys if (row := read[key]) is not None}
+        else:
+            found = self.reader.find_by_key(keys)
         for unit in self._units:
             for key in unit.by_key.keys() & set(keys):
                 found[key] = unit.by_key[key]
@@ -68,7 +93,11 @@ class Unwritten:
 
     def find_business_keys(self, keys: Sequence[str]) -> set[str]:
         """Those of the business keys that an entry carries."""
-        found = self.reader.find_business_keys(keys)
+        read = self._read_business
+        if read.keys() >= set(keys):
+            found = {key for key in keys if read[key]}
+        else:
+            found = self.reader.find_business_keys(keys)
         for unit in self._units:
             found |= unit.by_business_key.keys() & set(keys)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 
 from ledger.entrypoints.gathering import Gathering
 from ledger.service.faults import RequestRefused
@@ -47,6 +48,20 @@ def test_the_same_key_from_two_senders_posts_once(world):
     assert sorted(r[0]["replayed"] for r in results) == [False, True, True, True, True]
 
 
+def test_what_the_log_has_is_told_from_what_is_new(world):
+    old = Job([world.command("payment", transaction_id="G1")], SYSTEM, "")
+    (first,), _ = gather(world, [old])
+    taken = Job([world.command("payment", transaction_id="G1")], SYSTEM, "")
+    new = Job([world.command("payment", transaction_id="G2")], SYSTEM, "")
+    malformed = Job([{"type": ["payment"]}, {}, 7], SYSTEM, "")
+    results, sizes = gather(world, [old, taken, new, malformed])
+    assert sizes == [4]
+    assert results[0] == [{**first[0], "replayed": True}]
+    assert results[1][0]["reason"] == "business_key_taken"
+    assert results[2][0]["status"] == "posted"
+    assert [r["reason"] for r in results[3]] == ["unknown_type", "unknown_type", "not_an_object"]
+
+
 def test_no_transaction_is_larger_than_a_batch(world):
     jobs = [Job([world.command("payment") for _ in range(400)], SYSTEM, "") for _ in range(5)]
     results, sizes = gather(world, jobs)
@@ -75,3 +90,50 @@ def test_an_empty_or_too_large_job_is_refused_by_name(world):
     assert [r.reason for r in results if isinstance(r, RequestRefused)] == [
         "batch_empty", "batch_too_large",
     ]
+
+
+class Held:
+    """Stands for a ledger whose transactions end when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[list[Job], Future]] = []
+
+    def begin(self, jobs):
+        self.begun.append((jobs, Future()))
+        return self.begun[-1][1]
+
+    def end(self, number: int) -> None:
+        jobs, written = self.begun[number]
+        written.set_result([[{"status": "posted"}] * len(job.raws) for job in jobs])
+
+    def sizes(self) -> list[int]:
+        return [sum(len(job.raws) for job in jobs) for jobs, _ in self.begun]
+
+
+def test_a_few_wait_for_the_flush_under_way_and_many_do_not():
+    held = Held()
+
+    async def on_writer(call, given):
+        return call(given)
+
+    async def sent(gathering, number):
+        task = asyncio.create_task(gathering.post(Job([{}] * number, SYSTEM, "")))
+        for _ in range(5):  # whatever can go on has gone on
+            await asyncio.sleep(0)
+        return task
+
+    async def run():
+        gathering = Gathering(held, on_writer)
+        tasks = [await sent(gathering, 1) for _ in range(4)]
+        assert held.sizes() == [1]
+        held.end(0)
+        await tasks[0]
+        await asyncio.sleep(0.01)
+        assert held.sizes() == [1, 3]  # those that waited share one
+        tasks.append(await sent(gathering, 600))
+        assert held.sizes() == [1, 3, 600]  # enough for one beside it
+        for number in (1, 2):
+            held.end(number)
+        assert [len(r) for r in await asyncio.gather(*tasks)] == [1, 1, 1, 1, 600]
+
+    asyncio.run(run())
