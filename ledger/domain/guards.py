@@ -11,7 +11,7 @@ from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account, State
+from ledger.domain.state import PAYOUT, Account, State
 
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
@@ -143,6 +143,26 @@ def destination(state: State, payer: str | None, destination_id: str | None) -> 
         return Refusal(
             "destination_unknown", f"{destination_id} is not bound to {payer}", "destination_id"
         )
+    return None
+
+
+def rests(state: State, legs: Iterable[list], booking_date: str) -> Refusal | None:
+    """A disputed payment that was released is not paid out before its quiet days are over, whoever
+    sends the payout (rule D0.11)."""
+    for account_id, currency, _, amount, component, _ in legs:
+        account = state.account(account_id, currency) if component == PAYOUT else None
+        if account is None or not account.line.settles:
+            continue
+        resting = [
+            (name[6:16], left) for name, left in account.buckets.items()
+            if name.startswith("quiet/") and name[6:16] >= booking_date
+        ]
+        total = sum(left for _, left in resting)
+        if resting and account.balance - amount < total:
+            return Refusal(
+                "not_due", f"of {account_id} {total} minor units of disputed payments rest, the "
+                f"first through {min(resting)[0]}", "amount_minor",
+            )
     return None
 
 

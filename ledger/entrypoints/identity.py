@@ -4,7 +4,7 @@ or a caller.
 A signed request carries five headers: `x-paylake-signer` (`operator:<id>` or `caller:<id>`),
 `x-paylake-timestamp` (UTC, whole seconds), `x-paylake-nonce` (16 to 64 hexadecimal digits, once
 within the window), `x-paylake-digest` (SM3 of the body, hexadecimal) and `x-paylake-signature`
-(DER, hexadecimal) over the canonical bytes that :func:`ledger.service.verify.signed_bytes` gives.
+(DER, hexadecimal) over the canonical bytes that :func:`ledger.requests.signed_bytes` gives.
 Rules D0.36, D0.37, D2.12, D2.25.
 """
 

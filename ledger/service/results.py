@@ -10,8 +10,8 @@ from ledger.domain.chain import journal_id
 from ledger.domain.refusals import Refusal
 
 if TYPE_CHECKING:
+    from ledger.service.command import Command
     from ledger.service.ledger import Ledger
-    from ledger.service.posting import Command
 
 
 def posted(key: str | None, row: tuple) -> dict[str, Any]:

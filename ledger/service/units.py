@@ -15,8 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.domain.actors import Actor
+from ledger.service.command import Command, read
 from ledger.service.folding import Fold
-from ledger.service.posting import Batch, Command, read
+from ledger.service.posting import Batch
 from ledger.service.unwritten import Entries, Unwritten
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.service.ports import Reader, Row
 
 if TYPE_CHECKING:
-    from ledger.service.posting import Command
+    from ledger.service.command import Command
 
 
 class Entries:

@@ -46,6 +46,7 @@ class LedgerModel(RuleBasedStateMachine):
         self.left: dict[str, dict] = {}
         self.open: dict[str, tuple[str, int]] = {}
         self.paid_out: set[str] = set()
+        self.rests: dict[str, int] = {}  # of each payment, after a dispute of it was released
         self.asked: dict[str, dict] = {}
         self.denied: dict[str, tuple[str, int]] = {}
 
@@ -196,6 +197,7 @@ class LedgerModel(RuleBasedStateMachine):
                         original_transaction_id=payment, amount_minor=amount):
             state["left"] -= amount
             self.open[key] = (payment, amount)
+            self.rests[payment] = max(0, self.rests.get(payment, 0) - amount)
         return key
 
     @rule(dispute=disputes)
@@ -208,6 +210,7 @@ class LedgerModel(RuleBasedStateMachine):
         if self.attempt("dispute_release", moves, payment is not None,
                         original_transaction_id=dispute, amount_minor=amount):
             self.left[payment]["left"] += amount
+            self.rests[payment] = self.rests.get(payment, 0) + amount
             del self.open[dispute]
 
     @rule(payment=payments)
@@ -220,11 +223,23 @@ class LedgerModel(RuleBasedStateMachine):
         if self.attempt("void", moves, may, original_transaction_id=payment):
             state.update(left=0, refunded=state["gross"], returned=list(state["fees"]))
 
+    def due(self, merchant: str, amount: int) -> bool:
+        """Whether a payout leaves what rests; the quiet days of a history are never over."""
+        resting = sum(
+            left for payment, left in self.rests.items()
+            if self.left[payment]["merchant"] == merchant
+        )
+        return not resting or self.balance(f"2201:{merchant}") - amount >= resting
+
     @rule(merchant=MERCHANTS, amount=AMOUNTS, type_=st.sampled_from(["fee", "settlement"]))
     def take(self, merchant, amount, type_):
         other = "2301" if type_ == "fee" else "1001"
-        if self.attempt(type_, {f"2201:{merchant}": -amount, other: amount},
-                        merchant_id=merchant, amount_minor=amount) and type_ == "settlement":
+        posted = self.attempt(
+            type_, {f"2201:{merchant}": -amount, other: amount},
+            type_ == "fee" or self.due(merchant, amount), merchant_id=merchant,
+            amount_minor=amount,
+        )
+        if posted and type_ == "settlement":
             self.paid_out.add(merchant)
 
     @rule(user=USERS, amount=YUAN)
@@ -316,7 +331,7 @@ class LedgerModel(RuleBasedStateMachine):
         balance = self.balance("1001") + amount - taken
         may = amount % 100 == 0 and amount >= 1000 and balance >= 0 and self.may(
             "settlement", {f"2201:{merchant}": -taken}, {}
-        )
+        ) and self.due(merchant, taken)
         assert {r["status"] for r in results} == {"posted" if may else "refused"}, results
         if may:
             self.moved(both, {})

@@ -648,7 +648,7 @@ def test_a_refusal_has_no_postings_and_is_recorded(world):
 def test_reasons_are_tested_in_the_order_of_the_list(world):
     """A command with several faults gets the first; mended one by one it walks down the list."""
     order = [reason.code for reason in REASONS]
-    world.do("top_up", amount_minor=20000)
+    world.do("top_up", amount_minor=10000)
     _stop(world, "rail", "internal")
     _terminal(world, owner="M2")
     _limit(world, "payment", "2101", single_minor=9999)
@@ -674,6 +674,7 @@ def test_reasons_are_tested_in_the_order_of_the_list(world):
         ({}, {"authorisation": right}),
         ({}, lambda: world.approved("account_status", account_id="2101:U1", status="normal",
                                     reason="x", **CNY)),
+        ({}, lambda: world.do("top_up", amount_minor=10000)),
         ({}, lambda: world.approved("limit", limit_id="L", scene="payment", account_code="2101",
                                     valid_from="2026-09-12", **CNY)),
     ]

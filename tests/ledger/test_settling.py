@@ -102,6 +102,24 @@ def test_d0_11_a_released_dispute_settles_after_thirty_quiet_days(world):
     assert run(world, first).amounts == {"settlement": 8_000}
 
 
+def test_d0_11_what_rests_is_not_paid_out_by_hand_either(world):
+    world.do("payment", amount_minor=500, **PLAIN)
+    for name, amount in (("P", 5_000), ("Q", 3_000)):
+        world.do("payment", transaction_id=name, amount_minor=amount, **PLAIN)
+        world.do("dispute", transaction_id=f"D{name}", original_transaction_id=name,
+                 amount_minor=amount)
+        world.do("dispute_release", original_transaction_id=f"D{name}", amount_minor=amount)
+    refused = world.do("settlement", amount_minor=501)
+    assert (refused["reason"], refused["field"]) == ("not_due", "amount_minor")
+    assert "8000 minor units of disputed payments rest" in refused["detail"]
+    assert world.do("settlement", amount_minor=500)["status"] == "posted"
+    last_quiet = DAY + timedelta(30)
+    when = on(world, last_quiet)
+    assert world.do("settlement", amount_minor=1, **when)["reason"] == "not_due"
+    when = on(world, last_quiet + timedelta(1))
+    assert world.do("settlement", amount_minor=8_000, **when)["status"] == "posted"
+
+
 def test_d0_11_a_new_dispute_on_the_same_payment_restarts_the_count(world):
     world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
     world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=8_000)

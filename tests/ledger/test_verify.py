@@ -412,13 +412,17 @@ def test_a_head_file_changed_or_gone(closed):
         verify(closed.settings)
 
 
-def test_a_database_put_back_to_an_earlier_state(world):
+@pytest.mark.parametrize("head", ["day", "hour"])
+def test_a_database_put_back_to_an_earlier_state(world, head):
     world.do("payment")
     path = ledger_path(world.settings)
     world.ledger.store.db.execute("pragma wal_checkpoint(truncate)")
     earlier = path.with_name("earlier.db")
     shutil.copy(path, earlier)
-    world.close()
+    if head == "day":
+        world.close()
+    else:  # within the day
+        world.ledger.anchor()
     world.ledger.store.close()
     shutil.copy(earlier, path)
     with pytest.raises(NotVerified, match="older than its heads"):

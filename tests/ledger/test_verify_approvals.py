@@ -9,7 +9,7 @@ import pytest
 
 from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import verify
-from ledger.service.posting import Batch
+from ledger.service.deciding import Decider
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
 from tests.ledger.rules.words import CNY
 from tests.ledger.test_verify import _broken, _entry, _forge, _terms
@@ -85,7 +85,7 @@ def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings,
     world.register("open_account", account_code="1102", purpose=["deposit_returned"], **CNY)
     world.register("deposit_received", movement_id="D", merchant_id="M1", amount_minor=900, **CNY)
     assert verify(settings).journals == 1
-    monkeypatch.setattr(Batch, "_dedicated", lambda *_: False)
+    monkeypatch.setattr(Decider, "_dedicated", lambda *_: False)
     careless(world, "deposit_returned")
     world.register("deposit_returned", movement_id="X", merchant_id="M1", amount_minor=100, **CNY)
     assert _broken(world).endswith("money left 1102, which has a purpose, without an approval")

@@ -98,7 +98,8 @@ def test_d4a_10_an_open_dispute_or_hold_keeps_the_account_open(world):
     assert world.balance("2201:M1") == 0
     assert "disputes" in world.send("account_status", **closing)["detail"]
     world.do("dispute_release", original_transaction_id="D", amount_minor=900)
-    world.do("settlement", amount_minor=900)
+    world.do("refund", original_transaction_id="P", amount_minor=900, **PLAIN)
+    assert world.balance("2201:M1") == 0
     world.send("hold", hold_id="H", hold_kind="banned", account_id="2201:M1",
                case_number="C", **CNY)
     assert "holds" in world.send("account_status", **closing)["detail"]

@@ -1,0 +1,43 @@
+"""A command of valid form, before anything of the ledger's state is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ledger.domain.operations import Operation
+from ledger.domain.refusals import Refusal
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
+
+
+class Command:
+    """A command of valid form: its operation, key, values (key left out), whether linked."""
+
+    __slots__ = ("content", "key", "linked", "operation", "values")
+
+    def __init__(self, operation: Operation, values: dict[str, Any]) -> None:
+        self.operation = operation
+        self.key: str = values.pop("idempotency_key")
+        self.linked = bool(values.pop("linked", False))
+        self.values = values
+        self.content = ""
+
+    @property
+    def business_key(self) -> str | None:
+        """The key that no other entry may carry."""
+        name = self.operation.business_key
+        return None if name is None else self.values[name]
+
+
+def read(ledger: Ledger, raw: Any) -> Command | Refusal:
+    """Check the form of one command."""
+    if not isinstance(raw, dict):
+        return Refusal("not_an_object", "a command is a JSON object")
+    by_type = ledger.operations.by_type
+    type_ = raw.get("type")
+    operation = by_type.get(type_) if isinstance(type_, str) else None
+    if operation is None:
+        return Refusal("unknown_type", "type must be one of: " + ", ".join(by_type), "type")
+    values = operation.form.parse(raw, ledger.clock.simulated)
+    return values if type(values) is Refusal else Command(operation, values)

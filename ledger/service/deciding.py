@@ -1,0 +1,330 @@
+"""Deciding on a command: what it books, whether a checker has to see it, or why it is refused.
+
+Nothing is changed here. The reasons are tested in the order of `ledger/domain/refusals.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ledger.domain import guards, shards
+from ledger.domain.actors import Actor, may_act_for, may_enter
+from ledger.domain.holds import left
+from ledger.domain.movements import reduced
+from ledger.domain.operations import Context, Operation, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
+from ledger.service.approvals import leaves_purpose
+from ledger.service.originals import Originals
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
+
+_EMPTY: Mapping[str, Any] = {}
+#: Modules whose commands touch no book, so that they act for no merchant.
+_OF_CALLERS = frozenset({"reads", "sessions"})
+#: What a dispute has of its payment.
+_INHERITED = ("merchant_id", "user_id", "card_id", "channel")
+
+
+class Decider:
+    """Decides for one batch.
+
+    :param actor: who sends the batch
+    :param originals: what its commands refer to
+    """
+
+    def __init__(self, ledger: Ledger, actor: Actor, originals: Originals) -> None:
+        self.ledger = ledger
+        self.state = ledger.state
+        self.actor = actor
+        self.originals = originals
+        self.taken: set[str] = set()  # business keys that entries carry, of those asked for
+        chart = ledger.chart
+        self._institution = chart.modes["institution"]
+        self._currencies = chart.currencies
+        self._standing = ledger.state.standing(actor.name)
+
+    def decide(
+        self, operation: Operation, values: Mapping[str, Any], actor: Actor, day: str,
+        sequence: int, approved: bool = False,
+    ) -> tuple[Plan, Context, bool] | Refusal:
+        """The plan of a command and whether it waits for a checker; or the first reason, in the
+        order of `refusals.py`, why it cannot be.
+
+        :param day: its booking date
+        :param sequence: of the last entry before it
+        :param approved: a checker has approved it: it does not wait again
+        """
+        state = self.state
+        value_date = values.get("value_date")
+        if value_date is not None and value_date != day:
+            refusal = self._value_date(value_date, day)
+            if refusal is not None:
+                return refusal
+        if actor.kind != "system" or operation.module == "system":
+            refusal = may_enter(state, actor, operation)
+            if refusal is not None:
+                return refusal
+        currency = values.get("currency_code")
+        if currency is not None and currency not in self._currencies:
+            return Refusal(
+                "unknown_currency", "the chart of accounts does not keep this currency",
+                "currency_code",
+            )
+        if operation.business_key is not None:
+            business_key = values[operation.business_key]
+            if business_key in self.taken or (
+                not approved and state.get("reserved", business_key) is not None
+            ):
+                return Refusal(
+                    "business_key_taken", "another entry carries this business key",
+                    operation.business_key,
+                )
+        context = Context(day, "institution", self._institution, _EMPTY, self._tariff(),
+                          actor.name)
+        refusal = self._references(operation, values, context)
+        if refusal is not None:
+            return refusal
+        merchant, user = operation.merchant(values, context), operation.user(values, context)
+        rail = operation.rail(values, context)
+        standing = (
+            operation.type, day, merchant, user, rail, values.get("terminal_id"),
+            *[values.get(name) for name in operation.parties],
+        )
+        known = self._standing.get(standing) if actor is self.actor else None
+        if known is None:
+            refusal = self._parties(operation, values, actor, merchant, user, rail)
+            if refusal is not None:
+                return refusal
+            known = self._books(merchant, user, day)
+            if actor is self.actor:
+                self._standing[standing] = known
+        context.mode, context.codes, context.contract = known
+        if operation.check is not None:
+            refusal = operation.check(values, context)
+            if refusal is not None:
+                return refusal
+        plan = self._plan(operation, values, context, sequence)
+        if type(plan) is Refusal:
+            return plan
+        refusal = self._guard(operation, values, context, plan, currency, day)
+        if refusal is not None:
+            return refusal
+        waits = not approved and (
+            (
+                operation.approval is not None and operation.approval(values, context)
+                and not (self.ledger.bootstrapping(operation, actor))
+            ) or self._dedicated(plan)
+        )
+        if waits and actor.kind != "operator":
+            return Refusal("no_right", "what needs a checker is entered by a person", "type")
+        return plan, context, waits
+
+    def _parties(
+        self, operation: Operation, values: Mapping[str, Any], actor: Actor,
+        merchant: str | None, user: str | None, rail: str | None,
+    ) -> Refusal | None:
+        """Whether the sender may act for them, and whether all of them may do this: what depends
+        on registers alone, so that it is asked once as long as these are the same."""
+        state = self.state
+        if actor.kind == "caller" and operation.module not in _OF_CALLERS:
+            refusal = may_act_for(state, actor, merchant, user)
+            if refusal is not None:
+                return refusal
+        refusal = (
+            guards.party(state, operation, merchant, "merchant_id")
+            or guards.party(state, operation, user, "user_id")
+        )
+        if refusal is not None:
+            return refusal
+        for name in operation.parties:
+            if name in values:
+                refusal = refusal or guards.party(state, operation, values[name], name)
+        if "terminal_id" in values:
+            refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
+        if refusal is None and merchant is not None and operation.starts:
+            refusal = guards.channel(state, merchant, rail)
+        if refusal is None and state.tables.get("stop"):
+            refusal = guards.stopped(state, operation, merchant, user, rail)
+        return refusal
+
+    def _books(
+        self, merchant: str | None, user: str | None, day: str
+    ) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
+        """The settlement mode whose books the command is in, with its account codes; and the
+        merchant's contract."""
+        if merchant is None and user is not None:  # a book belongs to its owner's mode
+            owner = self.state.tables["party"][user].get("owner_id")
+            contract = None if owner is None else self.state.contract(owner, day)
+        else:
+            contract = None if merchant is None else self.state.contract(merchant, day)
+        mode = "institution" if contract is None else contract["settlement_mode"]
+        return (
+            mode, self.ledger.chart.modes[mode],
+            _EMPTY if merchant is None or contract is None else contract,
+        )
+
+    def _dedicated(self, plan: Plan) -> bool:
+        """Whether money leaves an account of the institution that has a purpose: its use is
+        reviewed (rule D4b.13)."""
+        return self.state.dedicates and any(
+            leaves_purpose(self.state, *leg[:3]) for leg in plan.legs
+        )
+
+    def _value_date(self, value_date: str, day: str) -> Refusal | None:
+        through = self.state.get("period", "closed")
+        if value_date > day:
+            return Refusal("value_date_closed", f"it lies after {day}", "value_date")
+        if through is not None and value_date <= through:
+            return Refusal(
+                "value_date_closed", f"the period through {through} is closed", "value_date"
+            )
+        return None
+
+    def _tariff(self) -> Mapping[str, Any]:
+        return self.state.get("tariff", "withdrawal") or DEFAULT_TARIFF
+
+    def _references(
+        self, operation: Operation, values: Mapping[str, Any], context: Context
+    ) -> Refusal | None:
+        """Look up the original and the hold that a command refers to."""
+        field = operation.original_field
+        if field is not None:
+            original = self.originals.get(values[field])
+            if original is None or original["type"] not in operation.original_types:
+                return Refusal("original_unknown", operation.original_missing, field)
+            context.original = original
+            parent = original.get("original_transaction_id")
+            if parent is not None:
+                context.parent = self.originals.get(parent)
+                for name in _INHERITED:
+                    original.setdefault(name, (context.parent or _EMPTY).get(name))
+        elif operation.type == "reversal":
+            context.original = self.originals.journal(values["journal_id"])
+            if context.original is None:
+                return Refusal("original_unknown", "there is no such journal", "journal_id")
+        if operation.hold_field is not None:
+            context.hold = self.state.holds.get(values[operation.hold_field])
+            if context.hold is None:
+                return Refusal(
+                    "hold_unknown", "there is no such hold, or it is used up", "hold_id"
+                )
+            if "original" in context.hold:
+                context.original = self.originals.get(context.hold["original"])
+        return None
+
+    def _plan(
+        self, operation: Operation, values: Mapping[str, Any], context: Context, sequence: int
+    ) -> Plan | Refusal:
+        if operation.plan is not None:
+            plan = operation.plan(values, context)
+        else:
+            assert operation.handler is not None
+            handler = HANDLERS.get(operation.handler) or getattr(
+                self.ledger.movements, operation.handler
+            )
+            plan = handler(self.state, values, context)
+        if self.state.tables.get(shards.TABLE) and type(plan) is Plan:
+            plan.legs = shards.spread(self.state, plan.legs, sequence)
+        return plan
+
+    def _guard(
+        self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,
+        currency: str | None, day: str,
+    ) -> Refusal | None:
+        state = self.state
+        if operation.module == "settlement":
+            refusal = guards.rests(state, plan.legs, day)
+            if refusal is not None:
+                return refusal
+        if plan.authorisation is not None:
+            refusal = guards.authorisation(state, plan.authorisation, currency or "", day)
+            if refusal is None:
+                refusal = guards.destination(
+                    state, plan.authorisation[1], values.get("destination_id")
+                )
+            if refusal is not None:
+                return refusal
+            if plan.authorisation[4] == "authorisation":
+                plan.effects = [
+                    *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
+                ]
+        elif operation.handler is None and "destination_id" in values:
+            refusal = guards.destination(
+                state, operation.merchant(values, context), values["destination_id"]
+            )
+            if refusal is not None:
+                return refusal
+        if operation.oldest_first is not None:
+            refusal = guards.oldest_first(
+                state, operation.merchant(values, context), values[operation.oldest_first],
+                currency or "",
+            )
+            if refusal is not None:
+                return refusal
+        releases: dict[str, int] = {}
+        gone: set[str] = set()
+        if plan.holds is not None:
+            refusal = self._hold_effects(operation, plan, context, currency or "", releases, gone)
+            if refusal is not None:
+                return refusal
+        elif context.hold is not None and plan.effects:
+            hold = context.hold
+            releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
+            gone.add(hold["account_id"])
+        if plan.legs:
+            if state.tables.get("stop"):
+                refusal = guards.stopped_account(
+                    state, operation, [leg[0] for leg in plan.legs]
+                )
+                if refusal is not None:
+                    return refusal
+            refusal = guards.accounts(state, operation, plan.legs, releases, gone)
+            if refusal is not None:
+                return refusal
+        if plan.uses:
+            return guards.limits(state, plan.uses, currency or "", day)
+        return None
+
+    def _hold_effects(
+        self, operation: Operation, plan: Plan, context: Context, currency: str,
+        releases: dict[str, int], gone: set[str],
+    ) -> Refusal | None:
+        """Turn the template's holds into effects.
+
+        :param releases: what of each account's holds ends here, to be filled
+        :param gone: accounts whose held money may have left already, to be filled
+        """
+        changed: dict[str, dict[str, Any]] = {}
+        effects = plan.effects = list(plan.effects or ())
+        assert plan.holds is not None
+        for action, kind, hold_id, account_id, amount, case in plan.holds:
+            if action == "place":
+                refusal = guards.lowered_later(self.state, operation, account_id, currency)
+                if refusal is not None:
+                    return refusal
+                document = self.ledger.movements.place(
+                    self.state, kind, hold_id, account_id, currency, amount, case, context
+                )
+                if type(document) is Refusal:
+                    return document
+                effects.append(["hold", hold_id, document])
+                continue
+            hold = changed.get(hold_id) or self.state.holds.get(hold_id)
+            if hold is None:
+                return Refusal("hold_unknown", f"hold {hold_id} is used up")
+            if kind is not None and hold["kind"] != kind:  # an authority took it over
+                return Refusal("hold_not_allowed", f"hold {hold_id} is of kind {hold['kind']}")
+            amount = left(hold) if action == "free" else amount
+            if amount > left(hold):
+                return Refusal("exceeds_hold", f"{left(hold)} minor units are left of the hold")
+            name = "captured" if action == "capture" else "released"
+            changed[hold_id] = reduced(hold, name, amount)
+            account_id = hold["account_id"]
+            releases[account_id] = releases.get(account_id, 0) + amount
+            if self.ledger.movements.kinds[hold["kind"]].released_by == "operation":
+                gone.add(account_id)
+        effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
+        return None
