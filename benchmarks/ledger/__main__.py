@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -80,6 +81,24 @@ def singles(
                 f"p50 {at(took, .5) * 1e3:.1f} ms, worst {max(took) * 1e3:.1f} ms")
 
 
+def balances(figures: Figures, service: world.Service) -> None:
+    """Balances of the busiest account: of all that it has, and as known at moments within the date
+    of all these payments, where the segments since then are looked into."""
+    account = f"2201:{service.merchants[0]}"
+    first = datetime.fromisoformat(world.AT)
+    moments = [first + timedelta(minutes=30 * number) for number in range(20)]
+    with service.client() as client:
+        client.health()  # nothing is under way any more
+        for what, known in (("now", [None] * 20), ("as known at moments of the date", moments)):
+            took = []
+            for moment in known:
+                started = time.perf_counter()
+                client.balance_at(account, known_at=moment)
+                took.append(time.perf_counter() - started)
+            figures.add(f"balance of the busiest account, {what}", f"{at(took, .5) * 1e3:.1f} ms",
+                        f"worst {max(took) * 1e3:.1f} ms of {len(took)}")
+
+
 def at(values: list[float], share: float) -> float:
     """The value below which that share lies."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
@@ -130,11 +149,7 @@ def main(
             singles(figures, service, "in sessions", opened, 3 * 10**9, 10_000)
         if grow:
             _grown(service, figures, grow, rate)
-        with service.client() as client:
-            started = time.perf_counter()
-            client.balance_at(f"2201:{service.merchants[0]}")
-            figures.add("balance of the busiest account at a moment",
-                        f"{(time.perf_counter() - started) * 1e3:.1f} ms")
+        balances(figures, service)
         world.conserved(service)
         service.stop()
         journals, seconds = chain_rate(service)

@@ -57,6 +57,8 @@ class Metrics:
             Gauge(name, about, registry=registry).set_function(of)
 
         self.registry = registry
+        # looking a counter up by its labels costs more than counting
+        self._outcomes: dict[tuple[str, str], Counter] = {}
         self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, commands: Sequence[Any], results: Sequence[Mapping[str, Any]]) -> None:
@@ -69,8 +71,14 @@ class Metrics:
             outcomes[name, outcome] = outcomes.get((name, outcome), 0) + 1
             if result["status"] == "refused":
                 self.refusals.labels(result["reason"]).inc()
-        for (name, outcome), number in outcomes.items():
-            self.commands.labels(name, self.classes.get(name, "unknown"), outcome).inc(number)
+        for what, number in outcomes.items():
+            counter = self._outcomes.get(what)
+            if counter is None:
+                name, outcome = what
+                counter = self._outcomes[what] = self.commands.labels(
+                    name, self.classes.get(name, "unknown"), outcome
+                )
+            counter.inc(number)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time an answer."""
