@@ -183,15 +183,31 @@ class SqlReader(ABC):
         for key, document in self._all("select business_key, document from item"):
             yield key, as_json(document)
 
-    def segments(self, account_id: str, currency_code: str) -> Iterator[Segment]:
-        """Segments of an account in order of their first sequence, without their postings."""
+    def segments(
+        self, account_id: str, currency_code: str, beyond: int = -1
+    ) -> Iterator[Segment]:
+        """Segments of an account in order of their first sequence, without their postings.
+
+        :param beyond: those alone that were booked into after that second since 1970
+        """
         rows = self._all(
             "select account_id, currency_code, booking_date, value_date, first_sequence, "
             "last_sequence, last_booked, debit_minor, credit_minor from segment "
-            "where account_id = ? and currency_code = ? order by first_sequence",
-            (account_id, currency_code),
+            "where account_id = ? and currency_code = ? and last_booked > ? "
+            "order by first_sequence", (account_id, currency_code, beyond),
         )
         return (Segment(*row, b"") for row in rows)
+
+    def settled(
+        self, account_id: str, currency_code: str, value_date: str, until: int
+    ) -> int:
+        """Debit less credit of an account's segments whose postings were all booked by a second
+        since 1970, with that value date or an earlier one."""
+        return self._single(
+            "select coalesce(cast(sum(debit_minor - credit_minor) as bigint), 0) from segment "
+            "where account_id = ? and currency_code = ? and value_date <= ? and last_booked <= ?",
+            (account_id, currency_code, value_date, until),
+        )[0]
 
     def postings(self, segment: Segment) -> bytes:
         """The postings of a segment."""

@@ -163,9 +163,12 @@ class History:
         self._taken.join(self._since)
         self._since, self._taken = self._taken, Tail()
 
-    def segments(self, reader: Reader, account_id: str, currency: str) -> Iterator[Segment]:
-        """All segments of an account, oldest first; the store's without their postings."""
-        yield from reader.segments(account_id, currency)
+    def segments(
+        self, reader: Reader, account_id: str, currency: str, beyond: int = -1
+    ) -> Iterator[Segment]:
+        """Segments of an account, oldest first; the store's without their postings, and only those
+        that were booked into after a second since 1970."""
+        yield from reader.segments(account_id, currency, beyond)
         yield from self._taken.of(account_id, currency)
         yield from self._since.of(account_id, currency)
 
@@ -175,18 +178,20 @@ class History:
         """Debit less credit of an account as of a value date and as known at a time (UTC text),
         minor units."""
         until = seconds(known_at)
-        total = 0
-        for segment in self.segments(reader, account_id, currency):
+        total = reader.settled(account_id, currency, value_date, until)
+        for segment in self.segments(reader, account_id, currency, until):
             if segment.value_date > value_date:
                 continue
-            if segment.last_booked <= until:
+            if segment.last_booked <= until:  # of those in memory
                 total += segment.debit - segment.credit
                 continue
             postings = self.postings(reader, segment)
-            total += sum(
-                amount for moment, amount in zip(postings[1::3], postings[2::3], strict=True)
-                if moment <= until
-            )
+            moments = postings[1::3]
+            if min(moments) <= until:
+                total += sum(
+                    amount for moment, amount in zip(moments, postings[2::3], strict=True)
+                    if moment <= until
+                )
         return total
 
     @staticmethod

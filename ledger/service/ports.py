@@ -86,8 +86,17 @@ class Reader(Protocol):
     def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Counters of originals, as of the checkpoint."""
 
-    def segments(self, account_id: str, currency_code: str) -> Iterator[Segment]:
-        """Segments of an account in order of their first sequence, without their postings."""
+    def segments(
+        self, account_id: str, currency_code: str, beyond: int = -1
+    ) -> Iterator[Segment]:
+        """Segments of an account in order of their first sequence, without their postings; those
+        alone that were booked into after a second since 1970."""
+
+    def settled(
+        self, account_id: str, currency_code: str, value_date: str, until: int
+    ) -> int:
+        """Debit less credit of an account's segments whose postings were all booked by then, with
+        that value date or an earlier one."""
 
     def postings(self, segment: Segment) -> bytes:
         """The postings of a segment that :meth:`segments` gave."""
