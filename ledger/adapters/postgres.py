@@ -34,6 +34,7 @@ T = TypeVar("T")
 _LOCK = 0x7061796C616B65
 _FETCH = 2000
 _PLACE = re.compile(r"\?")
+_TYPES = {str: "text", int: "bigint", bytes: "bytea"}
 
 
 def shown(url: str) -> str:
@@ -265,10 +266,22 @@ class PostgresStore(SqlStore, PostgresReader):
         if listed:
             self._run(self.connection.executemany(self._sql(sql), listed))
 
+    def _add(self, table: str, rows: Sequence[Sequence[Any]], otherwise: str = "") -> None:
+        """Many rows by one statement: by COPY, or, where rows may be there already, an array a
+        column. A statement a row would keep the postings that follow waiting for it."""
+        if not rows:
+            return
+        if not otherwise:
+            self.copy_rows(table, [tuple(row) for row in rows])
+            return
+        arrays = ", ".join(
+            f"${place}::{_TYPES[type(value)]}[]" for place, value in enumerate(rows[0], 1)
+        )
+        self._run(self.connection.execute(
+            f"insert into {table} select * from unnest({arrays}) {otherwise}",
+            *map(list, zip(*rows, strict=True)),
+        ))
+
     def copy_rows(self, table: str, rows: Sequence[Row]) -> None:
         """Add rows of a table as they are, for a restored backup; triggers hold here too."""
         self._run(self.connection.copy_records_to_table(table, records=rows))
-
-    def append(self, rows: Sequence[Row]) -> None:
-        """Add entries to the log, by COPY."""
-        self._run(self.connection.copy_records_to_table("entry", records=rows))
