@@ -180,7 +180,7 @@ def test_a_lost_work_partition_is_built_again(there):
 
 @pytest.mark.long
 def test_steps_one_by_one_do_what_a_run_does(there, tmp_path):
-    other = Institution(settings.load({}, home=tmp_path / "other"))
+    other = Institution(settings.load({}, home=tmp_path / "other"), is_real=False)
     for each in (there, other):
         each.spoiled.add(each.days[1])
         each.sent["transaction", each.days[1], 2] = (
