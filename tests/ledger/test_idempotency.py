@@ -78,7 +78,7 @@ def test_a_batch_sees_its_own_postings(world):
         world.command("settlement"),
     ])
     assert [r.get("reason", r["status"]) for r in results] == [
-        "posted", "posted", "posted", "posted", "business_key_taken", "below_floor",
+        "posted", "posted", "posted", "posted", "business_key_taken", "not_due",
     ]
 
 
