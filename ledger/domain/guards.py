@@ -11,6 +11,7 @@ from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
+from ledger.domain.settling import resting
 from ledger.domain.state import PAYOUT, Account, State
 
 #: What a party in each state may still do: start new business, or only finish the old.
@@ -153,15 +154,12 @@ def rests(state: State, legs: Iterable[list], booking_date: str) -> Refusal | No
         account = state.account(account_id, currency) if component == PAYOUT else None
         if account is None or not account.line.settles:
             continue
-        resting = [
-            (name[6:16], left) for name, left in account.buckets.items()
-            if name.startswith("quiet/") and name[6:16] >= booking_date
-        ]
-        total = sum(left for _, left in resting)
-        if resting and account.balance - amount < total:
+        found = resting(account, booking_date)
+        total = sum(left for _, left in found)
+        if found and account.balance - amount < total:
             return Refusal(
                 "not_due", f"of {account_id} {total} minor units of disputed payments rest, the "
-                f"first through {min(resting)[0]}", "amount_minor",
+                f"first through {min(found)[0]}", "amount_minor",
             )
     return None
 

@@ -48,6 +48,15 @@ def due_date(bucket: str, cycle: str, working_day: WorkingDay) -> date:
     return day + timedelta(1) if cycle == "D+1" else working_day(day, 1)
 
 
+def resting(account: Account, day: str) -> list[tuple[str, int]]:
+    """What of an account rests on a date after a dispute was released: the last quiet date and the
+    minor units of each (rule D0.11)."""
+    return [
+        (name[6:16], left) for name, left in account.buckets.items()
+        if name.startswith("quiet/") and name[6:16] >= day
+    ]
+
+
 def due_on(
     account: Account, contract: Mapping[str, Any], day: date, working_day: WorkingDay
 ) -> Due:
@@ -55,7 +64,7 @@ def due_on(
 
     The sum of what is due; nothing below the minimum, which then joins the next cycle; never more
     than is available, so that money under a hold stays and a hold that is not yet full is filled
-    before anything is paid.
+    before anything is paid; and never of what rests, when later refunds took the rest.
     """
     cycle, least = contract["settlement_cycle"], contract["minimum_minor"]
     total, old = 0, []
@@ -70,7 +79,8 @@ def due_on(
         return Due(total, 0, "negative", listed)
     if not total:
         return Due(0, 0, "nothing_due", listed)
-    payable = min(total, account.available)
+    rests = sum(left for _, left in resting(account, day.isoformat()))
+    payable = min(total, account.available, account.balance - rests)
     if payable <= 0:
         return Due(total, 0, "held", listed)
     if payable < least:

@@ -120,6 +120,20 @@ def test_d0_11_what_rests_is_not_paid_out_by_hand_either(world):
     assert world.do("settlement", amount_minor=8_000, **when)["status"] == "posted"
 
 
+def test_d0_11_the_run_leaves_what_rests_when_refunds_of_the_day_take_the_rest(world):
+    """And the run of everybody else goes on."""
+    world.do("payment", transaction_id="A", amount_minor=10_000, **PLAIN)
+    world.do("payment", transaction_id="P", amount_minor=5_000, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=5_000)
+    world.do("dispute_release", original_transaction_id="D", amount_minor=5_000)
+    next_ = DAY + timedelta(1)
+    when = on(world, next_)
+    world.do("refund", original_transaction_id="A", amount_minor=8_000, **PLAIN, **when)
+    assert world.balance("2201:M1") == 7_000  # 10,000 due, 8,000 back since, 5,000 rest
+    assert run(world, next_).amounts == {"settlement": 2_000}
+    assert world.balance("2201:M1") == 5_000
+
+
 def test_d0_11_a_new_dispute_on_the_same_payment_restarts_the_count(world):
     world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
     world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=8_000)
