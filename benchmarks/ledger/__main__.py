@@ -23,7 +23,7 @@ from paylake.settings import ROOT
 SIZE = 1000
 WARM_UP = 5
 #: Connections at once: one batch is planned while another is written and a third is read.
-BATCH_CONNECTIONS, CONNECTIONS = 3, 8
+BATCH_CONNECTIONS, CONNECTIONS = 3, 32
 FIXED_SECONDS = 10
 
 

@@ -104,7 +104,8 @@ def fixed(
     answer makes those after it late as well (coordinated omission corrected)."""
     numbers = iter(range(len(bodies)))
     took = [0.0] * len(bodies)
-    begin = time.perf_counter() + 0.5
+    ready = iter([opened() for _ in range(connections)])  # a session takes its time to open
+    begin = time.perf_counter() + 0.1
 
     def send(connection: Connection) -> None:
         for number in _taken(numbers):
@@ -113,7 +114,7 @@ def fixed(
             connection.post(path, bodies[number])
             took[number] = time.perf_counter() - due
 
-    _threads(connections, opened, send)
+    _threads(connections, lambda: next(ready), send)
     return took
 
 
