@@ -91,22 +91,28 @@ class SqliteStore(SqlStore, SqliteReader):
         self.db.executemany(sql, rows)
 
     def _add(self, table: str, rows: Sequence[Sequence[Any]], otherwise: str = "") -> None:
-        """Many rows by one statement, given as JSON; a last column of bytes stands in one value
-        behind the others, with place and length in the JSON. SQLite works through it without
-        Python's lock, which running a statement for each row would ask for each time: beside a
-        busy thread it would wait there for most of its time."""
+        """Many rows by one statement, given as JSON; the last column's bytes stand in one value,
+        one behind the other, with place and length in the JSON where they differ in length.
+        SQLite works through it without Python's lock, which running a statement for each row
+        would ask for each time: beside a busy thread it would wait there for most of its time."""
         for start in range(0, len(rows), _ROWS):
             part = rows[start:start + _ROWS]
             columns = [f"value ->> {place}" for place in range(len(part[0]))]
             data = b""
             if isinstance(part[0][-1], bytes):
-                data = b"".join(row[-1] for row in part)
-                ends = accumulate(len(row[-1]) for row in part)
-                part = [
-                    (*row[:-1], end - len(row[-1]) + 1, len(row[-1]))
-                    for row, end in zip(part, ends, strict=True)
-                ]
-                columns[-1] = f"substr(?2, value ->> {len(columns) - 1}, value ->> {len(columns)})"
+                pieces = [row[-1] for row in part]
+                data, size = b"".join(pieces), len(pieces[0])
+                if len(set(map(len, pieces))) == 1:
+                    part = [row[:-1] for row in part]
+                    columns[-1] = f"substr(?2, key * {size} + 1, {size})"
+                else:
+                    ends = accumulate(len(piece) for piece in pieces)
+                    part = [
+                        (*row[:-1], end - len(row[-1]) + 1, len(row[-1]))
+                        for row, end in zip(part, ends, strict=True)
+                    ]
+                    at = len(columns)
+                    columns[-1] = f"substr(?2, value ->> {at - 1}, value ->> {at})"
             self.db.execute(  # the condition is for the parser: `on` could belong to a join
                 f"insert into {table} select {', '.join(columns)} from json_each(?1) "
                 f"where ?2 is not null {otherwise}",

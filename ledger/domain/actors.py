@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
@@ -15,15 +15,15 @@ class Actor:
 
     `kind` is `system` (the house's own: a bearer token, or the ledger itself), `operator` (a
     person, by signature) or `caller` (a merchant or a provider on its behalf, by signature).
+    `name` is how it stands in an entry: `operator:zhang`.
     """
 
     kind: str
     id: str
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """As it stands in an entry: `operator:zhang`."""
-        return f"{self.kind}:{self.id}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.kind}:{self.id}")
 
 
 LEDGER = Actor("system", "ledger")

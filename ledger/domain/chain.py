@@ -13,6 +13,7 @@ readable in :mod:`ledger.domain.format1`.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from ledger.canonical import canonical
 
@@ -61,6 +62,13 @@ def rest_of(row: Row) -> bytes:
     return canonical(["" if piece is None else str(piece) for piece in row[:16]])
 
 
+@lru_cache(1024)
+def _shared(*pieces: str) -> str:
+    """Pieces that entries after one another have in common, prefixed with their lengths in
+    characters, which are those in bytes if all of it is ASCII."""
+    return "".join([f"{len(piece)}:{piece}" for piece in pieces])
+
+
 def entry_digest(previous: bytes, row: Row) -> bytes:
     """Digest of an entry.
 
@@ -75,10 +83,9 @@ def entry_digest(previous: bytes, row: Row) -> bytes:
     key, business_key = key or "", business_key or ""
     # What `canonical` gives, written out: this runs once for every posting.
     text = (
-        f"{_FORMAT}64:{previous.hex()}{len(n)}:{n}{len(j)}:{j}{len(type_)}:{type_}{len(v)}:{v}"
-        f"{len(outcome)}:{outcome}{len(key)}:{key}{len(business_key)}:{business_key}"
-        f"{len(actor)}:{actor}{len(evidence)}:{evidence}{len(booked_at)}:{booked_at}"
-        f"{len(booking_date)}:{booking_date}{len(value_date)}:{value_date}"
+        f"{_FORMAT}64:{previous.hex()}{len(n)}:{n}{len(j)}:{j}{_shared(type_, v, outcome)}"
+        f"{len(key)}:{key}{len(business_key)}:{business_key}"
+        f"{_shared(actor, evidence, booked_at, booking_date, value_date)}"
         f"{len(content)}:{content}{len(legs)}:{legs}{len(effects)}:{effects}"
         f"{len(approval)}:{approval}"
     )
@@ -92,7 +99,7 @@ def entry_digest(previous: bytes, row: Row) -> bytes:
 
 def journal_id(journal: int) -> str:
     """The journal's public number: `J000000000017`."""
-    return f"J{journal:012d}"
+    return "J" + str(journal).zfill(12)
 
 
 def journal_of(journal_id_: str) -> int | None:

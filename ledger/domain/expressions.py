@@ -12,14 +12,21 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from ledger.domain.money import half_up, pro_rata, returned_fee
 
+
+@lru_cache(1024)  # the payments of a date over a channel share one
+def _clearing_reference(channel: str, day: str) -> str:
+    return f"CLR-{channel}-{day.replace('-', '')}"
+
+
 FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee,
-    "clearing_reference": lambda channel, day: f"CLR-{channel}-{day.replace('-', '')}",
+    "clearing_reference": _clearing_reference,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

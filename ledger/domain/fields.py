@@ -241,13 +241,15 @@ class Form:
         """Values given, normalised, in the order of the form; or the first fault of form."""
         given = (simulated, *raw)
         read = self._given.get(given)
-        if read is not None and None not in raw.values():
-            return read(raw)  # type: ignore[return-value]  # nothing that it needs is absent
+        if read is not None:
+            found = read(raw)
+            if found is not None:
+                return found
         values = self._parse(raw, simulated)
         if type(values) is dict and read is None and len(self._given) < _MOST_GIVEN:
             listed = tuple(field for field in self._listed if field.name in values)
             if len(listed) + 1 == len(raw):  # and the type: no null among them
-                self._given[given] = _reader(listed, None)
+                self._given[given] = _exact_reader(listed)
         return values
 
     def _parse(self, raw: Mapping[str, Any], simulated: bool) -> dict[str, Any] | Refusal:
@@ -266,44 +268,68 @@ class Form:
         return values
 
 
-def _reader(fields: tuple[Field, ...], required: list[str] | None) -> Read:
-    """A function that checks and normalises the values of one form, written out as source: it
-    runs once for every command. It gives None when a required value is absent.
+def _passes(field: Field, number: int, name: str, space: dict[str, Any]) -> str:
+    """Source of the test that most values of a field pass, so that its checker is not called.
 
-    :param required: None: it is for commands that give these fields and no others, none of them
-        null
+    :param number: of the field; :param name: of the value in the source; :param space: names that
+        the source uses, to be filled
     """
+    space[f"check{number}"] = checker(field)
+    if field.kind in PATTERNS:
+        space[f"match{number}"] = _MATCH[field.kind]
+        return f"type({name}) is str and match{number}({name})"
+    if field.kind in ("amount", "fee", "count"):
+        return f"type({name}) is int and {int(field.kind == 'amount')} <= {name} <= LIMIT"
+    if field.kind == "choice":
+        space[f"of{number}"] = frozenset(field.of)
+        return f"type({name}) is str and {name} in of{number}"
+    return "False"
+
+
+def _function(lines: list[str], space: dict[str, Any]) -> Read:
+    """`read(raw)` of these lines: written out as source, for it runs once for every command."""
+    text = "def read(raw):\n" + "\n".join(f"    {line}" for line in lines)
+    exec(compile(text, "<form>", "exec"), space)
+    return space["read"]
+
+
+def _reader(fields: tuple[Field, ...], required: list[str]) -> Read:
+    """Checks and normalises the values of one form, and names the first fault: what is out of
+    range after what is no such value. None when a required value is absent; null is absent."""
     space: dict[str, Any] = {"Refusal": Refusal, "LIMIT": AMOUNT_LIMIT}
-    lines = [] if required is None else ["get = raw.get"]
+    lines = ["get = raw.get"]
     if required:
         wanted = " or ".join(f"get({name!r}) is None" for name in required)
         lines += [f"if {wanted}:", "    return None"]
     lines += ["values = {}", "bad = None"]
     for number, field in enumerate(fields):
-        space[f"check{number}"] = checker(field)
-        if required is None:
-            lines.append(f"value = raw[{field.name!r}]")
-            indent = ""
-        else:
-            lines += [f"value = get({field.name!r})", "if value is not None:"]
-            indent = "    "
-        if field.kind in PATTERNS:
-            space[f"match{number}"] = _MATCH[field.kind]
-            passes = f"type(value) is str and match{number}(value)"
-        elif field.kind in ("amount", "fee", "count"):
-            passes = f"type(value) is int and {int(field.kind == 'amount')} <= value <= LIMIT"
-        else:
-            passes = "False"
-        lines += [indent + line for line in (
-            f"if not ({passes}):",
-            f"    value = check{number}({field.name!r}, value)",
-            "    if type(value) is Refusal:",
-            "        if value.code != 'amount_out_of_range':",
-            "            return value",
-            "        bad = bad or value",
-            f"values[{field.name!r}] = value",
-        )]
-    lines.append("return bad or values")
-    text = "def read(raw):\n" + "\n".join(f"    {line}" for line in lines)
-    exec(compile(text, "<form>", "exec"), space)
-    return space["read"]
+        lines += [
+            f"value = get({field.name!r})",
+            "if value is not None:",
+            f"    if not ({_passes(field, number, 'value', space)}):",
+            f"        value = check{number}({field.name!r}, value)",
+            "        if type(value) is Refusal:",
+            "            if value.code != 'amount_out_of_range':",
+            "                return value",
+            "            bad = bad or value",
+            f"    values[{field.name!r}] = value",
+        ]
+    return _function([*lines, "return bad or values"], space)
+
+
+def _exact_reader(fields: tuple[Field, ...]) -> Read:
+    """As :func:`_reader`, for commands that give exactly these fields. Any fault gives None: the
+    form's own reader names it."""
+    space: dict[str, Any] = {"Refusal": Refusal, "LIMIT": AMOUNT_LIMIT}
+    lines = []
+    for number, field in enumerate(fields):
+        name = f"value{number}"
+        lines += [
+            f"{name} = raw[{field.name!r}]",
+            f"if not ({_passes(field, number, name, space)}):",
+            f"    {name} = check{number}({field.name!r}, {name})",
+            f"    if type({name}) is Refusal:",
+            "        return None",
+        ]
+    found = ", ".join(f"{field.name!r}: value{number}" for number, field in enumerate(fields))
+    return _function([*lines, f"return {{{found}}}"], space)

@@ -5,7 +5,6 @@ that does not hold, or None; nothing is changed."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from typing import Any
 
 from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
@@ -194,7 +193,8 @@ def accounts(
     """
     known = state.accounts
     sums: dict[str, int] = {}
-    moves: dict[Account, list[Any]] = {}
+    changes: dict[Account, int] = {}
+    unusual = False
     for account_id, currency, direction, amount, _, _ in legs:
         account = known[currency].get(account_id) if currency in known else None
         if account is None:
@@ -204,29 +204,23 @@ def accounts(
         signed = amount if direction == "D" else -amount
         key = account.sum_key
         sums[key] = sums.get(key, 0) + signed
-        change = signed * account.debit_sign
-        found = moves.get(account)
-        if found is None:
-            moves[account] = [change, change < 0, change > 0]
-        else:
-            found[0] += change
-            found[1 if change < 0 else 2] = True
-    for account, (_, lowers, raises) in moves.items():
+        if account in changes:
+            changes[account] += signed * account.debit_sign
+            continue
+        changes[account] = signed * account.debit_sign
         if account.status != "normal" or account.frozen or account.purpose is not None:
-            # What may already have left is booked all the same; what a pre-authorisation holds
-            # has not, so a status or order that came since holds it back.
-            refusal = _status(
-                account, operation, lowers and account.account_id not in gone, raises
-            )
-            if refusal is not None:
-                return refusal
+            unusual = True
+    if unusual:
+        refusal = _statuses(state, operation, legs, changes, gone)
+        if refusal is not None:
+            return refusal
     for key, total in sums.items():
         if total:
             return Refusal(
                 "books_crossed", f"debit less credit is {total} minor units in {key}"
             )
     low: list[tuple[Account, int, int]] = []
-    for account, (change, _, _) in moves.items():
+    for account, change in changes.items():
         after = account.balance + change
         if not -BALANCE_LIMIT < after < BALANCE_LIMIT:
             return Refusal(
@@ -245,6 +239,30 @@ def accounts(
                 "below_floor",
                 f"account {account.account_id} may not go below {line.floor} minor units",
             )
+    return None
+
+
+def _statuses(
+    state: State, operation: Operation, legs: Iterable[list], moved: Iterable[Account],
+    gone: Container[str],
+) -> Refusal | None:
+    """Status and purpose of the accounts that the legs move, in their order."""
+    lowered: set[Account] = set()
+    raised: set[Account] = set()
+    for account_id, currency, direction, amount, _, _ in legs:
+        account = state.accounts[currency][account_id]
+        change = (amount if direction == "D" else -amount) * account.debit_sign
+        if change:
+            (raised if change > 0 else lowered).add(account)
+    for account in moved:
+        # What may already have left is booked all the same; what a pre-authorisation holds has
+        # not, so a status or order that came since holds it back.
+        refusal = _status(
+            account, operation, account in lowered and account.account_id not in gone,
+            account in raised,
+        )
+        if refusal is not None:
+            return refusal
     return None
 
 
@@ -283,41 +301,16 @@ def _status(
 def limits(
     state: State, uses: Iterable[tuple], currency: str, booking_date: str,
 ) -> Refusal | None:
-    """No limit may be crossed; exactly the limit passes (rules D0.45, D2.9)."""
+    """No limit may be crossed (rules D0.45, D2.9)."""
     if not state.tables.get("limit"):
         return None
+    usage = state.usage
     for scene, account_id, amount in uses:
-        account = state.account(account_id, currency)
-        if account is None:
-            continue
-        owner = state.get("party", account.party_id or "") or {}
-        for row in state.limits(scene, account.code, owner.get("grade", "standard")):
-            if row["currency_code"] != currency or booking_date < row["valid_from"] or (
-                row.get("valid_to") is not None and booking_date > row["valid_to"]
-            ):
-                continue
-            crossed = _crossed(state, row, scene, account_id, currency, amount, booking_date)
+        for limit in state.limits(scene, account_id, currency, booking_date):
+            crossed = limit.crossed(usage, scene, account_id, currency, amount, booking_date)
             if crossed is not None:
                 return Refusal(
-                    "limit_exceeded", f"limit {row['id']}: {crossed} of {account_id}",
+                    "limit_exceeded", f"limit {limit.id}: {crossed} of {account_id}",
                     "amount_minor",
                 )
-    return None
-
-
-def _crossed(
-    state: State, row: Mapping[str, Any], scene: str, account_id: str, currency: str,
-    amount: int, booking_date: str,
-) -> str | None:
-    single = row.get("single_minor")
-    if single is not None and amount > single:
-        return f"{single} minor units a time"
-    for name, period in (("day", booking_date), ("month", booking_date[:7])):
-        used, count = state.usage.get((scene, account_id, currency, period), (0, 0))
-        most = row.get(f"{name}_minor")
-        if most is not None and used + amount > most:
-            return f"{most} minor units a {name}"
-        often = row.get(f"{name}_count")
-        if often is not None and count + 1 > often:
-            return f"{often} times a {name}"
     return None

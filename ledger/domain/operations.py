@@ -117,6 +117,7 @@ class Operation:
     original_types: frozenset[str]
     original_missing: str
     hold_field: str | None
+    refers: bool  # to an original, a hold or a journal, which has to be looked up
     scenes: frozenset[str]
     counters: Mapping[str, int]
     approval: Callable[[Mapping[str, Any], Context], bool] | None
@@ -412,6 +413,7 @@ class _Compiler:
             original_types=frozenset(original.get("of", ())),
             original_missing=original.get("missing", "there is no such original"),
             hold_field=spec.get("hold"),
+            refers="original" in spec or "hold" in spec or self.type == "reversal",
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), approval_since=spec.get("approval_since", 1),

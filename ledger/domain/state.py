@@ -23,6 +23,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from ledger.domain.chart import AccountClass, Chart
+from ledger.domain.limits import Limit, in_force
 
 _MISSING: Any = object()
 #: Registers of what is used up: whether a party may do something does not depend on them.
@@ -38,12 +39,12 @@ class Account:
     """One account. `balance` and `held` are signed to the normal side, in minor units; `frozen`
     counts the holds on the whole account. `buckets` of a pending-settlement account: what each
     business date still has to be paid out, of a claim what is still owed of each; `taken`: what
-    was paid out of a date."""
+    was paid out of a date. `noted`: the mark since which the balance before is known."""
 
     __slots__ = (
-        "account_id", "balance", "buckets", "code", "currency_code", "debit_sign", "frozen",
-        "held", "line", "opened_date", "parent", "party_id", "purpose", "status", "sum_key",
-        "taken", "tenant",
+        "account_id", "balance", "buckets", "code", "currency_code", "dated", "debit_sign",
+        "frozen", "held", "line", "noted", "opened_date", "parent", "party_id", "purpose", "status",
+        "sum_key", "taken", "tenant",
     )
 
     def __init__(
@@ -54,10 +55,12 @@ class Account:
         self.line = line
         self.code = line.code
         self.debit_sign = 1 if line.normal_side == "D" else -1
+        self.dated = line.settles or line.ages or line.accrues  # it has buckets by date
         self.party_id = party_id
         self.currency_code = currency_code
         self.opened_date = opened_date
         self.balance = balance
+        self.noted = -1
         self.held = 0
         self.frozen = 0
         self.status = "normal"
@@ -86,8 +89,10 @@ class State:
         self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
         self.closed: str | None = None  # the last closed date; not a matter of the log
         self._undo: list[tuple] = []
+        self._marks = 0  # raised with each point to which changes may be taken back
         # Looked up for every command, so kept as they are asked for; dropped when one changes.
-        self._limits: dict[tuple[str, str, str], list[dict[str, Any]]] | None = None
+        self._limits: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
+        self._limits_of_kind: dict[tuple[str, str, str, str, str], tuple[Limit, ...]] = {}
         self._acts_for: dict[str, frozenset[str]] = {}
         self._standing: dict[str, dict[tuple, Any]] = {}
         #: Whether an account of the institution ever had a purpose: most ledgers have none.
@@ -140,24 +145,32 @@ class State:
 
     def _registers_change(self) -> None:
         """What was looked up is looked up again. The dictionaries stay: a batch has them."""
-        self._limits = None
+        self._limits.clear()
+        self._limits_of_kind.clear()
         self._acts_for.clear()
         for found in self._standing.values():
             found.clear()
 
-    def limits(self, scene: str, code: str, grade: str) -> list[dict[str, Any]]:
-        """The limits of a scene, account code and grade (a limit without grade is for all)."""
-        if self._limits is None:
-            self._limits = {}
-            for row in self.table("limit").values():
-                key = (row["scene"], row["account_code"], row.get("grade", ""))
-                self._limits.setdefault(key, []).append(row)
-        if not self._limits:
-            return []
-        return [
-            *self._limits.get((scene, code, grade), ()),
-            *self._limits.get((scene, code, ""), ()),
-        ]
+    def limits(
+        self, scene: str, account_id: str, currency: str, day: str
+    ) -> tuple[Limit, ...]:
+        """The limits of a scene that are in force for an account on a date."""
+        key = (scene, account_id, currency, day)
+        found = self._limits.get(key)
+        if found is not None:
+            return found
+        account = self.account(account_id, currency)
+        if account is None:
+            return ()
+        owner = self.get("party", account.party_id or "") or {}
+        kind = (scene, account.code, owner.get("grade", "standard"), currency, day)
+        found = self._limits_of_kind.get(kind)
+        if found is None:
+            found = self._limits_of_kind[kind] = in_force(self.table("limit").values(), *kind)
+        if len(self._limits) > _MOST_STANDING:
+            self._limits.clear()
+        self._limits[key] = found
+        return found
 
     # changing
 
@@ -174,23 +187,25 @@ class State:
 
     def post(self, legs: Iterable[list], booking_date: str) -> None:
         """Apply the legs of a journal to balances and settlement buckets."""
-        accounts, undo = self.accounts, self._undo
+        accounts, undo, marks = self.accounts, self._undo, self._marks
         for account_id, currency, direction, amount, component, _ in legs:
             account = accounts[currency][account_id]
-            undo.append((account, "balance", account.balance))
+            if account.noted != marks:
+                account.noted = marks
+                undo.append((account, "balance", account.balance))
             signed = amount if (direction == "D") == (account.debit_sign > 0) else -amount
             account.balance += signed
-            line = account.line
-            if line.settles:
-                if component == PAYOUT and signed < 0:
-                    self._pay_out(account, amount, booking_date)
-                else:
-                    buckets = account.buckets
-                    old = buckets.get(booking_date, _MISSING)
-                    undo.append((buckets, booking_date, old))
-                    buckets[booking_date] = signed if old is _MISSING else old + signed
-            elif line.ages or line.accrues:
+            if not account.dated:
+                continue
+            if not account.line.settles:
                 self._age(account, signed, booking_date)
+            elif component == PAYOUT and signed < 0:
+                self._pay_out(account, amount, booking_date)
+            else:
+                buckets = account.buckets
+                old = buckets.get(booking_date, _MISSING)
+                undo.append((buckets, booking_date, old))
+                buckets[booking_date] = signed if old is _MISSING else old + signed
 
     def _age(self, account: Account, signed: int, booking_date: str) -> None:
         """A claim grows on its date and is paid oldest first (rule D0.23)."""
@@ -268,10 +283,13 @@ class State:
     def _use(
         self, scene: str, account_id: str, currency: str, amount: int, booking_date: str
     ) -> None:
+        usage = self.usage
         for period in (booking_date, booking_date[:7]):
             key = (scene, account_id, currency, period)
-            used, count = self.usage.get(key, (0, 0))
-            self._set(self.usage, key, (used + amount, count + 1))
+            old = usage.get(key, _MISSING)
+            self._undo.append((usage, key, old))
+            used, count = (0, 0) if old is _MISSING else old
+            usage[key] = (used + amount, count + 1)
 
     def _hold(self, hold_id: str, document: dict[str, Any]) -> None:
         old = self.holds.get(hold_id)
@@ -302,11 +320,13 @@ class State:
 
     def mark(self) -> int:
         """A point to which :meth:`back` can return."""
+        self._marks += 1
         return len(self._undo)
 
     def back(self, mark: int = 0) -> None:
         """Take back every change since the mark."""
         undo = self._undo
+        self._marks += 1
         while len(undo) > mark:
             where, name, old = undo.pop()
             if isinstance(where, dict):
@@ -326,6 +346,7 @@ class State:
 
     def keep(self, mark: int | None = None) -> None:
         """What was changed, or changed before a mark, stays."""
+        self._marks += 1
         if mark is None:
             self._undo.clear()
         else:

@@ -7,6 +7,7 @@ sent them, and those that failed.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import logging.config
 import re
@@ -27,6 +28,9 @@ FIELDS = (
 )
 #: A client's id of a request is taken over in this form alone: free text could carry anything.
 _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+#: Ids of requests that bring none: those of one service differ in the last part, which counts.
+_SERVICE = str(uuid.uuid4())[:24].encode()
+_NUMBERS = itertools.count(1)
 _REFUSED = frozenset({401, 403, 429})
 requests = logging.getLogger("ledger.requests")
 
@@ -139,4 +143,4 @@ def id_of(scope: Any) -> bytes:
     for header, value in scope["headers"]:
         if header == b"x-request-id" and _REQUEST_ID.match(value):
             return value
-    return str(uuid.uuid4()).encode()
+    return b"%b%012x" % (_SERVICE, next(_NUMBERS))

@@ -4,6 +4,7 @@ the log stands."""
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,17 @@ from prometheus_client import (
 from ledger.service.ledger import Ledger
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+def tally(items: list[Any]) -> dict[Any, int]:
+    """How often each stands in a list; most lists are of one."""
+    return {items[0]: 1} if len(items) == 1 else Counted(items)
+
+
+def types_of(commands: Sequence[Any]) -> list[str | None]:
+    """What each command says of its type: None where that is no text."""
+    named = [c.get("type") if type(c) is dict else None for c in commands]
+    return [type_ if type(type_) is str else None for type_ in named]
 
 
 class Metrics:
@@ -63,22 +75,21 @@ class Metrics:
 
     def count(self, commands: Sequence[Any], results: Sequence[Mapping[str, Any]]) -> None:
         """Count what became of commands."""
-        outcomes: dict[tuple[str, str], int] = {}
-        for command, result in zip(commands, results, strict=True):
-            type_ = command.get("type") if isinstance(command, dict) else None
-            name = type_ if isinstance(type_, str) and type_ in self.classes else "unknown"
-            outcome = "replayed" if result.get("replayed") else result["status"]
-            outcomes[name, outcome] = outcomes.get((name, outcome), 0) + 1
-            if result["status"] == "refused":
-                self.refusals.labels(result["reason"]).inc()
-        for what, number in outcomes.items():
-            counter = self._outcomes.get(what)
+        outcomes = list(zip(
+            types_of(commands),
+            ["replayed" if r.get("replayed") else r["status"] for r in results], strict=True,
+        ))
+        for (type_, outcome), number in tally(outcomes).items():
+            name = type_ if type_ in self.classes else "unknown"
+            counter = self._outcomes.get((name, outcome))
             if counter is None:
-                name, outcome = what
-                counter = self._outcomes[what] = self.commands.labels(
+                counter = self._outcomes[name, outcome] = self.commands.labels(
                     name, self.classes.get(name, "unknown"), outcome
                 )
             counter.inc(number)
+        for result in results:
+            if result["status"] == "refused":
+                self.refusals.labels(result["reason"]).inc()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time an answer."""

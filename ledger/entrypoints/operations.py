@@ -338,7 +338,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     config = uvicorn.Config(
         create_app(settings, ledger, tokens), log_config=None, access_log=False,
         timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False,
-        limit_concurrency=200,
+        limit_concurrency=200, proxy_headers=False,  # nothing here asks where a request is from
     )
     server = uvicorn.Server(config)
     _calm_collector()

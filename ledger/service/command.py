@@ -12,22 +12,18 @@ if TYPE_CHECKING:
 
 
 class Command:
-    """A command of valid form: its operation, key, values (key left out), whether linked."""
+    """A command of valid form: its operation, key, business key (which no other entry may carry),
+    values (key left out), whether linked."""
 
-    __slots__ = ("content", "key", "linked", "operation", "values")
+    __slots__ = ("business_key", "key", "linked", "operation", "values")
 
     def __init__(self, operation: Operation, values: dict[str, Any]) -> None:
         self.operation = operation
         self.key: str = values.pop("idempotency_key")
         self.linked = bool(values.pop("linked", False))
         self.values = values
-        self.content = ""
-
-    @property
-    def business_key(self) -> str | None:
-        """The key that no other entry may carry."""
-        name = self.operation.business_key
-        return None if name is None else self.values[name]
+        name = operation.business_key
+        self.business_key: str | None = None if name is None else values[name]
 
 
 def read(ledger: Ledger, raw: Any) -> Command | Refusal:

@@ -75,24 +75,30 @@ class Decider:
             )
         if operation.business_key is not None:
             business_key = values[operation.business_key]
+            reserved = state.tables.get("reserved")
             if business_key in self.taken or (
-                not approved and state.get("reserved", business_key) is not None
+                reserved and not approved and business_key in reserved
             ):
                 return Refusal(
                     "business_key_taken", "another entry carries this business key",
                     operation.business_key,
                 )
-        context = Context(day, "institution", self._institution, _EMPTY, self._tariff(),
-                          actor.name)
-        refusal = self._references(operation, values, context)
-        if refusal is not None:
-            return refusal
+        tariffs = state.tables.get("tariff")
+        tariff = tariffs.get("withdrawal") if tariffs else None
+        context = Context(
+            day, "institution", self._institution, _EMPTY, tariff or DEFAULT_TARIFF, actor.name
+        )
+        if operation.refers:
+            refusal = self._references(operation, values, context)
+            if refusal is not None:
+                return refusal
         merchant, user = operation.merchant(values, context), operation.user(values, context)
         rail = operation.rail(values, context)
         standing = (
             operation.type, day, merchant, user, rail, values.get("terminal_id"),
-            *[values.get(name) for name in operation.parties],
         )
+        if operation.parties:
+            standing += tuple([values.get(name) for name in operation.parties])
         known = self._standing.get(standing) if actor is self.actor else None
         if known is None:
             refusal = self._parties(operation, values, actor, merchant, user, rail)
@@ -116,7 +122,7 @@ class Decider:
             (
                 operation.approval is not None and operation.approval(values, context)
                 and not (self.ledger.bootstrapping(operation, actor))
-            ) or self._dedicated(plan)
+            ) or (state.dedicates and self._dedicated(plan))
         )
         if waits and actor.kind != "operator":
             return Refusal("no_right", "what needs a checker is entered by a person", "type")
@@ -169,9 +175,7 @@ class Decider:
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is
         reviewed (rule D4b.13)."""
-        return self.state.dedicates and any(
-            leaves_purpose(self.state, *leg[:3]) for leg in plan.legs
-        )
+        return any(leaves_purpose(self.state, *leg[:3]) for leg in plan.legs)
 
     def _value_date(self, value_date: str, day: str) -> Refusal | None:
         through = self.state.get("period", "closed")
@@ -182,9 +186,6 @@ class Decider:
                 "value_date_closed", f"the period through {through} is closed", "value_date"
             )
         return None
-
-    def _tariff(self) -> Mapping[str, Any]:
-        return self.state.get("tariff", "withdrawal") or DEFAULT_TARIFF
 
     def _references(
         self, operation: Operation, values: Mapping[str, Any], context: Context

@@ -35,18 +35,17 @@ class Piece:
     """Postings of one account with one booking date and one value date: three numbers each
     (sequence, seconds since 1970, debit or less credit), and their sums."""
 
-    __slots__ = ("credit", "debit", "last_booked", "postings")
+    __slots__ = ("credit", "debit", "postings")
 
     def __init__(self) -> None:
-        self.postings = array("q")
-        self.debit = self.credit = self.last_booked = 0
+        self.postings: list[int] = []
+        self.debit = self.credit = 0
 
     def join(self, later: Piece) -> None:
         """Take in what came later."""
-        self.postings.extend(later.postings)
+        self.postings += later.postings
         self.debit += later.debit
         self.credit += later.credit
-        self.last_booked = max(self.last_booked, later.last_booked)
 
 
 class Tail:
@@ -68,24 +67,24 @@ class Tail:
     def add(self, entries: Iterable[tuple]) -> None:
         """Take in (sequence, booked at, booking date, value date, legs, effects)."""
         accounts = self._postings
+        last, moment = "", 0
         for sequence, booked_at, day, value_date, legs, effects in entries:
             self.number += 1
-            moment = seconds(booked_at)
+            if booked_at != last:
+                last, moment = booked_at, seconds(booked_at)
+            dates = (day, value_date)
             for account_id, currency, direction, amount, _, _ in legs:
-                dates = accounts.get((account_id, currency))
-                if dates is None:
-                    dates = accounts[account_id, currency] = {}
-                piece = dates.get((day, value_date))
-                if piece is None:
-                    piece = dates[day, value_date] = Piece()
+                try:
+                    piece = accounts[account_id, currency][dates]
+                except KeyError:  # the first since the checkpoint
+                    pieces = accounts.setdefault((account_id, currency), {})
+                    piece = pieces[dates] = Piece()
                 if direction == "D":
                     piece.debit += amount
-                    piece.postings.extend((sequence, moment, amount))
+                    piece.postings += (sequence, moment, amount)
                 else:
                     piece.credit += amount
-                    piece.postings.extend((sequence, moment, -amount))
-                if moment > piece.last_booked:
-                    piece.last_booked = moment
+                    piece.postings += (sequence, moment, -amount)
             if effects:
                 self._touch(effects, day)
 
@@ -110,7 +109,7 @@ class Tail:
             postings = piece.postings
             yield Segment(
                 account_id, currency, day, value_date, postings[0], postings[-3],
-                piece.last_booked, piece.debit, piece.credit, postings.tobytes(),
+                max(postings[1::3]), piece.debit, piece.credit, array("q", postings).tobytes(),
             )
 
     def segments(self) -> list[Segment]:

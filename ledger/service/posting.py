@@ -191,7 +191,8 @@ class Batch:
         if type(times) is Refusal:
             return refused(command.key, times)
         booked_at, day = times
-        self._commit_sensitive(command)
+        if command.operation.form.sensitive:
+            self._commit_sensitive(command)
         if command.operation.type in ("approve", "reject"):
             return self._review(command, booked_at, day)
         outcome = self.decider.decide(
@@ -206,7 +207,7 @@ class Batch:
         if waits:
             return self._wait(command, booked_at, day)
         return self._record(
-            command.operation, command.key, values, command.content or text(values), plan,
+            command.operation, command.key, values, text(values), plan,
             context, booked_at, day, "", (),
         )
 

@@ -40,8 +40,11 @@ class Unwritten:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self._units: list[Entries] = []
-        self._read: dict[str, Row | None] = {}
-        self._read_business: dict[str, bool] = {}
+        # what was asked ahead, and what was found of it
+        self._asked: set[str] = set()
+        self._asked_business: set[str] = set()
+        self._found: dict[str, Row] = {}
+        self._taken: set[str] = set()
 
     @contextmanager
     def ahead(self, commands: Sequence[Command]) -> Iterator[None]:
@@ -50,13 +53,14 @@ class Unwritten:
         is found among the units."""
         keys = [command.key for command in commands]
         business = [c.business_key for c in commands if c.business_key is not None]
-        found, taken = self.reader.find_by_key(keys), self.reader.find_business_keys(business)
-        self._read = {key: found.get(key) for key in keys}
-        self._read_business = {key: key in taken for key in business}
+        self._found = self.reader.find_by_key(keys)
+        self._taken = self.reader.find_business_keys(business)
+        self._asked, self._asked_business = set(keys), set(business)
         try:
             yield
         finally:
-            self._read, self._read_business = {}, {}
+            self._asked, self._asked_business = set(), set()
+            self._found, self._taken = {}, set()
 
     def put(self, entries: Entries) -> None:
         """Entries that were planned; more may be added to them."""
@@ -73,13 +77,13 @@ class Unwritten:
 
     def find_by_key(self, keys: Sequence[str]) -> dict[str, Row]:
         """Entries by idempotency key."""
-        read = self._read
-        if read.keys() >= set(keys):
-            found = {key: row for key in keys if (row := read[key]) is not None}
+        wanted = set(keys)
+        if self._asked >= wanted:
+            found = {key: self._found[key] for key in self._found.keys() & wanted}
         else:
             found = self.reader.find_by_key(keys)
         for unit in self._units:
-            for key in unit.by_key.keys() & set(keys):
+            for key in unit.by_key.keys() & wanted:
                 found[key] = unit.by_key[key]
         return found
 
@@ -93,13 +97,13 @@ class Unwritten:
 
     def find_business_keys(self, keys: Sequence[str]) -> set[str]:
         """Those of the business keys that an entry carries."""
-        read = self._read_business
-        if read.keys() >= set(keys):
-            found = {key for key in keys if read[key]}
+        wanted = set(keys)
+        if self._asked_business >= wanted:
+            found = self._taken & wanted
         else:
             found = self.reader.find_business_keys(keys)
         for unit in self._units:
-            found |= unit.by_business_key.keys() & set(keys)
+            found |= unit.by_business_key.keys() & wanted
         return found
 
     def find_by_journal(self, journal: int) -> Row | None:

@@ -11,6 +11,7 @@ from ledger.domain.actors import LEDGER, Actor
 from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.bodies import answer, list_in, parsed, raw_body
 from ledger.entrypoints.gathering import Gathering
+from ledger.entrypoints.metrics import tally, types_of
 from ledger.entrypoints.openapi import operation
 from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
@@ -29,13 +30,9 @@ def _count(room: Room, actor: Actor, commands: list[Any]) -> None:
     """Hold a caller to its rates, by the interface class of each command."""
     if actor.kind != "caller":
         return
-    classes: dict[str, int] = {}
-    for command in commands:
-        type_ = command.get("type") if isinstance(command, dict) else None
-        known = room.ledger.operations.by_type.get(type_) if isinstance(type_, str) else None
-        name = known.interface_class if known is not None else "transaction"
-        classes[name] = classes.get(name, 0) + 1
-    for name, number in classes.items():
+    classes = room.metrics.classes
+    sent = [classes.get(type_ or "", "transaction") for type_ in types_of(commands)]
+    for name, number in tally(sent).items():
         room.identity.count(actor, name, number)
 
 

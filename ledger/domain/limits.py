@@ -1,0 +1,63 @@
+"""Limits as they are asked at each posting: which are for an account, and whether one is crossed.
+The register's documents are read once, until a register changes. Rules D0.45, D2.9."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+#: Periods that a limit may bound, with the length of their text within a date.
+_PERIODS = {"day": 10, "month": 7}
+Usage = Mapping[tuple[str, str, str, str], tuple[int, int]]
+_UNUSED = (0, 0)
+
+
+class Limit:
+    """One limit. `periods` are those that it bounds: name, length of the period's text within a
+    date, most minor units or None, most times or None."""
+
+    __slots__ = ("id", "periods", "single")
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.id: str = row["id"]
+        self.single: int | None = row.get("single_minor")
+        bounds = (
+            (name, length, row.get(f"{name}_minor"), row.get(f"{name}_count"))
+            for name, length in _PERIODS.items()
+        )
+        self.periods = tuple(
+            bound for bound in bounds if bound[2] is not None or bound[3] is not None
+        )
+
+    def crossed(
+        self, usage: Usage, scene: str, account_id: str, currency: str, amount: int, day: str
+    ) -> str | None:
+        """What of it one more amount would cross, in words, or None; exactly the limit passes.
+
+        :param usage: minor units and times by scene, account, currency and period
+        """
+        if self.single is not None and amount > self.single:
+            return f"{self.single} minor units a time"
+        for name, length, most, often in self.periods:
+            used, count = usage.get((scene, account_id, currency, day[:length]), _UNUSED)
+            if most is not None and used + amount > most:
+                return f"{most} minor units a {name}"
+            if often is not None and count >= often:
+                return f"{often} times a {name}"
+        return None
+
+
+def in_force(
+    rows: Iterable[Mapping[str, Any]], scene: str, code: str, grade: str, currency: str, day: str
+) -> tuple[Limit, ...]:
+    """The limits of a scene for accounts of a code and owners of a grade on a date; those of the
+    grade first, then those for all grades."""
+    found = [
+        row for row in rows
+        if row["scene"] == scene and row["account_code"] == code
+        and row["currency_code"] == currency and row["valid_from"] <= day
+        and (row.get("valid_to") is None or day <= row["valid_to"])
+    ]
+    return tuple(
+        Limit(row) for wanted in (grade, "") for row in found if row.get("grade", "") == wanted
+    )
