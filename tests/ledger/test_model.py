@@ -295,20 +295,22 @@ class LedgerModel(RuleBasedStateMachine):
         assert (result["status"] == "posted") == may, result
         if may:  # it may be more than what is there
             self.moved({}, hold)
-            self.denied[key] = (f"2201:{state['merchant']}", state["left"])
+            self.denied[key] = (payment, state["left"])
         return key
 
     @rule(denial=denials, part=AMOUNTS, capture=st.booleans())
     def end_denial(self, denial, part, capture):
-        account, left = self.denied.get(denial, ("2201:M1", 0))
+        payment, left = self.denied.get(denial, (None, 0))
+        state = self.left.get(payment, {"merchant": "M1", "source": "1001", "left": 0})
+        account, source = f"2201:{state['merchant']}", state["source"]
         part = min(part, left) or 1
         type_ = "hold_capture" if capture else "hold_release"
         waits = self.world.send(
             type_, ANN, result_id=f"E{self.world.number}", hold_id=denial, amount_minor=part,
-            case_number="N", to_account_id="1001" if capture else None,
+            case_number="N", to_account_id=source if capture else None,
         )
-        may = left > 0
-        moves = {account: -part, "1001": part} if capture and may else {}
+        may = left > 0 and not (capture and part > state["left"])
+        moves = {account: -part, source: part} if capture and may else {}
         after = {name: self.balance(name) + (change if name != "1001" else -change)
                  for name, change in moves.items()}
         may = may and min(after.values(), default=0) >= 0
@@ -316,7 +318,9 @@ class LedgerModel(RuleBasedStateMachine):
         if may:
             assert self.world.approve(waits["sequence"])["status"] == "posted"
             self.moved(moves, {account: -part})
-            self.denied[denial] = (account, left - part)
+            self.denied[denial] = (payment, left - part)
+            if capture:  # it went back to where the payment came from
+                state["left"] -= part
 
     @rule(user=USERS, merchant=MERCHANTS, amount=YUAN, taken=AMOUNTS)
     def linked(self, user, merchant, amount, taken):
