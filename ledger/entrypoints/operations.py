@@ -37,7 +37,7 @@ from ledger.service.verify import verify as verify_rows
 from ledger.service.verify import verify_export as verify_exported_rows
 from paylake import home
 from paylake.crypto import verify_hex
-from paylake.dates import business_date
+from paylake.dates import business_date, next_working_day
 from paylake.errors import EnvironmentFault, NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -299,7 +299,9 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
     """Open (or make) the ledger of a home for writing. Close it by `ledger.close()`."""
     store = open_store(settings, simulated=simulated)
     try:
-        clock = Clock(simulated, lambda moment: business_date(moment, settings))
+        clock = Clock(
+            simulated, lambda moment: business_date(moment, settings), next_working_day
+        )
         keyring = Keyring(settings)
         return Ledger(
             store, load_chart(), load_operations(), load_hold_kinds(), clock,

@@ -14,12 +14,16 @@ class Clock:
 
     :param simulated: whether commands bring their time and the clock is set from outside
     :param date_of: the kernel's business date of an aware moment (zone and cut-off applied)
+    :param working_day: the kernel's working calendar: a date and a number of working days, the
+        working day so many later
     :param now: the simulated time as stored, or None
     """
 
     def __init__(
-        self, simulated: bool, date_of: Callable[[datetime], date], now: str | None = None
+        self, simulated: bool, date_of: Callable[[datetime], date],
+        working_day: Callable[[date, int], date], now: str | None = None,
     ) -> None:
+        self.working_day = working_day
         self.simulated = simulated
         self._date_of = date_of
         self._now = now if simulated else None

@@ -237,7 +237,10 @@ class Decider:
     ) -> Refusal | None:
         state = self.state
         if operation.module == "settlement":
-            refusal = guards.rests(state, plan.legs, day)
+            refusal = guards.payout(
+                state, plan.legs, context.contract.get("settlement_cycle"), day,
+                self.ledger.clock.working_day,
+            )
             if refusal is not None:
                 return refusal
         if plan.authorisation is not None:

@@ -100,7 +100,7 @@ class World:
         self.approved("party", party_id=name, party_kind="merchant")
         self.approved("contract", **{
             "contract_id": f"C-{name}", "merchant_id": name, "settlement_mode": "institution",
-            "settlement_cycle": "D+1", "minimum_minor": 0, "fee_choice": "bill",
+            "settlement_cycle": "T+0", "minimum_minor": 0, "fee_choice": "bill",
             "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": DAY.isoformat(), **contract,
         })
         self.register_all([

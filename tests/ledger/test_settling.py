@@ -42,7 +42,7 @@ def test_d0_07_cycles_on_the_working_calendar(cycle, expected):
 
 
 def test_d0_07_paid_on_its_date_never_earlier_and_once(world):
-    world.merchant("M3", settlement_cycle="T+0")
+    world.merchant("M3", settlement_cycle="D+1")
     world.open([("2201", "M3")])
     for merchant in ("M1", "M3"):
         world.do("payment", merchant_id=merchant, amount_minor=5000, **PLAIN)
@@ -54,6 +54,41 @@ def test_d0_07_paid_on_its_date_never_earlier_and_once(world):
     assert (paid(world, "M1"), paid(world, "M3")) == (5000, 5000)
     with pytest.raises(RequestRefused, match="before_date"):
         run(world, DAY + timedelta(9))
+
+
+@pytest.mark.parametrize(("cycle", "waits"), [("T+0", 0), ("D+1", 1), ("T+1", 2)])
+def test_d0_07_a_payout_by_hand_is_never_earlier_either(world, cycle, waits):
+    """The date is a Saturday; the Sunday after it is no working day."""
+    world.merchant("M3", settlement_cycle=cycle)
+    world.open([("2201", "M3")])
+    hand = {"merchant_id": "M3", "amount_minor": 5000}
+    world.do("payment", **hand, **PLAIN)
+    for number in range(waits):
+        when = on(world, DAY + timedelta(number))
+        refused = world.do("settlement", **hand, **when)
+        assert (refused["reason"], refused["field"]) == ("not_due", "amount_minor")
+        assert f"0 minor units are due through {when['occurred_at'][:10]}" in refused["detail"]
+    when = on(world, DAY + timedelta(waits))
+    world.do("payment", **hand, **PLAIN, **when)
+    if cycle != "T+0":  # what came on the date itself waits for its own
+        assert world.do("settlement", **{**hand, "amount_minor": 5001}, **when)["reason"] == (
+            "not_due"
+        )
+    assert world.do("settlement", **hand, **when)["status"] == "posted"
+
+
+def test_d0_07_refunds_of_the_date_itself_do_not_make_more_due(world):
+    world.merchant("M3", settlement_cycle="D+1")
+    world.open([("2201", "M3")])
+    world.do("payment", transaction_id="A", merchant_id="M3", amount_minor=5000, **PLAIN)
+    when = on(world, DAY + timedelta(1))
+    world.do("refund", original_transaction_id="A", amount_minor=1000, **PLAIN, **when)
+    assert world.do("settlement", merchant_id="M3", amount_minor=4001, **when)["reason"] == (
+        "below_floor"  # 5,000 were due, 4,000 are there
+    )
+    assert world.do("settlement", merchant_id="M3", amount_minor=4000, **when)["status"] == (
+        "posted"
+    )
 
 
 def test_d0_08_below_the_minimum_joins_the_next_cycle_and_exactly_it_is_paid(world):
