@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 from ledger.domain.fields import utc_text
 from ledger.domain.refusals import Refusal
+from ledger.domain.settling import WorkingDay
 
 
 class Clock:
@@ -14,14 +15,13 @@ class Clock:
 
     :param simulated: whether commands bring their time and the clock is set from outside
     :param date_of: the kernel's business date of an aware moment (zone and cut-off applied)
-    :param working_day: the kernel's working calendar: a date and a number of working days, the
-        working day so many later
+    :param working_day: the kernel's working calendar
     :param now: the simulated time as stored, or None
     """
 
     def __init__(
         self, simulated: bool, date_of: Callable[[datetime], date],
-        working_day: Callable[[date, int], date], now: str | None = None,
+        working_day: WorkingDay, now: str | None = None,
     ) -> None:
         self.working_day = working_day
         self.simulated = simulated

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain.settling import WorkingDay, due_on, penalty
+from ledger.domain.settling import due_on, penalty
 from ledger.domain.state import Account
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
@@ -38,15 +38,12 @@ def run_key(type_: str, day: date, merchant: str, currency: str) -> str:
 
 
 class DayRun:
-    """One run over an open ledger.
+    """One run over an open ledger."""
 
-    :param working_day: the kernel's working calendar
-    """
-
-    def __init__(self, ledger: Ledger, day: date, working_day: WorkingDay) -> None:
+    def __init__(self, ledger: Ledger, day: date) -> None:
         self.ledger = ledger
         self.day = day
-        self.working_day = working_day
+        self.working_day = ledger.clock.working_day
         self.ran = Ran(day.isoformat())
 
     def run(self) -> Ran:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.settling import WorkingDay, arrives_on
+from ledger.domain.settling import arrives_on
 
 if TYPE_CHECKING:
     from ledger.domain.state import Account
@@ -22,41 +22,37 @@ BILL_DAYS = 7
 _CONTRACT_FEES = ("access", "use")
 
 
-def deadlines(ledger: Ledger, today: date, working_day: WorkingDay) -> list[dict[str, Any]]:
+def deadlines(ledger: Ledger, today: date) -> list[dict[str, Any]]:
     """What is open, by the day it is due; `overdue` from the day after."""
-    found = [
-        *_withdrawals(ledger, working_day), *_reviews(ledger, working_day),
-        *_fees(ledger, today, working_day),
-    ]
+    found = [*_withdrawals(ledger), *_reviews(ledger), *_fees(ledger, today)]
     for line in found:
         line["overdue"] = line["due_on"] < today.isoformat()
     return sorted(found, key=lambda line: (line["due_on"], line["kind"], line["number"]))
 
 
-def _withdrawals(ledger: Ledger, working_day: WorkingDay) -> Iterator[dict[str, Any]]:
+def _withdrawals(ledger: Ledger) -> Iterator[dict[str, Any]]:
     names = [n for n, hold in ledger.state.holds.items() if hold["kind"] == "withdrawal"]
     for name, row in ledger.store.find_by_business_key(names).items():
         asked = date.fromisoformat(row[10])
         via = orjson.loads(row[12]).get("via", "bank")
-        due, latest = arrives_on(asked, via, working_day)
+        due, latest = arrives_on(asked, via, ledger.clock.working_day)
         yield {"kind": "withdrawal", "number": name, "due_on": due.isoformat(),
                "latest_on": latest.isoformat()}
 
 
-def _reviews(ledger: Ledger, working_day: WorkingDay) -> Iterator[dict[str, Any]]:
+def _reviews(ledger: Ledger) -> Iterator[dict[str, Any]]:
     """A user's refund is reviewed within three working days; the money goes back with it."""
     for sequence, document in ledger.state.table("pending").items():
         if document["type"] == "refund":
             entered = date.fromisoformat(ledger.clock.booking_date(document["booked_at"]))
             yield {"kind": "refund_review", "number": sequence,
-                   "due_on": working_day(entered, REVIEW_DAYS).isoformat()}
+                   "due_on": ledger.clock.working_day(entered, REVIEW_DAYS).isoformat()}
 
 
-def _fees(
-    ledger: Ledger, today: date, working_day: WorkingDay
-) -> Iterator[dict[str, Any]]:
+def _fees(ledger: Ledger, today: date) -> Iterator[dict[str, Any]]:
     """Fees that are not paid: access and use fee are due three working days after the contract
     version, signed or renewed, that they belong to, a bill seven after its confirmation."""
+    working_day = ledger.clock.working_day
     for account in ledger.state.all_accounts():
         if account.code != "1205" or account.balance <= 0:
             continue

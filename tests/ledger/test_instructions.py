@@ -10,7 +10,6 @@ import pytest
 from ledger.adapters.instructions import write_instructions
 from ledger.service.day_run import DayRun
 from paylake.crypto import sm3_file
-from paylake.dates import next_working_day
 from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from tests.ledger.conftest import DAY
@@ -29,7 +28,7 @@ def modes(world):
     world.open([("2201", "MI")])
     for number, merchant in enumerate(("MB", "MB", "MS", "MI"), 1):
         world.do("payment", merchant_id=merchant, amount_minor=1000 * number, **PLAIN)
-    DayRun(world.ledger, DAY, next_working_day).run()
+    DayRun(world.ledger, DAY).run()
     return world
 
 

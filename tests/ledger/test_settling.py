@@ -22,7 +22,7 @@ def on(world, day: date, hour: str = "22:59:59") -> dict:
 
 
 def run(world, day: date):
-    return DayRun(world.ledger, day, next_working_day).run()
+    return DayRun(world.ledger, day).run()
 
 
 def paid(world, merchant: str) -> int:

@@ -20,7 +20,6 @@ from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
 from ledger.service.day_run import DayRun
 from ledger.service.faults import RequestRefused
-from paylake.dates import next_working_day
 
 log = logging.getLogger("ledger")
 
@@ -70,7 +69,7 @@ def add(room: Room) -> None:
     async def run_day(day: str, request: Request) -> Response:
         identity.sender(request, "operate", await raw_body(request))
         wanted = day_of(day)
-        ran = await on_ledger(DayRun(ledger, wanted, next_working_day).run)
+        ran = await on_ledger(DayRun(ledger, wanted).run)
         return answer(asdict(ran))
 
     @app.post(

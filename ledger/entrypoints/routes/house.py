@@ -15,7 +15,6 @@ from ledger.service import queries
 from ledger.service.deadlines import deadlines
 from ledger.service.events import events
 from ledger.service.faults import RequestRefused
-from paylake.dates import next_working_day
 
 _EVENT_KEY = re.compile(r"[0-9]{1,18}/[0-9]{1,6}\Z")
 
@@ -48,7 +47,7 @@ def add(room: Room) -> None:
     async def due(request: Request, date: str | None = None) -> Response:
         identity.sender(request, "read")
         day = day_of(date) if date is not None else await on_ledger(queries.today, ledger)
-        lines = await on_ledger(deadlines, ledger, day, next_working_day)
+        lines = await on_ledger(deadlines, ledger, day)
         return answer({"date": day.isoformat(), "deadlines": lines})
 
     @app.get("/v1/journals/{journal_id}", summary="One journal", **operation("Journal", 404))

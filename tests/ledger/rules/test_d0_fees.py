@@ -10,7 +10,6 @@ from ledger.domain.money import half_up
 from ledger.entrypoints.operations import verify
 from ledger.service.deadlines import deadlines
 from paylake.crypto import PrivateKey
-from paylake.dates import next_working_day
 from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
 
@@ -150,7 +149,7 @@ def test_d0_25_a_providers_access_and_use_fee_is_not_booked_here(world):
 
 def _due(world, number):
     return [(line["number"], line["due_on"], line["overdue"])
-            for line in deadlines(world.ledger, days(number), next_working_day)]
+            for line in deadlines(world.ledger, days(number))]
 
 
 def test_d0_26_access_and_use_fee_are_due_three_working_days_after_signing_and_renewal(world):

@@ -157,15 +157,15 @@ def test_d1_12_arrival_by_bank_on_the_next_working_day_by_a_third_party_at_once(
     world.do("top_up", amount_minor=100_000)
     _withdraw(world, 5_000, 25, withdrawal_id="WB", occurred_at=at(DAY, "09:00:00"))
     _withdraw(world, 5_000, 50, withdrawal_id="WT", via="third_party")
-    found = {line["number"]: line for line in deadlines(world.ledger, DAY, next_working_day)}
+    found = {line["number"]: line for line in deadlines(world.ledger, DAY)}
     first, third = next_working_day(DAY, 1).isoformat(), next_working_day(DAY, 3).isoformat()
     assert (found["WB"]["due_on"], found["WB"]["latest_on"]) == (first, third)
     assert (found["WT"]["due_on"], found["WT"]["overdue"]) == (DAY.isoformat(), False)
-    later = deadlines(world.ledger, days(1), next_working_day)
+    later = deadlines(world.ledger, days(1))
     assert {line["number"]: line["overdue"] for line in later} == {"WB": False, "WT": True}
     world.do("withdrawal_result", withdrawal_id="WT")
     world.do("withdrawal_result", withdrawal_id="WB", result="unknown")
-    assert [x["number"] for x in deadlines(world.ledger, DAY, next_working_day)] == ["WB"]
+    assert [x["number"] for x in deadlines(world.ledger, DAY)] == ["WB"]
 
 
 def test_d1_12_a_request_after_the_cut_off_counts_from_the_next_business_date(world):
@@ -176,7 +176,7 @@ def test_d1_12_a_request_after_the_cut_off_counts_from_the_next_business_date(wo
     world.register("authorise", authorisation_id="AX", payer_id="U1", payee="D1",
                    amount_minor=5_000, method="password", **CNY, **when)
     _withdraw(world, 5_000, 25, withdrawal_id="W", authorisation="AX", **when)
-    (line,) = deadlines(world.ledger, DAY, next_working_day)
+    (line,) = deadlines(world.ledger, DAY)
     assert (line["due_on"], line["latest_on"]) == ("2026-10-08", "2026-10-10")  # made up
 
 
@@ -286,10 +286,10 @@ def test_d1_17_the_review_is_due_in_three_working_days_and_the_money_comes_with_
     """Asked on Saturday 12 September: due on Wednesday 16; posted by the approval itself."""
     world.do("payment", transaction_id="P", **PLAIN)
     waits = _asked(world)
-    (line,) = deadlines(world.ledger, DAY, next_working_day)
+    (line,) = deadlines(world.ledger, DAY)
     assert (line["kind"], line["due_on"]) == ("refund_review", "2026-09-16")
     when = on(world, 5)
-    (line,) = deadlines(world.ledger, days(5), next_working_day)
+    (line,) = deadlines(world.ledger, days(5))
     assert line["overdue"] is True and world.ledger.state.table("pending")  # decides nothing
     done = posted(world.approve(waits["sequence"], **when))
     assert done["booking_date"] == days(5).isoformat()

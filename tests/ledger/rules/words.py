@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from ledger.service.day_run import DayRun
-from paylake.dates import next_working_day
 from tests.ledger.conftest import DAY, World, at
 
 CNY = {"currency_code": "CNY"}
@@ -28,7 +27,7 @@ def on(world: World, number: int, hour: str = "12:00:00") -> dict[str, Any]:
 
 def run(world: World, number: int) -> Any:
     """The ledger's own run of a date."""
-    return DayRun(world.ledger, days(number), next_working_day).run()
+    return DayRun(world.ledger, days(number)).run()
 
 
 def refused(result: dict[str, Any], reason: str, field: str | None = None) -> bool:
