@@ -36,7 +36,7 @@ from pathlib import Path
 from dashboards import serve
 file, view, *refused = sys.argv[1:]
 connection = serve._connect(Path(file))
-serve._lock_down(connection, serve.GOLD)
+serve._lock_down(connection, serve.GOLD, {})  # the view reads its table by itself
 said = []
 for statement in refused:
     try:
