@@ -22,7 +22,7 @@ from paylake.crypto import PrivateKey
 from paylake.keys import Keyring
 from paylake.settings import ROOT, Settings
 
-PROVIDER = "provider-bench"
+PROVIDER = "bench"
 CLOCK = "2026-09-12T22:00:00+08:00"
 AT = "2026-09-12T02:00:00Z"
 ZIPF = 1.1
@@ -122,7 +122,7 @@ class Service:
                 self._command(
                     "caller", "caller-1", caller_id=PROVIDER, party_id=self.merchants[0],
                     public_key=self.key.public.point, on_behalf=self.merchants[:1000],
-                    rates={"transaction": 10**9}, enabled=True,
+                    rates={"transaction": 10**9}, rails=["unionpay"], enabled=True,
                 ),
                 self._command(
                     "limit", "limit-1", limit_id="L1", scene="payment", account_code="2201",
@@ -164,9 +164,9 @@ def batches(
             number = first + batch * size + index
             at = begin + timedelta(seconds=number // 1000 % 36000)
             commands.append({
-                "type": "payment", "idempotency_key": f"b{number:012d}",
+                "type": "payment", "idempotency_key": f"{PROVIDER}.b{number:012d}",
                 "occurred_at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "transaction_id": f"T{number:012d}", "merchant_id": name,
+                "transaction_id": f"{PROVIDER}.T{number:012d}", "merchant_id": name,
                 "amount_minor": drawn.randint(100, 100_000), "currency_code": "CNY",
                 "channel": "unionpay", "issuer_fee_minor": 0, "network_fee_minor": 0,
                 "acquirer_fee_minor": 22,

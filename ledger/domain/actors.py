@@ -27,11 +27,11 @@ class Actor:
 
 
 LEDGER = Actor("system", "ledger")
-#: What a caller may send: everything else is the institution's own.
-CALLER_MODULES = frozenset({
-    "acquiring", "accounts", "authorisations", "bills", "merchant_balance", "prepaid",
-    "wealth", "points", "reads", "sessions",
-})
+#: Ends a caller's id within its keys: no id of a party contains it.
+KEY_END = "."
+#: Modules of what the service itself records in a caller's name: they touch no book, so that the
+#: caller acts for no merchant in them; and how the keys begin that the service gives them.
+RECORDED = {"reads": "foreign-", "sessions": "cover-"}
 
 
 def has_right(state: State, operator_id: str, module: str, duty: str) -> bool:
@@ -63,7 +63,7 @@ def may_enter(state: State, actor: Actor, operation: Operation) -> Refusal | Non
     if actor.kind == "system":
         return None
     if actor.kind == "caller":
-        if operation.module not in CALLER_MODULES or operation.approval is not None:
+        if operation.callers is None:
             return Refusal("no_right", f"a caller does not send a {operation.type}", "type")
         return None
     if operation.module == "approvals" or has_right(state, actor.id, operation.module, "enter"):
@@ -87,13 +87,34 @@ def may_read(state: State, actor: Actor, party_id: str | None, tenant_id: str | 
     return party.get("kind") in ("user", "card") and party.get("owner_id") in allowed
 
 
+def foreign_key(actor: Actor, module: str, *keys: str | None) -> Refusal | None:
+    """Whatever number a caller gives begins with its id, so that no tenant can take, guess or see
+    another's (rule D0.53). The house's own systems and people number as they like."""
+    own = RECORDED.get(module) or actor.id + KEY_END
+    for key in keys:
+        if key is not None and not key.startswith(own):
+            return Refusal("key_not_yours", f"keys and numbers of {actor.id} begin with {own}")
+    return None
+
+
+def may_report(
+    state: State, actor: Actor, operation: Operation, rail: str | None
+) -> Refusal | None:
+    """What happened outside (money that came by a card scheme or a bank, a bank's result) is said
+    by the house, or by a caller that was given this rail by maker and checker: a merchant does not
+    book its own takings. Payments from account to account (`internal`) come from any caller."""
+    if operation.callers != "rail" or rail == "internal":
+        return None
+    if rail is not None and rail in (state.get("caller", actor.id).get("rails") or ()):
+        return None
+    return Refusal("channel_not_open", f"{actor.id} does not report for {rail or 'the bank'}")
+
+
 def may_act_for(
     state: State, actor: Actor, merchant_id: str | None, user_id: str | None
 ) -> Refusal | None:
     """Whether a caller may touch this merchant's books, or this user's (rules D0.37, D0.38,
-    D0.53). The house's own systems and people may touch all."""
-    if actor.kind != "caller":
-        return None
+    D0.53)."""
     allowed = state.acts_for(actor.id)
     if merchant_id is not None and merchant_id not in allowed:
         return Refusal("not_your_merchant", f"{actor.id} does not act for {merchant_id}")

@@ -23,8 +23,11 @@ from ledger.domain.refusals import BY_CODE, Refusal
 OPERATIONS_FORMAT = "paylake-operations/1"
 #: Interface classes of rule D2.24.
 CLASSES = ("user", "merchant", "transaction", "data", "risk")
+#: What callers may send: `own`, for those for whom they act; `rail`, what happened on a rail, if
+#: it is one of theirs; any other operation is the institution's alone.
+CALLERS = (None, "own", "rail")
 _KEYS = frozenset({
-    "zh", "en", "version", "rules", "module", "class", "about", "fields", "business_key",
+    "zh", "en", "version", "rules", "module", "class", "callers", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "approval_since", "legs", "counters", "set", "set_parent",
     "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first", "before_start",
@@ -106,6 +109,7 @@ class Operation:
     rules: tuple[str, ...]
     module: str
     interface_class: str
+    callers: str | None
     form: Form
     business_key: str | None
     journal_type: str
@@ -399,13 +403,16 @@ class _Compiler:
         original = spec.get("original", {})
         if spec["class"] not in CLASSES:
             raise KeyError(f"class {spec['class']!r} is not one of {CLASSES}")
+        if spec.get("callers") not in CALLERS:
+            raise KeyError(f"callers {spec['callers']!r} is not one of {CALLERS}")
         key = spec.get("business_key", self.names[0] if self.names else None)
         if key is not None and key not in self.names:
             raise KeyError(f"business key {key!r} is not a field")
         return Operation(
             type=self.type, version=int(spec["version"]), zh=spec["zh"], en=spec["en"],
             about=spec.get("about", ""), rules=tuple(spec["rules"]), module=spec["module"],
-            interface_class=spec["class"], form=Form(self.type, self.fields), business_key=key,
+            interface_class=spec["class"], callers=spec.get("callers"),
+            form=Form(self.type, self.fields), business_key=key,
             journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
             before_start=spec.get("before_start", False),
             normal=spec.get("normal", False), oldest_first=spec.get("oldest_first"),

@@ -53,6 +53,10 @@ REASONS: tuple[Reason, ...] = (
            "the key was used for a command with other content; `field` names the first field "
            "that differs",
            "幂等键已用于内容不同的命令；field 指出首个不同的字段"),
+    Reason("key_not_yours", 403, False,
+           "a caller's idempotency key and business key begin with its id and a full stop; or the "
+           "key is another sender's",
+           "接入方的幂等键与业务编号须以其编号加句点开头；或该键属于其他发送方"),
     # the clock
     Reason("clock_not_set", 409, False,
            "a simulated service whose clock was never set",
@@ -115,8 +119,8 @@ REASONS: tuple[Reason, ...] = (
            "the terminal is not reviewed, or was cancelled, or is another merchant's",
            "终端未审核、已注销或属于其他商户"),
     Reason("channel_not_open", 409, True,
-           "the merchant is not onboarded to this channel",
-           "商户未在该渠道入网"),
+           "the merchant is not onboarded to this channel, or the caller may not report for it",
+           "商户未在该渠道入网，或接入方无权报送该渠道的业务"),
     Reason("stopped", 409, True,
            "an emergency stop covers the account, merchant, rail or everything; `detail` names "
            "it (one of an account is tested with the accounts)",

@@ -250,10 +250,13 @@ def caller(state: State, v: Values, c: Context) -> Plan | Refusal:
     for name in (v["party_id"], *v["on_behalf"]):
         if not isinstance(name, str) or state.get("party", name) is None:
             return Refusal("party_unknown", f"{name} is not registered", "party_id")
+    rails = v.get("rails") or []
+    if not all(isinstance(rail, str) and rail for rail in rails):
+        return differs("rails are names of channels or banks' ways", "rails")
     return put("caller", v["caller_id"], {
         "party_id": v["party_id"], "public_key": v["public_key"], "on_behalf": v["on_behalf"],
         "rates": v["rates"], "enabled": v["enabled"], "cover_count": v.get("cover_count"),
-        "cover_seconds": v.get("cover_seconds"),
+        "cover_seconds": v.get("cover_seconds"), "rails": rails,
     })
 
 

@@ -5,11 +5,11 @@ Nothing is changed here. The reasons are tested in the order of `ledger/domain/r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain import guards, shards
-from ledger.domain.actors import Actor, may_act_for, may_enter
+from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.holds import left
 from ledger.domain.movements import reduced
 from ledger.domain.operations import Context, Operation, Plan
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
 
 _EMPTY: Mapping[str, Any] = {}
-#: Modules whose commands touch no book, so that they act for no merchant.
-_OF_CALLERS = frozenset({"reads", "sessions"})
 #: What a dispute has of its payment.
 _INHERITED = ("merchant_id", "user_id", "card_id", "channel")
 
@@ -48,14 +46,15 @@ class Decider:
 
     def decide(
         self, operation: Operation, values: Mapping[str, Any], actor: Actor, day: str,
-        sequence: int, approved: bool = False,
+        sequence: int, waiting: Mapping[str, Any] | None = None,
     ) -> tuple[Plan, Context, bool] | Refusal:
         """The plan of a command and whether it waits for a checker; or the first reason, in the
         order of `refusals.py`, why it cannot be.
 
         :param day: its booking date
         :param sequence: of the last entry before it
-        :param approved: a checker has approved it: it does not wait again
+        :param waiting: what a checker approves, as it waited: it does not wait again, and what it
+            holds already is not held twice
         """
         state = self.state
         value_date = values.get("value_date")
@@ -77,7 +76,7 @@ class Decider:
             business_key = values[operation.business_key]
             reserved = state.tables.get("reserved")
             if business_key in self.taken or (
-                reserved and not approved and business_key in reserved
+                reserved and waiting is None and business_key in reserved
             ):
                 return Refusal(
                     "business_key_taken", "another entry carries this business key",
@@ -115,16 +114,17 @@ class Decider:
         plan = self._plan(operation, values, context, sequence)
         if type(plan) is Refusal:
             return plan
-        refusal = self._guard(operation, values, context, plan, currency, day)
+        held = waiting.get("holds", ()) if waiting else ()
+        refusal = self._guard(operation, values, context, plan, currency, day, held)
         if refusal is not None:
             return refusal
-        waits = not approved and (
+        waits = waiting is None and (
             (
                 operation.approval is not None and operation.approval(values, context)
                 and not (self.ledger.bootstrapping(operation, actor))
             ) or (state.dedicates and self._dedicated(plan))
         )
-        if waits and actor.kind != "operator":
+        if waits and actor.kind == "system":
             return Refusal("no_right", "what needs a checker is entered by a person", "type")
         return plan, context, waits
 
@@ -135,8 +135,8 @@ class Decider:
         """Whether the sender may act for them, and whether all of them may do this: what depends
         on registers alone, so that it is asked once as long as these are the same."""
         state = self.state
-        if actor.kind == "caller" and operation.module not in _OF_CALLERS:
-            refusal = may_act_for(state, actor, merchant, user)
+        if actor.kind == "caller" and operation.module not in RECORDED:
+            refusal = self._caller(operation, values, actor, merchant, user, rail)
             if refusal is not None:
                 return refusal
         refusal = (
@@ -155,6 +155,20 @@ class Decider:
         if refusal is None and state.tables.get("stop"):
             refusal = guards.stopped(state, operation, merchant, user, rail)
         return refusal
+
+    def _caller(
+        self, operation: Operation, values: Mapping[str, Any], actor: Actor,
+        merchant: str | None, user: str | None, rail: str | None,
+    ) -> Refusal | None:
+        """Whether a caller may do this for them, and is itself such that it may do anything: one
+        that was suspended or cancelled starts nothing new (rule D0.38)."""
+        state = self.state
+        caller = state.get("caller", actor.id)
+        return (
+            may_act_for(state, actor, merchant, values.get("card_id") if user is None else user)
+            or guards.party(state, operation, caller["party_id"], "party_id")
+            or may_report(state, actor, operation, rail)
+        )
 
     def _books(
         self, merchant: str | None, user: str | None, day: str
@@ -233,7 +247,7 @@ class Decider:
 
     def _guard(
         self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,
-        currency: str | None, day: str,
+        currency: str | None, day: str, held: Collection[str],
     ) -> Refusal | None:
         state = self.state
         if operation.module == "settlement":
@@ -271,7 +285,9 @@ class Decider:
         releases: dict[str, int] = {}
         gone: set[str] = set()
         if plan.holds is not None:
-            refusal = self._hold_effects(operation, plan, context, currency or "", releases, gone)
+            refusal = self._hold_effects(
+                operation, plan, context, currency or "", held, releases, gone
+            )
             if refusal is not None:
                 return refusal
         elif context.hold is not None and plan.effects:
@@ -294,10 +310,11 @@ class Decider:
 
     def _hold_effects(
         self, operation: Operation, plan: Plan, context: Context, currency: str,
-        releases: dict[str, int], gone: set[str],
+        held: Collection[str], releases: dict[str, int], gone: set[str],
     ) -> Refusal | None:
         """Turn the template's holds into effects.
 
+        :param held: holds that were placed when the command began to wait for its checker
         :param releases: what of each account's holds ends here, to be filled
         :param gone: accounts whose held money may have left already, to be filled
         """
@@ -309,6 +326,8 @@ class Decider:
                 refusal = guards.lowered_later(self.state, operation, account_id, currency)
                 if refusal is not None:
                     return refusal
+                if hold_id in held and (self.state.holds.get(hold_id) or {}).get("kind") == kind:
+                    continue
                 document = self.ledger.movements.place(
                     self.state, kind, hold_id, account_id, currency, amount, case, context
                 )

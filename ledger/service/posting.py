@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.actors import Actor
+from ledger.domain.actors import Actor, foreign_key
 from ledger.domain.chain import entry_digest
+from ledger.domain.holds import left
+from ledger.domain.movements import reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.service.command import Command
@@ -56,6 +58,7 @@ class Batch:
         self.originals = Originals(self.reads, ledger.operations, self.state)
         self.decider = Decider(ledger, actor, self.originals)
         self._by_type = ledger.operations.by_type
+        self._called = actor.kind == "caller"
 
     # the batch
 
@@ -119,6 +122,12 @@ class Batch:
         seen = self._seen(command, known, here)
         if seen is not None:
             return seen
+        if self._called:
+            foreign = foreign_key(
+                self.actor, command.operation.module, command.key, command.business_key
+            )
+            if foreign is not None:
+                return refused(command.key, foreign)
         before = len(self.rows)
         result = self._apply(command)
         if len(self.rows) > before:
@@ -131,11 +140,11 @@ class Batch:
         """The answer to a key that the log or this batch has already."""
         row = known.get(command.key)
         if row is not None:
-            return replay(self.ledger, command, row)
+            return replay(self.ledger, self.actor, command, row)
         earlier = here.get(command.key)
         if earlier is None:
             return None
-        result = replay(self.ledger, command, earlier[1])
+        result = replay(self.ledger, self.actor, command, earlier[1])
         result["first_index"] = earlier[0]
         return result
 
@@ -205,7 +214,7 @@ class Batch:
             return refused(command.key, outcome)
         plan, context, waits = outcome
         if waits:
-            return self._wait(command, booked_at, day)
+            return self._wait(command, plan, booked_at, day)
         return self._record(
             command.operation, command.key, values, text(values), plan,
             context, booked_at, day, "", (),
@@ -245,16 +254,24 @@ class Batch:
             text(command.values), "[]", effects, "",
         ))
 
-    def _wait(self, command: Command, booked_at: str, day: str) -> dict[str, Any]:
-        """The command waits for a checker; its business key is kept for it."""
+    def _wait(
+        self, command: Command, plan: Plan, booked_at: str, day: str
+    ) -> dict[str, Any]:
+        """The command waits for a checker; its business key is kept for it, and so is the money
+        that its template holds (rule D1.10)."""
         self.sequence += 1
         self.booked_at = max(self.booked_at, booked_at)
         operation, values = command.operation, command.values
         content = text(values)
-        effects: list[list] = [["put", "pending", str(self.sequence), {
+        placed = {hold[2] for hold in plan.holds or () if hold[0] == "place"}
+        waiting = {
             "type": operation.type, "content": content, "actor": self.actor.name,
             "booked_at": booked_at,
-        }]]
+        }
+        if placed:
+            waiting["holds"] = sorted(placed)
+        effects: list[list] = [["put", "pending", str(self.sequence), waiting]]
+        effects += [e for e in plan.effects or () if e[0] == "hold" and e[1] in placed]
         if operation.business_key is not None:
             effects.append(
                 ["put", "reserved", values[operation.business_key], self.sequence]
@@ -314,6 +331,15 @@ class Batch:
 
     # approvals
 
+    def _given_back(self, waiting: Mapping[str, Any]) -> list[list]:
+        """What a rejected request held is free again, unless somebody took the hold over."""
+        found = [(name, self.state.holds.get(name)) for name in waiting.get("holds", ())]
+        kinds = self.ledger.hold_kinds
+        return [
+            ["hold", name, reduced(hold, "released", left(hold))] for name, hold in found
+            if hold is not None and kinds[hold["kind"]].released_by == "operation"
+        ]
+
     def _review(self, command: Command, booked_at: str, day: str) -> dict[str, Any]:
         """A checker approves or rejects what waits (rules D4a.9, D4a.12, D4a.15)."""
         values = command.values
@@ -331,13 +357,14 @@ class Batch:
             if key is not None:
                 done.append(["put", "reserved", key, None])
             if not approves:
+                done += self._given_back(waiting)
                 return self._record(
                     command.operation, command.key, values, text(values),
                     Plan([], effects=done), None, booked_at, day, "", (),  # type: ignore[arg-type]
                 )
             kind, _, name = waiting["actor"].partition(":")
             outcome = self.decider.decide(
-                operation, content, Actor(kind, name), day, self.sequence, approved=True
+                operation, content, Actor(kind, name), day, self.sequence, waiting
             )
             if type(outcome) is not Refusal:
                 plan, context, _ = outcome

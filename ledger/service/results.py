@@ -10,6 +10,7 @@ from ledger.domain.chain import journal_id
 from ledger.domain.refusals import Refusal
 
 if TYPE_CHECKING:
+    from ledger.domain.actors import Actor
     from ledger.service.command import Command
     from ledger.service.ledger import Ledger
 
@@ -41,8 +42,13 @@ def refused(key: Any, refusal: Refusal) -> dict[str, Any]:
     return result
 
 
-def replay(ledger: Ledger, command: Command, row: tuple) -> dict[str, Any]:
-    """The answer to a key seen before: the first result, or which field differs."""
+def replay(ledger: Ledger, actor: Actor, command: Command, row: tuple) -> dict[str, Any]:
+    """The answer to a key seen before: the first result, or which field differs; to a caller of
+    its own keys alone."""
+    if actor.kind == "caller" and row[7] != actor.name:
+        return refused(
+            command.key, Refusal("key_not_yours", "the key is another sender's")
+        )
     differs = _difference(ledger, command, row)
     if differs is not None:
         return refused(

@@ -134,7 +134,16 @@ class World:
 
     def send(self, type_: str, actor: Actor = SYSTEM, **values: Any) -> dict[str, Any]:
         """Post a command with its key and time filled in, and nothing else."""
-        return self.ledger.apply([self._keyed(type_, values)], actor)[0]
+        command = self._keyed(type_, values)
+        if actor.kind == "caller":
+            command = self.of(actor.id, command)
+        return self.ledger.apply([command], actor)[0]
+
+    def of(self, caller_id: str, command: dict[str, Any]) -> dict[str, Any]:
+        """The command with the keys that this caller may give."""
+        names = ["idempotency_key", self.ledger.operations.by_type[command["type"]].business_key]
+        own = {name: f"{caller_id}.{command[name]}" for name in names if name in command}
+        return {**command, **own}
 
     def _keyed(self, type_: str, values: dict[str, Any]) -> dict[str, Any]:
         self.number += 1

@@ -266,7 +266,8 @@ def caller(http, world):
     """A caller for M1 that may send transactions and a few others a minute."""
     key = PrivateKey.generate()
     world.approved("caller", caller_id="C1", party_id="M1", on_behalf=["M2"], enabled=True,
-                   public_key=key.public.point, rates={"transaction": 1000, "user": 2})
+                   public_key=key.public.point, rates={"transaction": 1000, "user": 2},
+                   rails=["unionpay"])
     return Signed(http, "caller:C1", key)
 
 
@@ -353,21 +354,22 @@ def test_a_caller_acts_for_its_merchants_alone(caller, world):
     world.merchant("M3")
     world.open([("2201", "M3")])
     for merchant, status in (("M1", 201), ("M2", 201), ("M3", 403)):
-        body = orjson.dumps(world.command("payment", merchant_id=merchant))
+        body = orjson.dumps(world.of("C1", world.command("payment", merchant_id=merchant)))
         answer = caller.send("POST", "/v1/commands", body)
         assert answer.status_code == status, answer.text
     assert answer.json()["reason"] == "not_your_merchant"
     assert caller.send("GET", "/v1/balances").status_code == 403
     accounts = b'{"accounts": [{"account_code": "2201", "party_id": "M1", "currency_code": "CNY"}]}'
     assert caller.send("POST", "/v1/accounts", accounts).status_code == 403
-    receipt = {"type": "receipt", "idempotency_key": "r", "receipt_id": "R", "amount_minor": 1,
-               "currency_code": "CNY", "occurred_at": "2026-09-12T10:00:00+08:00"}
+    receipt = {"type": "receipt", "idempotency_key": "C1.r", "receipt_id": "C1.R",
+               "amount_minor": 1, "currency_code": "CNY",
+               "occurred_at": "2026-09-12T10:00:00+08:00"}
     answer = caller.send("POST", "/v1/commands", orjson.dumps(receipt))
     assert (answer.status_code, answer.json()["reason"]) == (403, "no_right")
 
 
 def test_a_caller_is_held_to_its_rates(caller, world):
-    top_up = orjson.dumps(world.command("top_up"))
+    top_up = orjson.dumps(world.of("C1", world.command("top_up")))
     said = [caller.send("POST", "/v1/commands", top_up).status_code for _ in range(3)]
     assert said == [403, 403, 429]  # not its user, then too often
     fee = caller.send("POST", "/v1/commands", orjson.dumps(world.command("fee")))

@@ -363,13 +363,16 @@ OWN_FUNDS = [
     ("reserve_yield", {"amount_minor": 7}, False, ["1101 D 7", "6003 C 7"]),
     ("points_issue", {"user_id": "U1", "amount_minor": 60}, False,
      ["6402 D 60", "2702:U1 C 60"]),
-    ("points_spend", {"user_id": "U1", "merchant_id": "M1", "amount_minor": 60}, False,
+    ("points_spend", {"user_id": "U1", "merchant_id": "M1", "amount_minor": 60,
+                      "authorisation": "P"}, False,
      ["2702:U1 D 60", "1101 C 60", "1001 D 60 X", "2201:M1 C 60"]),
 ]
 
 
 def test_own_funds(world):
     world.do("payment")
+    world.register("authorise", authorisation_id="P", payer_id="U1", payee="M1", amount_minor=60,
+                   currency_code="CNY", method="password")
     for number, (type_, values, approval, wanted) in enumerate(OWN_FUNDS):
         key = f"X{number}"
         command = {"movement_id": key, "amount_minor": 1000, "currency_code": "CNY", **values}

@@ -23,7 +23,7 @@ RATES = {"transaction": 1000, "user": 1000, "data": 1000}
 def make_caller(world, http, name: str, party: str, on_behalf=(), rates=RATES) -> Signed:
     key = PrivateKey.generate()
     world.approved("caller", caller_id=name, party_id=party, on_behalf=list(on_behalf),
-                   enabled=True, public_key=key.public.point, rates=rates)
+                   enabled=True, public_key=key.public.point, rates=rates, rails=["unionpay"])
     return Signed(http, f"caller:{name}", key)
 
 
@@ -163,14 +163,15 @@ def test_d0_53_what_is_the_houses_stays_the_houses(two, world):
 def test_d0_53_the_steps_of_ones_own_commands_alone(two, world):
     """Not those of the house, not another caller's on the same merchant."""
     command = {**world.command("payment", merchant_id="TM", **PLAIN), "idempotency_key": "mine"}
+    command = world.of("CT", command)
     assert two["TM"].send("POST", "/v1/commands", orjson.dumps(command)).status_code == 201
-    assert get(two["TM"], "/v1/commands/mine/steps")["steps"][0]["actor"] == "caller:CT"
+    assert get(two["TM"], "/v1/commands/CT.mine/steps")["steps"][0]["actor"] == "caller:CT"
     assert get(two["TM"], "/v1/commands/never/steps", 404)["error"]["reason"] == "key_unknown"
-    assert get(two["TN"], "/v1/commands/mine/steps", 403)["error"]["reason"] == (
+    assert get(two["TN"], "/v1/commands/CT.mine/steps", 403)["error"]["reason"] == (
         "not_your_merchant"
     )
     get(two["TM"], "/v1/commands/k1/steps", 403)
-    assert [row["asked"] for row in tries(world)] == ["mine", "k1"]
+    assert [row["asked"] for row in tries(world)] == ["CT.mine", "k1"]
 
 
 def test_d0_53_a_card_or_user_that_changed_its_owner_is_no_longer_read(two, world):
@@ -228,7 +229,7 @@ def test_d0_53_sessions_read_too_and_their_tries_are_covered(two, world, client,
 
 def test_d0_53_a_foreign_read_sent_as_a_command_books_nothing(two, world):
     """By whomever: it never posts."""
-    command = {"type": "foreign_read", "idempotency_key": "f1", "interface": "holds",
+    command = {"type": "foreign_read", "idempotency_key": "foreign-1", "interface": "holds",
                "asked": "M2", "occurred_at": at(DAY, "10:00:00")}
     answer = two["TM"].send("POST", "/v1/commands", orjson.dumps(command))
     assert (answer.status_code, answer.json()["reason"]) == (403, "not_your_merchant")

@@ -29,8 +29,8 @@ def bridge(world, settings, caller_key):
     """A transport into the application of a ledger with one caller for M1."""
     world.approved(
         "caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
-        on_behalf=[], rates={"transaction": 10**6}, enabled=True, cover_count=CALLER_COUNT,
-        cover_seconds=60,
+        on_behalf=[], rates={"transaction": 10**6}, rails=["unionpay"], enabled=True,
+        cover_count=CALLER_COUNT, cover_seconds=60,
     )
     app = create_app(settings, world.ledger, Tokens.load(settings))
     with TestClient(app, raise_server_exceptions=False) as http:
@@ -58,7 +58,7 @@ def client(bridge, caller_key):
 def test_commands_of_a_session_are_covered_and_verified(client, world, settings):
     with client.session() as session:
         for _ in range(5):
-            assert session.command(world.command("payment"))["status"] == "posted"
+            assert session.command(world.of("C1", world.command("payment")))["status"] == "posted"
         assert verify(settings).uncovered_requests == 5
     found = verify(settings)
     assert (found.uncovered_requests, found.journals) == (0, 5)
@@ -69,13 +69,13 @@ def test_commands_of_a_session_are_covered_and_verified(client, world, settings)
 def test_a_session_covers_by_itself_and_never_exceeds_its_contract(client, world):
     with client.session(cover_count=4) as session:
         for _ in range(10):
-            assert session.command(world.command("payment"))["status"] == "posted"
+            assert session.command(world.of("C1", world.command("payment")))["status"] == "posted"
         assert session.session.covered == 8
     with client.session(cover_count=10**6) as session:
         for _ in range(CALLER_COUNT):
-            session.command(world.command("payment"))
+            session.command(world.of("C1", world.command("payment")))
         with pytest.raises(LedgerRefusal) as caught:
-            session.command(world.command("payment"))
+            session.command(world.of("C1", world.command("payment")))
         assert caught.value.reason == "session_uncovered"
         session.session.digests.pop()  # the service did not count it
         session.session.number -= 1
@@ -83,7 +83,7 @@ def test_a_session_covers_by_itself_and_never_exceeds_its_contract(client, world
 
 def test_altered_replayed_and_foreign_requests_are_refused(client, world, bridge):
     session = client.session()
-    body = orjson.dumps(world.command("payment"))
+    body = orjson.dumps(world.of("C1", world.command("payment")))
     raw = httpx.Client(base_url="http://testserver", transport=bridge)
 
     def send(headers, content=body):
@@ -106,7 +106,7 @@ def test_altered_replayed_and_foreign_requests_are_refused(client, world, bridge
 
 def test_a_signature_over_other_digests_covers_nothing(client, world, settings, caller_key):
     session = client.session()
-    session.command(world.command("payment"))
+    session.command(world.of("C1", world.command("payment")))
     session.session.digests[0] = "00" * 32
     with pytest.raises(LedgerRefusal) as caught:
         session.cover()
@@ -116,7 +116,7 @@ def test_a_signature_over_other_digests_covers_nothing(client, world, settings, 
 
 def test_a_cover_altered_in_the_log_does_not_verify(client, world, settings):
     with client.session() as session:
-        session.command(world.command("payment"))
+        session.command(world.of("C1", world.command("payment")))
     _forge(world, "update entry set content = json_set(content, '$.signature', "
            "'3006020101020101') where type = 'session_cover'")
     with pytest.raises(NotVerified, match="over its session does not verify"):
@@ -159,10 +159,11 @@ def test_a_query_that_ends_like_a_cover_is_counted_like_any_other(client, world)
     """Else a caller could leave as much unsigned as it liked."""
     with client.session() as session:
         for _ in range(CALLER_COUNT):
-            session._client._call("POST", "/v1/batches", {"commands": [world.command("payment")]})
+            payment = world.of("C1", world.command("payment"))
+            session._client._call("POST", "/v1/batches", {"commands": [payment]})
         with pytest.raises(LedgerRefusal) as caught:
             session._client._call(
-                "POST", "/v1/batches", {"commands": [world.command("payment")]},
+                "POST", "/v1/batches", {"commands": [world.of("C1", world.command("payment"))]},
                 query={"x": "/cover"},
             )
         assert caught.value.reason == "session_uncovered"

@@ -142,7 +142,7 @@ def test_d0_35_each_customer_debit_carries_a_reference_good_once(world):
 
 def test_d0_36_the_callers_signed_request_is_kept_in_the_chain(caller, world, settings):
     """What was signed stands beside what it caused and proves itself again."""
-    body = orjson.dumps(world.command("payment"))
+    body = orjson.dumps(world.of("C1", world.command("payment")))
     sequence = caller.send("POST", "/v1/commands", body).json()["sequence"]
     (row,) = world.ledger.store.entries(sequence, sequence)
     evidence = orjson.loads(row[8])
@@ -169,8 +169,8 @@ def test_d0_37_one_key_per_caller_none_shared_and_no_other_use(world):
                   "reason": "x"}),
     ):
         assert refused(world.send(type_, one, **values), "no_right", "type"), type_
-    assert refused(world.ledger.apply([world.command("payment", merchant_id="M2")], one)[0],
-                   "not_your_merchant")
+    foreign = world.of("C1", world.command("payment", merchant_id="M2"))
+    assert refused(world.ledger.apply([foreign], one)[0], "not_your_merchant")
 
 
 def test_d0_38_a_provider_has_its_own_key_limits_and_stop(http, caller, world):
@@ -180,18 +180,20 @@ def test_d0_38_a_provider_has_its_own_key_limits_and_stop(http, caller, world):
     key = PrivateKey.generate()
     world.approved("party", party_id="PR", party_kind="provider")
     provider = {"name": "PV", "party": "PR", "on_behalf": ["M1"],
-                "public_key": key.public.point, "rates": {"transaction": 2}}
+                "public_key": key.public.point, "rates": {"transaction": 2},
+                "rails": ["unionpay"]}
     _caller(world, **provider)
     signed = Signed(http, "caller:PV", key)
-    said = [
-        signed.send("POST", "/v1/commands", orjson.dumps(world.command("payment"))).status_code
-        for _ in range(3)
-    ]
+
+    def sent(caller, name):
+        command = world.of(name, world.command("payment"))
+        return caller.send("POST", "/v1/commands", orjson.dumps(command)).status_code
+
+    said = [sent(signed, "PV") for _ in range(3)]
     assert said == [201, 201, 429] and world.balance("2201:M1") == 2 * 9_940
     _caller(world, **{**provider, "enabled": False})
-    body = orjson.dumps(world.command("payment"))
-    assert signed.send("POST", "/v1/commands", body).status_code == 401
-    assert caller.send("POST", "/v1/commands", body).status_code == 201  # the merchant's own
+    assert sent(signed, "PV") == 401
+    assert sent(caller, "C1") == 201  # the merchant's own
 
 
 def test_d0_40_a_book_is_not_active_before_a_passed_identity_check(world):
@@ -321,8 +323,8 @@ def test_d0_53_a_caller_touches_no_other_tenants_books_and_the_try_is_recorded(c
     """A foreign member's book is refused, and so is a read; the refusal stands in the chain."""
     tenant(world)
     world.open([("2101", "TU1"), ("2201", "TM")])
-    for command in (world.command("payment", merchant_id="TM"),
-                    world.command("top_up", user_id="TU1")):
+    for command in (world.of("C1", world.command("payment", merchant_id="TM")),
+                    world.of("C1", world.command("top_up", user_id="TU1"))):
         answer = caller.send("POST", "/v1/commands", orjson.dumps(command))
         assert (answer.status_code, answer.json()["reason"]) == (403, "not_your_merchant")
         (row,) = world.ledger.store.find_by_key([command["idempotency_key"]]).values()

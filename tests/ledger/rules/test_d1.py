@@ -307,12 +307,12 @@ def test_d1_19_a_product_is_bought_only_if_normal_and_affordable(world):
     world.register("account_status", account_id="2101:U1", status="no_credit", reason="x", **CNY)
     assert refused(world.send("wealth_purchase", transaction_id="B1", **buy), "account_status")
     world.approved("account_status", account_id="2101:U1", status="normal", reason="x", **CNY)
-    posted(world.send("wealth_purchase", transaction_id="B2", **buy))
-    back = {"original_transaction_id": "B2", "amount_minor": 10_030,
-            "settles_on": days(2).isoformat(), **CNY}
+    due = days(2).isoformat()
+    posted(world.send("wealth_purchase", transaction_id="B2", settles_on=due, **buy))
+    back = {"original_transaction_id": "B2", "amount_minor": 10_030, **CNY}
     when = on(world, 1)
     assert refused(world.send("wealth_redemption", transaction_id="R1", **back, **when),
-                   "not_due", "settles_on")
+                   "not_due")
     when = on(world, 2)
     posted(world.send("wealth_redemption", transaction_id="R2", **back, **when))
     assert world.balance("2101:U1") == 10_030

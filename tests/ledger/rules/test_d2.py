@@ -298,9 +298,10 @@ def test_d2_12_an_instruction_needs_signature_and_authorisation_and_may_name_its
     world.do("top_up", user_id="U3", amount_minor=2_000)
     pay = world.command("payment", **{**INTERNAL, "user_id": "U3", "amount_minor": 2_000,
                                       "metadata": {"device_id": "D-77"}})
+    pay = world.of("C1", pay)
     bare = caller.send("POST", "/v1/commands", orjson.dumps(pay))
     assert bare.json()["reason"] == "authorisation_missing"
-    pay |= {"authorisation": world.authorise("U3", "M1", 2_000), "idempotency_key": "z1"}
+    pay |= {"authorisation": world.authorise("U3", "M1", 2_000), "idempotency_key": "C1.z1"}
     forged = caller.send("POST", "/v1/commands", orjson.dumps(pay), signature="00" * 70)
     assert forged.status_code == 401
     done = caller.send("POST", "/v1/commands", orjson.dumps(pay))
@@ -355,7 +356,7 @@ def test_d2_24_class_is_an_attribute_of_each_operation_and_of_a_callers_rights(c
     answer = caller.send("POST", "/v1/commands", fee)
     assert (answer.status_code, answer.json()["error"]["reason"]) == (403, "forbidden")
     assert caller.send("POST", "/v1/commands",
-                       orjson.dumps(world.command("payment"))).status_code == 201
+                       orjson.dumps(world.of("C1", world.command("payment")))).status_code == 201
 
 
 def test_d2_24_class_is_an_attribute_of_endpoint_limit_and_indicator(http, world):
@@ -396,6 +397,7 @@ def test_d2_24_rates_hold_by_class_each_for_itself(http, world):
     def batch(payments, top_ups):
         commands = [world.command("payment") for _ in range(payments)]
         commands += [world.command("top_up", user_id="U8") for _ in range(top_ups)]
+        commands = [world.of("C9", command) for command in commands]
         return signed.send("POST", "/v1/batches", orjson.dumps({"commands": commands}))
 
     assert batch(2, 0).status_code == 200
@@ -409,12 +411,12 @@ def test_d2_25_requests_are_signed_with_a_nonce_and_time_limited_in_rate_with_na
     caller, http, world
 ):
     """REST and JSON; replayed, stale, too many: each has its code."""
-    body = orjson.dumps(world.command("payment"))
+    body = orjson.dumps(world.of("C1", world.command("payment")))
     headers = {**caller.signer.headers("POST", "/v1/commands", body), "authorization": ""}
     assert http.post("/v1/commands", content=body, headers=headers).status_code == 201
     again = http.post("/v1/commands", content=body, headers=headers)
     stale = caller.send("POST", "/v1/commands", body, timestamp="2026-09-12T02:00:00Z")
-    top_up = orjson.dumps(world.command("top_up"))
+    top_up = orjson.dumps(world.of("C1", world.command("top_up")))
     often = [caller.send("POST", "/v1/commands", top_up) for _ in range(3)][-1]
     wrong = caller.send("POST", "/v1/commands", b"{")
     assert [(a.status_code, a.json()["error"]["reason"]) for a in (again, stale, often, wrong)] == [
