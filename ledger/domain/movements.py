@@ -134,11 +134,7 @@ class Movements:
         kind = self.kinds[hold["kind"]]
         if kind.released_by == "operation":
             return Refusal("hold_not_allowed", "its operation's result releases it", "hold_id")
-        if kind.released_by == "authority" and v["case_number"] != hold["case"]:
-            return Refusal(
-                "hold_not_allowed", "only the authority's own release frees it", "case_number"
-            )
-        amount = self._part(v, hold)
+        amount = _of_its_order(kind, v, hold) or self._part(v, hold)
         if isinstance(amount, Refusal):
             return amount
         return Plan([], effects=[["hold", v["hold_id"], reduced(hold, "released", amount)]])
@@ -148,9 +144,10 @@ class Movements:
         the original's route back and counts against the original (rule D0.14)."""
         hold = c.hold
         assert hold is not None
-        if hold["scope"] == "account" or self.kinds[hold["kind"]].released_by == "operation":
+        kind = self.kinds[hold["kind"]]
+        if hold["scope"] == "account" or kind.released_by == "operation":
             return Refusal("hold_not_allowed", f"a {hold['kind']} hold is not captured here")
-        amount = self._part(v, hold)
+        amount = _of_its_order(kind, v, hold) or self._part(v, hold)
         if isinstance(amount, Refusal):
             return amount
         counters = None
@@ -181,17 +178,25 @@ class Movements:
         )
 
     def hold_takeover(self, state: State, v: Values, c: Context) -> Plan | Refusal:
-        """An authority's order takes the hold over; its own end applies (rule D0.15)."""
+        """An authority's order takes the hold over; its own end applies (rule D0.15). Money under
+        an order waits for that authority's release (rule D0.16): no other takes its place."""
         hold = c.hold
         assert hold is not None
-        if self.kinds[hold["kind"]].released_by == "operation":
+        released_by, ends = self.kinds[hold["kind"]].released_by, v.get("expires_on")
+        if released_by == "operation":
             return Refusal(
                 "hold_not_allowed", "money that is under way to the bank cannot be taken over",
                 "hold_id",
             )
+        if released_by == "authority":
+            return Refusal(
+                "hold_not_allowed",
+                f"it is under order {hold['case']}; another order is a hold of its own", "hold_id",
+            )
+        if ends is not None and ends < c.booking_date:
+            return Refusal("hold_not_allowed", f"the order ended on {ends}", "expires_on")
         return Plan([], effects=[["hold", v["hold_id"], {
-            **hold, "kind": "authority", "case": v["case_number"],
-            "expires_on": v.get("expires_on"),
+            **hold, "kind": "authority", "case": v["case_number"], "expires_on": ends,
         }]])
 
     def hold_expiry(self, state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -322,6 +327,13 @@ def _route(original: Mapping[str, Any], codes: Mapping[str, str]) -> str:
         if original.get(name) is not None:
             return f"{codes[code]}:{original[name]}"
     return codes["1001"]
+
+
+def _of_its_order(kind: HoldKind, v: Values, hold: Mapping[str, Any]) -> Refusal | None:
+    """What an authority holds moves by that authority's own order alone (rule D0.16)."""
+    if kind.released_by != "authority" or v["case_number"] == hold["case"]:
+        return None
+    return Refusal("hold_not_allowed", f"only order {hold['case']} itself frees it", "case_number")
 
 
 def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def test_d0_15_a_denied_payment_is_released_on_day_180_without_interest(world):
 def test_d0_15_an_authority_order_takes_the_hold_over(world):
     world.do("payment", transaction_id="P", amount_minor=6_000, **PLAIN)
     world.send("denied_payment", hold_id="H", original_transaction_id="P", case_number="C1")
-    world.send("hold_takeover", result_id="R", hold_id="H", case_number="COURT-9")
+    world.approved("hold_takeover", result_id="R", hold_id="H", case_number="COURT-9")
     day = DAY + timedelta(181)
     world.ledger.set_clock(at(day, "23:30:00"))
     world.ledger.close_day(DAY)

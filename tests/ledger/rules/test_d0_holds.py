@@ -61,7 +61,7 @@ def test_d0_14_an_authority_that_took_the_hold_over_says_where_the_money_goes(wo
     """The original's route binds the institution's own deduction alone."""
     world.do("top_up", amount_minor=10_000)
     account = _denied(world, **INTERNAL)
-    posted(world.send("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9"))
+    world.approved("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9")
     world.approved("hold_capture", result_id="Z", hold_id="H", to_account_id="1001",
                    case_number="COURT-9")
     assert (account.balance, account.held) == (0, 0)
@@ -80,12 +80,43 @@ def test_d0_15_the_last_day_is_the_180th_after_the_freeze(world):
 def test_d0_15_an_orders_own_end_applies_after_it_took_the_hold_over(world):
     """The order's number and end stand in the hold; it is released on that date."""
     account = _denied(world)
-    posted(world.send("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9",
-                      expires_on=days(200).isoformat()))
+    world.approved("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9",
+                   expires_on=days(200).isoformat())
     for number, held in ((0, 6_000), (180, 6_000), (199, 6_000), (200, 0)):
         world.close(days(number))
         assert account.held == held, number
     assert account.balance == 6_000
+
+
+def test_d0_15_an_order_takes_a_hold_over_by_two_and_has_not_ended(world):
+    """Nobody frees money alone by the number of an order; an order of yesterday takes nothing."""
+    world.close()
+    when = on(world, 1)
+    posted(world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:U1",
+                      amount_minor=900, case_number="C", **CNY, **when))
+    order = {"hold_id": "H", "case_number": "COURT-9", **when}
+    alone = world.send("hold_takeover", result_id="T1", expires_on=days(1).isoformat(), **order)
+    assert refused(alone, "no_right")
+    waits = world.send("hold_takeover", ANN, result_id="T2", **order)
+    assert waits["status"] == "pending"
+    assert refused(world.approve(waits["sequence"], "ann", **when), "maker_is_checker")
+    past = world.send("hold_takeover", ANN, result_id="T3", expires_on=days(0).isoformat(), **order)
+    assert refused(past, "hold_not_allowed", "expires_on")
+    world.close(days(1))
+    assert world.ledger.state.account("2101:U1", "CNY").held == 900
+
+
+def test_d0_16_an_order_is_not_replaced_by_another_which_is_a_hold_of_its_own(world):
+    """Each authority's money stays until that authority releases it."""
+    for number in ("1", "2"):
+        posted(world.send("hold", hold_id=f"H{number}", hold_kind="authority",
+                          account_id="2101:U1", amount_minor=900, case_number=f"COURT-{number}",
+                          **CNY))
+    again = world.send("hold_takeover", ANN, result_id="T", hold_id="H1", case_number="COURT-3",
+                       expires_on=days(0).isoformat())
+    assert refused(again, "hold_not_allowed", "hold_id")
+    world.approved("hold_release", result_id="R", hold_id="H1", case_number="COURT-1")
+    assert world.ledger.state.account("2101:U1", "CNY").held == 900
 
 
 @pytest.mark.parametrize("kind", ["banned", "suspicious", "objection"])
@@ -132,3 +163,15 @@ def test_d0_16_under_an_order_only_the_authoritys_release_frees(world):
     assert refused(other, "hold_not_allowed", "case_number")
     world.approved("hold_release", result_id="R2", hold_id="H", case_number="COURT-9")
     assert world.ledger.state.account("2101:U1", "CNY").frozen == 0
+
+
+def test_d0_16_money_under_an_order_is_taken_by_that_order_alone(world):
+    """Another number than the order's does not move it, even by two."""
+    world.do("payment", amount_minor=9_000, **PLAIN)
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2201:M1",
+                      amount_minor=900, case_number="COURT-9", **CNY))
+    capture = {"hold_id": "H", "to_account_id": "2211:M1"}
+    other = world.send("hold_capture", ANN, result_id="C1", case_number="CASE-1", **capture)
+    assert refused(other, "hold_not_allowed", "case_number")
+    world.approved("hold_capture", result_id="C2", case_number="COURT-9", **capture)
+    assert world.balance("2211:M1") == 900

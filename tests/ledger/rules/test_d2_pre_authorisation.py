@@ -138,7 +138,7 @@ def test_d2_08_an_authority_that_took_it_over_or_froze_the_account_comes_first(a
     """Nothing has left yet, so the order holds the money."""
     world = allowed
     posted(_allow(world, 1_000, name="PB"))
-    posted(world.send("hold_takeover", result_id="T", hold_id="PB", case_number="COURT-9"))
+    world.approved("hold_takeover", result_id="T", hold_id="PB", case_number="COURT-9")
     assert refused(_complete(world, 1, of="PB"), "hold_not_allowed")
     posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
                       case_number="COURT-9", **CNY))
