@@ -62,7 +62,11 @@ def _operation(operation: Operation, spec: dict[str, Any], table: Table) -> list
     ]
     if "approval" in spec:
         when = spec["approval"]
-        said.append("maker and checker" if when is True else f"maker and checker when `{when}`")
+        also = spec.get("approval_register")
+        said.append("maker and checker" if when is True else (
+            f"maker and checker when `{when}`"
+            + (f" or the change `{also['condition']}`" if also else "")
+        ))
     if operation.original_types:
         said.append(f"original: {', '.join(sorted(operation.original_types))}")
     lines += ["; ".join(said) + ".", ""]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.domain import expressions
+from ledger.domain.conditions import CONDITIONS
 from ledger.domain.expressions import FUNCTIONS, ExpressionError
 from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
 from ledger.domain.refusals import BY_CODE, Refusal
@@ -29,8 +30,9 @@ CALLERS = (None, "own", "rail")
 _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "callers", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "approval_since", "legs", "counters", "set", "set_parent",
-    "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first", "before_start",
+    "authorisation", "approval", "approval_since", "approval_register", "legs", "counters", "set",
+    "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first",
+    "before_start",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
@@ -126,6 +128,7 @@ class Operation:
     counters: Mapping[str, int]
     approval: Callable[[Mapping[str, Any], Context], bool] | None
     approval_since: int  # the version from which it is asked like this: older entries were not
+    approval_register: tuple[str, int] | None  # also on this condition, from which version
     merchant: Callable[[Mapping[str, Any], Context], str | None]
     books: Callable[[Mapping[str, Any], Context], str | None]
     user: Callable[[Mapping[str, Any], Context], str | None]
@@ -386,6 +389,11 @@ class _Compiler:
         for key in ("merchant", "user", "rail", "books"):
             functions[key] = self._small(key)
         approval = spec.get("approval")
+        register = spec.get("approval_register")
+        if register is not None and (
+            approval is None or register["condition"] not in CONDITIONS
+        ):
+            raise KeyError("approval_register stands beside approval and names a condition")
         if approval is not None:
             functions["approval"] = lines = [
                 *self._head(),
@@ -424,6 +432,7 @@ class _Compiler:
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), approval_since=spec.get("approval_since", 1),
+            approval_register=register and (register["condition"], register["since"]),
             merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
             parties=tuple(name for name in _PARTIES if name in self.names),

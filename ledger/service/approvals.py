@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from ledger.domain.actors import bootstrapping, has_right
+from ledger.domain.conditions import CONDITIONS
 from ledger.domain.operations import Context, Operation, Operations
 from ledger.domain.registers import DEFAULT_TARIFF
 from ledger.domain.state import State
@@ -59,11 +60,16 @@ def leaves_purpose(state: State, account_id: str, currency: str, direction: str)
 
 
 def _demanded(operation: Operation, state: State, row: tuple) -> bool:
-    if operation.approval is None or row[3] < operation.approval_since:
+    if operation.approval is None:
         return False
-    tariff = state.get("tariff", "withdrawal") or DEFAULT_TARIFF
-    context = Context(row[10], "institution", _EMPTY, _EMPTY, tariff, row[7])
-    return operation.approval(orjson.loads(row[12]), context)
+    values = orjson.loads(row[12])
+    if row[3] >= operation.approval_since:
+        tariff = state.get("tariff", "withdrawal") or DEFAULT_TARIFF
+        context = Context(row[10], "institution", _EMPTY, _EMPTY, tariff, row[7])
+        if operation.approval(values, context):
+            return True
+    condition, since = operation.approval_register or ("", row[3] + 1)
+    return row[3] >= since and CONDITIONS[condition](state, values)
 
 
 def _review(operations: Operations, state: State, row: tuple) -> str | None:

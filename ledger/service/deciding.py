@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.domain import guards, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
+from ledger.domain.conditions import CONDITIONS
 from ledger.domain.holds import left
 from ledger.domain.movements import reduced
 from ledger.domain.operations import Context, Operation, Plan
@@ -120,13 +121,19 @@ class Decider:
             return refusal
         waits = waiting is None and (
             (
-                operation.approval is not None and operation.approval(values, context)
-                and not (self.ledger.bootstrapping(operation, actor))
+                operation.approval is not None and (
+                    operation.approval(values, context) or self._by_register(operation, values)
+                ) and not self.ledger.bootstrapping(operation, actor)
             ) or (state.dedicates and self._dedicated(plan))
         )
         if waits and actor.kind == "system":
             return Refusal("no_right", "what needs a checker is entered by a person", "type")
         return plan, context, waits
+
+    def _by_register(self, operation: Operation, values: Mapping[str, Any]) -> bool:
+        """Whether a checker is asked for because of what the registers say now."""
+        found = operation.approval_register
+        return found is not None and CONDITIONS[found[0]](self.state, values)
 
     def _parties(
         self, operation: Operation, values: Mapping[str, Any], actor: Actor,

@@ -75,6 +75,27 @@ def test_d4a_06_a_condition_is_judged_on_the_registers_of_that_time(world):
     assert _broken(world).startswith(f"entry {second['sequence']}:")
 
 
+def test_d0_16_a_status_that_permits_more_needs_a_checker_by_the_status_of_that_time(
+    world, monkeypatch
+):
+    """Judged again by what the log had made of the account; an older version asked for less."""
+    status = {"account_id": "2101:U1", "reason": "x", **CNY}
+    for name in ("no_debit", "frozen"):
+        world.register("account_status", status=name, **status)
+    monkeypatch.setattr(Decider, "_by_register", lambda *_: False)
+    known = world.ledger.operations
+    old = replace(known.by_type["account_status"], version=1)
+    world.ledger.operations = Operations(
+        {**known.by_type, "account_status": old}, known.versions)
+    world.register("account_status", status="no_credit", **status)
+    assert verify(world.settings).broken is None
+    world.ledger.operations = known
+    done = world.register("account_status", status="no_debit", **status)
+    assert _broken(world) == (
+        f"entry {done['sequence']}: account_status needs a checker, and it has no approval"
+    )
+
+
 def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings, monkeypatch):
     """What comes in needs none."""
     world = World(settings)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ledger.conftest import ANN
+from ledger.entrypoints.operations import verify
+from tests.ledger.conftest import ANN, SYSTEM
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused
 
 WHOLE = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
@@ -163,6 +164,37 @@ def test_d0_16_under_an_order_only_the_authoritys_release_frees(world):
     assert refused(other, "hold_not_allowed", "case_number")
     world.approved("hold_release", result_id="R2", hold_id="H", case_number="COURT-9")
     assert world.ledger.state.account("2101:U1", "CNY").frozen == 0
+
+
+STATUSES = ("normal", "no_debit", "no_credit", "frozen", "closed")
+#: What one person may do alone: it permits nothing that was not permitted before.
+ALONE = {
+    "normal": {"no_debit", "no_credit", "frozen", "closed"}, "no_debit": {"frozen", "closed"},
+    "no_credit": {"closed"}, "frozen": set(),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    (before, after) for before in ALONE for after in STATUSES if before != after
+])
+def test_d0_16_a_status_that_permits_more_than_before_is_set_by_two(world, before, after):
+    """A freeze is ended by two, whatever comes in its place; one person may only restrict."""
+    def change(status, actor):
+        return world.send("account_status", actor, account_id="2101:U1", status=status,
+                          reason="x", **CNY)
+    if before != "normal":
+        posted(change(before, ANN))
+    done = change(after, ANN)
+    if after in ALONE[before]:
+        posted(done)
+    else:
+        assert done["status"] == "pending"
+        assert refused(change(after, SYSTEM), "no_right")
+        assert refused(world.approve(done["sequence"], "ann"), "maker_is_checker")
+        assert world.ledger.state.account("2101:U1", "CNY").status == before
+        posted(world.approve(done["sequence"]))
+    assert world.ledger.state.account("2101:U1", "CNY").status == after
+    assert verify(world.settings).broken is None
 
 
 def test_d0_16_money_under_an_order_is_taken_by_that_order_alone(world):
