@@ -89,17 +89,17 @@ class Movements:
         return Plan([], effects=[["hold", v["hold_id"], document]])
 
     def denied_payment(self, state: State, v: Values, c: Context) -> Plan | Refusal:
-        """Exactly the amount of the payment, or what is left of it, on pending settlement; if
-        less is there the rest is filled by later settlements, for the hold may exceed the balance
-        and nothing is paid out while it does (rule D0.13)."""
+        """Exactly the amount of the payment, or what is left of it and not frozen by an earlier
+        denial, on pending settlement; if less is there the rest is filled by later settlements,
+        for the hold may exceed the balance and nothing is paid out while it does (rule D0.13)."""
         original = c.original
         assert original is not None
         amount = (
             original["amount_minor"] - original["refunded"] - original["charged_back"]
-            - original["disputed"]
+            - original["disputed"] - frozen(state, v["original_transaction_id"])
         )
         if amount <= 0:
-            return Refusal("exceeds_original", "nothing is left of the payment")
+            return Refusal("exceeds_original", "nothing is left of the payment that is not frozen")
         document = self.place(
             state, "denied", v["hold_id"], f"{c.codes['2201']}:{original['merchant_id']}",
             original["currency_code"], amount, v["case_number"], c,
@@ -334,6 +334,11 @@ def _of_its_order(kind: HoldKind, v: Values, hold: Mapping[str, Any]) -> Refusal
     if kind.released_by != "authority" or v["case_number"] == hold["case"]:
         return None
     return Refusal("hold_not_allowed", f"only order {hold['case']} itself frees it", "case_number")
+
+
+def frozen(state: State, payment: str) -> int:
+    """What open holds keep for a denied payment, whoever took them over, minor units."""
+    return sum(left(hold) for hold in state.holds.values() if hold.get("original") == payment)
 
 
 def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:

@@ -88,6 +88,8 @@ class State:
         self.items: dict[str, dict[str, Any]] = {}
         self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
         self.closed: str | None = None  # the last closed date; not a matter of the log
+        #: No hold is left that had to end before this date, as far as is known.
+        self.holds_ended = ""
         self._undo: list[tuple] = []
         self._marks = 0  # raised with each point to which changes may be taken back
         # Looked up for every command, so kept as they are asked for; dropped when one changes.
@@ -303,6 +305,13 @@ class State:
             after = document["placed"] - document["captured"] - document["released"]
             self._attribute(account, "held", account.held + after - before)
         self._set(self.holds, hold_id, None if document["ended"] else document)
+
+    def ended_holds(self, through: str) -> None:
+        """The holds whose last date is a date or earlier were ended."""
+        after = (date.fromisoformat(through) + timedelta(1)).isoformat()
+        if after > self.holds_ended:
+            self._undo.append((self, "holds_ended", self.holds_ended))
+            self.holds_ended = after
 
     def _open(self, account_id: str, currency: str, document: dict[str, Any]) -> None:
         account = Account(

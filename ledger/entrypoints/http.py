@@ -81,11 +81,13 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
 
 async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
-    """Sign the end of the log every hour: what is rolled back within the day shows. A simulated
-    ledger has no hours of its own; its heads are those of its days."""
+    """Every hour, end the holds that are due even if nobody sends anything, and sign the end of
+    the log: what is rolled back within the day shows. A simulated ledger has no hours of its own;
+    its heads are those of its days."""
     while not ledger.clock.simulated:
         await asyncio.sleep(ANCHOR_SECONDS)
         try:
+            await on_ledger(ledger.end_holds_before_today)
             await on_ledger(ledger.anchor)
         except PaylakeError as error:
             log.error(

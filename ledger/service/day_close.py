@@ -69,7 +69,7 @@ class DayClose:
         if earlier is not None:
             raise _refused("earlier_date_open", f"close {earlier} first")
         self._accrued(day, last)
-        self._end_holds(day)
+        ledger.end_holds(day)
         self._chain()
         ledger.checkpoint()
         with self.store.transaction():
@@ -119,31 +119,6 @@ class DayClose:
                             f"{account.party_id} is not booked; run that date",
                         )
                 on += timedelta(1)
-
-    def _end_holds(self, day: str) -> None:
-        """Holds whose last date this is end by the ledger's own hand (rule D0.15). They are
-        booked on the first open date: the one that is being closed may have been booked out by
-        its cut-off."""
-        ended = sorted(
-            name for name, hold in self.ledger.state.holds.items()
-            if hold["expires_on"] is not None and hold["expires_on"] <= day
-        )
-        now = self.ledger.clock.now()
-        commands: list[dict[str, Any]] = []
-        for name in ended:
-            command = {
-                "type": "hold_expiry", "idempotency_key": _expiry_key(day, name),
-                "hold_id": name,
-            }
-            if self.ledger.clock.simulated and now is not None:
-                command["occurred_at"] = now
-            commands.append(command)
-        for start in range(0, len(commands), 1000):
-            for result in self.ledger.apply(commands[start : start + 1000]):
-                if result["status"] == "refused":
-                    raise _refused(
-                        "balance_differs", f"a hold could not end: {result['detail']}"
-                    )
 
     def _chain(self) -> None:
         """Recompute the chain since the last head."""
@@ -296,11 +271,6 @@ class DayClose:
                 f"account {account.account_id} in {account.currency_code}: its balance is "
                 f"{account.balance}, its postings give {expected} minor units",
             )
-
-
-def _expiry_key(day: str, hold_id: str) -> str:
-    key = f"expiry-{day}-{hold_id}"
-    return key if len(key) <= 64 else f"expiry-{day}-{sm3(hold_id.encode()).hex()[:40]}"
 
 
 def _refused(reason: str, detail: str) -> RequestRefused:

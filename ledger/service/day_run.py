@@ -61,6 +61,7 @@ class DayRun:
         closed = self.ledger.head.closed
         if closed is not None and self.day.isoformat() <= closed:
             raise RequestRefused("date_closed", f"{self.day} is closed", 409)
+        self.ledger.end_holds_before_today()
         self._book(self._penalties(now))
         self._book(self._recovered(now))
         self._book(self._shortfalls(now))

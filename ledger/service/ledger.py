@@ -26,6 +26,7 @@ from ledger.service.clock import Clock
 from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.history import History
+from ledger.service.hold_end import before, ended
 from ledger.service.ports import HeadSigner, Store, Vault
 from ledger.service.units import Job, Pipeline
 
@@ -138,6 +139,19 @@ class Ledger:
         """As `apply_all`, but answers at once: the results come with the commit. Whatever else is
         asked of the ledger before that waits for it by :meth:`settle`."""
         return self.pipeline.begin(jobs)
+
+    def end_holds(self, through: str) -> None:
+        """End the holds whose last date is a date or earlier (rule D0.15)."""
+        now = self.clock.now()
+        if now is not None and ended(self.state, through):
+            self.pipeline.settle()
+            self.pipeline.run([Job([], LEDGER, "", (through, now))])
+
+    def end_holds_before_today(self) -> None:
+        """End the holds that had to end before the ledger's own date."""
+        now = self.clock.now()
+        if now is not None:
+            self.end_holds(before(self.clock.booking_date(now)))
 
     def settle(self) -> None:
         """Wait until what was begun is committed or undone."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.actors import Actor, foreign_key
+from ledger.domain.actors import LEDGER, Actor, foreign_key
 from ledger.domain.chain import entry_digest
 from ledger.domain.holds import left
 from ledger.domain.movements import reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
+from ledger.service import hold_end
 from ledger.service.command import Command
 from ledger.service.deciding import Decider
 from ledger.service.originals import Originals
@@ -130,7 +131,7 @@ class Batch:
                 return refused(command.key, foreign)
         before = len(self.rows)
         result = self._apply(command)
-        if len(self.rows) > before:
+        if len(self.rows) > before and self.rows[-1][5] == command.key:
             here[command.key] = (index, self.rows[-1])
         return result
 
@@ -200,6 +201,8 @@ class Batch:
         if type(times) is Refusal:
             return refused(command.key, times)
         booked_at, day = times
+        if day > self.state.holds_ended:  # the first command of a date
+            self.end_holds(hold_end.before(day), booked_at)
         if command.operation.form.sensitive:
             self._commit_sensitive(command)
         if command.operation.type in ("approve", "reject"):
@@ -230,6 +233,28 @@ class Batch:
                 self.secrets.append((commitment, sealed))
 
     # what becomes of it
+
+    def end_holds(self, through: str, booked_at: str) -> None:
+        """End the holds whose last date is a date or earlier, booked on their last date (rule
+        D0.15).
+
+        :param booked_at: when it happens
+        """
+        version = self._by_type[hold_end.TYPE].version
+        for key, day, content, effects in list(
+            hold_end.entries(self.state, through, self.closed)
+        ):
+            self.sequence += 1
+            self.booked_at = max(self.booked_at, booked_at)
+            self.state.change(effects, day)
+            self.postings.append((self.sequence, booked_at, day, day, [], effects))
+            row = (
+                self.sequence, None, hold_end.TYPE, version, "posted", key, None, LEDGER.name, "",
+                booked_at, day, day, text(content), "[]", text(effects), "",
+            )
+            self.digest = entry_digest(self.digest, row)
+            self.rows.append((*row, self.digest))
+        self.state.ended_holds(through)
 
     def _append(self, row: tuple) -> None:
         self.digest = entry_digest(self.digest, row)

@@ -28,11 +28,15 @@ Results = list[dict[str, Any]]
 
 
 class Job(NamedTuple):
-    """Commands of one sender, with the evidence of its request."""
+    """Commands of one sender, with the evidence of its request.
+
+    `ends` is (date, time): first the holds whose last date that is, or earlier, end.
+    """
 
     raws: Sequence[Any]
     actor: Actor
     evidence: str
+    ends: tuple[str, str] | None = None
 
 
 class Unit:
@@ -80,6 +84,8 @@ class Pipeline:
             ):
                 for job, listed in zip(jobs, forms, strict=True):
                     batch = Batch(self.ledger, job.actor, job.evidence, unit.head)
+                    if job.ends is not None:
+                        batch.end_holds(*job.ends)
                     unit.add(batch, batch.run(job.raws, listed))
         except BaseException:
             self.reads.drop(unit.entries)

@@ -286,8 +286,10 @@ class LedgerModel(RuleBasedStateMachine):
     @rule(target=denials, payment=payments)
     def deny(self, payment):
         state, key = self.left.get(payment), f"H{self.world.number}"
-        may = state is not None and state["left"] > 0
-        hold = {f"2201:{state['merchant']}": state["left"]} if may else {}
+        frozen = sum(left for of, left in self.denied.values() if of == payment)
+        amount = 0 if state is None else state["left"] - frozen
+        may = amount > 0  # what is frozen already is not frozen again
+        hold = {f"2201:{state['merchant']}": amount} if may else {}
         command = self.world.command("denied_payment", hold_id=key,
                                      original_transaction_id=payment)
         result = self.world.ledger.apply([command])[0]
@@ -295,7 +297,7 @@ class LedgerModel(RuleBasedStateMachine):
         assert (result["status"] == "posted") == may, result
         if may:  # it may be more than what is there
             self.moved({}, hold)
-            self.denied[key] = (payment, state["left"])
+            self.denied[key] = (payment, amount)
         return key
 
     @rule(denial=denials, part=AMOUNTS, capture=st.booleans())

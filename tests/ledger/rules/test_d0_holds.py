@@ -6,7 +6,7 @@ import pytest
 
 from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN, SYSTEM
-from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused
+from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused, run
 
 WHOLE = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
 
@@ -25,6 +25,21 @@ def test_d0_13_exactly_the_amount_of_the_denied_payment_is_frozen(world):
     assert (account.balance, account.held, account.available) == (10_000, 6_000, 4_000)
     assert refused(world.do("settlement", amount_minor=4_001), "below_floor")
     posted(world.do("settlement", amount_minor=4_000))
+
+
+def test_d0_13_the_same_payment_is_not_frozen_twice(world):
+    """A second denial takes what an earlier one left; what was released may be frozen again."""
+    world.do("payment", amount_minor=9_000, **PLAIN)
+    account = _denied(world)
+    again = {"original_transaction_id": "P", "case_number": "C2"}
+    assert refused(world.send("denied_payment", hold_id="H2", **again), "exceeds_original")
+    assert account.held == 6_000
+    world.approved("hold_release", result_id="R", hold_id="H", case_number="C1",
+                   amount_minor=1_000)
+    posted(world.send("denied_payment", hold_id="H3", **again))
+    assert (account.held, world.ledger.state.holds["H3"]["placed"]) == (6_000, 1_000)
+    posted(world.send("hold_takeover", result_id="T", hold_id="H3", case_number="COURT-9"))
+    assert refused(world.send("denied_payment", hold_id="H4", **again), "exceeds_original")
 
 
 def test_d0_14_the_amount_is_deducted_and_goes_the_original_route_by_two(world):
@@ -76,6 +91,70 @@ def test_d0_15_the_last_day_is_the_180th_after_the_freeze(world):
     longer = world.send("hold", hold_id="H2", hold_kind="denied", account_id="2201:M1",
                         amount_minor=1, case_number="C", expires_on=days(181).isoformat(), **CNY)
     assert refused(longer, "hold_not_allowed", "expires_on")
+
+
+def _released(world):
+    """Booking dates of the entries by which holds came to their end."""
+    return [row[10] for row in world.ledger.store.entries(1) if row[2] == "hold_expiry"]
+
+
+def test_d0_15_the_release_is_booked_on_day_180_at_its_close(world):
+    """The close comes after the cut-off; the entry is of the closed date all the same."""
+    account = _denied(world)
+    world.close()
+    world.close(days(179))
+    assert account.held == 6_000
+    world.close(days(180))
+    assert (account.held, _released(world)) == (0, [days(180).isoformat()])
+    world.reopen()
+    assert world.ledger.state.account("2201:M1", "CNY").held == 0
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("first", ["close", "command", "refused", "run", "linked", "hour"])
+def test_d0_15_the_release_is_booked_on_day_180_by_what_comes_first_after_it(world, first):
+    """Nobody closes or sends anything for days."""
+    _denied(world)
+    world.close()
+    when = on(world, 185)
+    if first == "close":
+        world.close(days(185))
+    elif first == "command":
+        posted(world.do("payment", amount_minor=5, **PLAIN, **when))
+    elif first == "refused":
+        refused(world.do("payment", merchant_id="M9", **when), "party_unknown")
+    elif first == "linked":
+        world.ledger.apply([
+            world.command("payment", amount_minor=5, linked=True, **PLAIN, **when),
+            world.command("settlement", amount_minor=10**9, **when)])
+        posted(world.do("payment", amount_minor=5, **PLAIN, **when))
+    elif first == "hour":
+        world.ledger.end_holds_before_today()
+    else:
+        assert run(world, 185).amounts == {"settlement": 6_000}
+    assert world.ledger.state.account("2201:M1", "CNY").held == 0
+    assert _released(world) == [days(180).isoformat()]
+    world.close(days(185))
+    world.reopen()
+    assert world.ledger.state.account("2201:M1", "CNY").held == 0
+    assert verify(world.settings).broken is None
+
+
+def test_d0_15_a_command_of_day_180_itself_finds_the_hold(world):
+    """The last day belongs to the freeze."""
+    account = _denied(world)
+    posted(world.do("payment", amount_minor=5, **PLAIN, **on(world, 180)))
+    assert (account.held, _released(world)) == (6_000, [])
+
+
+def test_d0_15_a_dry_run_ends_no_hold(world):
+    """What is only tried leaves no trace; the next command of that date ends it."""
+    account = _denied(world)
+    when = on(world, 181)
+    world.ledger.dry_run([world.command("payment", amount_minor=5, **PLAIN, **when)])
+    assert (account.held, _released(world)) == (6_000, [])
+    posted(world.do("payment", amount_minor=5, **PLAIN, **when))
+    assert (account.held, _released(world)) == (0, [days(180).isoformat()])
 
 
 def test_d0_15_an_orders_own_end_applies_after_it_took_the_hold_over(world):
