@@ -59,7 +59,11 @@ EXAMPLES: dict[str, Any] = {
         "account_id": "2201:M000001", "currency_code": "CNY", "value_date": "2026-09-12",
         "known_at": "2026-09-12T04:00:00Z", "balance_minor": 9940,
     },
-    "Tree": {**_ACCOUNT, "total_debit_minor": -9940, "total_minor": 9940, "children": []},
+    "Tree": {
+        "account_id": "2201:M000001", "currency_code": "CNY", "accounts": [
+            {**_ACCOUNT, "level": 0, "total_debit_minor": -9940, "total_minor": 9940},
+        ],
+    },
     "Holds": {"holds": [{
         "hold_id": "H0001", "kind": "suspicious", "scope": "amount",
         "account_id": "2101:U000001", "currency_code": "CNY", "placed_minor": 500,

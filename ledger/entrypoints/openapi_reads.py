@@ -38,10 +38,24 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Tree": {
-            "type": "object",
+            "type": "object", "required": ["account_id", "currency_code", "accounts"],
+            "description": "An account and all below it, flat: the account first, at level 0, "
+            "each other one behind its parent. `total_minor` is the account's own balance and "
+            "the totals of its children",
             "properties": {
-                "account_id": text, "balance_minor": whole, "total_minor": whole,
-                "children": {"type": "array", "items": ref("Tree")},
+                "account_id": text, "currency_code": text,
+                "accounts": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["account_id", "parent_account_id", "level", "total_minor"],
+                    "properties": {
+                        "account_id": text, "account_code": text, "account_kind": text,
+                        "books": text, "party_id": nullable, "currency_code": text,
+                        "balance_minor": whole, "held_minor": whole, "available_minor": whole,
+                        "status": text, "parent_account_id": nullable,
+                        "level": {"type": "integer", "minimum": 0},
+                        "total_debit_minor": whole, "total_minor": whole,
+                    },
+                }},
             },
         },
         "Holds": {
@@ -206,7 +220,7 @@ def read_schemas() -> dict[str, Any]:
                     "properties": {
                         "kind": {
                             "type": "string",
-                            "enum": ["withdrawal", "refund_review", "contract_fee"],
+                            "enum": ["withdrawal", "refund_review", "contract_fee", "bill"],
                         },
                         "number": nullable, "due_on": text, "latest_on": text,
                         "overdue": {"type": "boolean"},

@@ -145,7 +145,9 @@ def standing(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, A
 
 
 def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
-    """An account, all below it, and their total (parent = own balance and the sum of children).
+    """An account with all below it, and their totals (parent = own balance and the sum of its
+    children). A flat list, so that any depth can be sent and read: the account first, at level 0,
+    each other one behind its parent, by account id.
 
     :raises RequestRefused: `account_not_open`
     """
@@ -155,20 +157,27 @@ def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
     below: dict[str | None, list[Account]] = {}
     for other in ledger.state.accounts[currency_code].values():
         below.setdefault(other.parent, []).append(other)
-
-    def grown(top: Account) -> dict[str, Any]:
-        children = [
-            grown(child)
-            for child in sorted(below.get(top.account_id, ()), key=lambda a: a.account_id)
-        ]
-        own = top.balance * top.debit_sign
-        total = own + sum(child["total_debit_minor"] for child in children)
-        return {
-            **_account(top), "children": children, "total_debit_minor": total,
-            "total_minor": shown(total, top.line.normal_side),
-        }
-
-    return grown(account)
+    listed: list[tuple[Account, int]] = []
+    waiting = [(account, 0)]
+    while waiting:
+        top, level = waiting.pop()
+        listed.append((top, level))
+        children = sorted(below.get(top.account_id, ()), key=lambda a: a.account_id, reverse=True)
+        waiting += [(child, level + 1) for child in children]
+    totals = {one.account_id: one.balance * one.debit_sign for one, _ in listed}
+    for one, level in reversed(listed):  # children before their parents
+        if level and one.parent is not None:
+            totals[one.parent] += totals[one.account_id]
+    return {
+        "account_id": account_id, "currency_code": currency_code,
+        "accounts": [
+            {
+                **_account(one), "level": level, "total_debit_minor": totals[one.account_id],
+                "total_minor": shown(totals[one.account_id], one.line.normal_side),
+            }
+            for one, level in listed
+        ],
+    }
 
 
 def show(row: tuple) -> dict[str, Any]:

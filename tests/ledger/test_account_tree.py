@@ -29,27 +29,37 @@ def move(world: World, child: int, parent: int | None) -> None:
     world.register("move_account", account_id=f"2101:U{child}", **to, **CNY)
 
 
+def accounts(world: World, user: int) -> list[dict]:
+    return tree(world.ledger, f"2101:U{user}", "CNY")["accounts"]
+
+
 def total(world: World, user: int) -> int:
-    return tree(world.ledger, f"2101:U{user}", "CNY")["total_minor"]
+    return accounts(world, user)[0]["total_minor"]
 
 
-def check(node: dict) -> int:
-    """Every parent of the tree is its own balance and its children; returns how many there are."""
-    parts = sum(child["total_minor"] for child in node["children"])
-    assert node["total_minor"] == node["balance_minor"] + parts
-    return 1 + sum(check(child) for child in node["children"])
+def check(listed: list[dict]) -> int:
+    """Every parent of the tree is its own balance and its children, which stand behind it, one
+    level below; returns how many there are."""
+    for place, one in enumerate(listed):
+        children = [c for c in listed if c["parent_account_id"] == one["account_id"]]
+        parts = sum(child["total_minor"] for child in children)
+        assert one["total_minor"] == one["balance_minor"] + parts
+        assert {c["level"] for c in children} <= {one["level"] + 1}
+        assert all(listed.index(child) > place for child in children)
+    return len(listed)
 
 
 def test_totals_at_every_depth(grown):
-    top = tree(grown.ledger, "2101:U1", "CNY")
-    assert check(top) == 5 and top["total_minor"] == 15000
+    top = accounts(grown, 1)
+    assert check(top) == 5 and top[0]["total_minor"] == 15000
+    assert [one["level"] for one in top] == [0, 1, 2, 3, 3]
     assert [total(grown, n) for n in range(1, USERS + 1)] == [15000, 14000, 12000, 4000, 5000, 6000]
 
 
 def test_a_moved_subtree_keeps_its_totals_and_changes_those_above(grown):
-    before = tree(grown.ledger, "2101:U3", "CNY")
+    top, *below = accounts(grown, 3)
     move(grown, 3, 6)
-    assert tree(grown.ledger, "2101:U3", "CNY") == {**before, "parent_account_id": "2101:U6"}
+    assert accounts(grown, 3) == [{**top, "parent_account_id": "2101:U6"}, *below]
     assert [total(grown, n) for n in (1, 2, 6)] == [3000, 2000, 18000]
     grown.do("top_up", top_up_id="T9", user_id="U4", amount_minor=1000)
     assert [total(grown, n) for n in (4, 3, 6, 1)] == [5000, 13000, 19000, 3000]

@@ -232,8 +232,10 @@ def test_reads(client, http, world):
     world.register("move_account", account_id="2101:U1", parent_account_id="2101:U2",
                    currency_code="CNY")
     tree = http.get("/v1/accounts/2101:U2/tree").json()
-    assert (tree["balance_minor"], tree["total_minor"]) == (0, 20000)
-    assert [child["account_id"] for child in tree["children"]] == ["2101:U1"]
+    assert [
+        (one["account_id"], one["level"], one["balance_minor"], one["total_minor"])
+        for one in tree["accounts"]
+    ] == [("2101:U2", 0, 0, 20000), ("2101:U1", 1, 20000, 20000)]
     tried = client.dry_run([world.command("payment")])
     assert [(r["status"], r["dry_run"]) for r in tried] == [("posted", True)]
     assert client.health()["last_sequence"] == world.ledger.head.sequence

@@ -8,7 +8,8 @@ from jsonschema import Draft202012Validator
 from ledger.client import LedgerRefusal
 from paylake.dates import next_working_day
 from tests.ledger.conftest import DAY
-from tests.ledger.rules.words import INTERNAL
+from tests.ledger.rules.test_d0_fees import _billed, _confirm, _issue
+from tests.ledger.rules.words import INTERNAL, days, on, posted
 from tests.ledger.test_http import client, http, token
 
 __all__ = ["client", "http", "token"]
@@ -53,6 +54,37 @@ def test_d1_12_what_is_due_over_http(client, http, world):
     assert http.get("/v1/deadlines").json()["date"] == DAY.isoformat()
     answer = http.get("/v1/deadlines?date=tomorrow")
     assert (answer.status_code, answer.json()["error"]["reason"]) == (404, "not_a_date")
+
+
+def test_d0_27_a_bill_is_one_of_the_kinds_of_deadlines(client, http, world):
+    _billed(world)
+    posted(_issue(world, 30, "B1"))
+    posted(_confirm(world, "B1", 75, on(world, 31)))
+    listed = http.get(f"/v1/deadlines?date={days(40)}").json()
+    assert [line["kind"] for line in listed["deadlines"]] == ["bill"]
+    known = http.get("/openapi.json").json()["components"]["schemas"]
+    Draft202012Validator(
+        {"$ref": "#/components/schemas/Deadlines", "components": {"schemas": known}}
+    ).validate(listed)
+
+
+DEPTH = 400
+
+
+def test_a_tree_of_any_depth_is_answered(http, world):
+    """Deeper than JSON is read by most programs when it is nested."""
+    for n in range(3, DEPTH + 1):
+        world.register("party", party_id=f"U{n}", party_kind="user", identity_check="ID1")
+    world.open([("2101", f"U{n}") for n in range(3, DEPTH + 1)])
+    for n in range(DEPTH, 1, -1):
+        world.register("move_account", account_id=f"2101:U{n}", currency_code="CNY",
+                       parent_account_id=f"2101:U{n - 1}")
+    world.do("top_up", top_up_id="T1", user_id=f"U{DEPTH}", amount_minor=1000)
+    answer = http.get("/v1/accounts/2101:U1/tree")
+    assert answer.status_code == 200, answer.text
+    listed = answer.json()["accounts"]
+    assert [one["level"] for one in listed] == list(range(DEPTH))
+    assert {one["total_minor"] for one in listed} == {1000}
 
 
 def test_the_client_pages_movements(client, world, monkeypatch):

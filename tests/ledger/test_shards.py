@@ -58,7 +58,7 @@ def test_what_comes_in_goes_to_the_shards_in_turn(sharded):
         seen.update(_hot(world, world.do("top_up", amount_minor=1_000)))
     assert seen == {f"1001#{n}": 10_000 for n in range(1, 5)}
     assert _sum(world) == 50_000 and world.balance(HOT) == 10_000
-    assert queries.tree(world.ledger, HOT, "CNY")["total_minor"] == 50_000
+    assert queries.tree(world.ledger, HOT, "CNY")["accounts"][0]["total_minor"] == 50_000
     assert queries.balance_at(world.ledger, HOT, "CNY", None, None)["balance_minor"] == 50_000
 
 
