@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.bodies import problem
@@ -112,6 +113,13 @@ def _add_errors(app: FastAPI) -> None:
             return problem(409, "refused", error.what, error.next_step)
         log.error("fault: %s", error, extra={"event": "fault"})
         return problem(500, "fault", error.what, error.next_step)
+
+    @app.exception_handler(ClientDisconnect)
+    async def on_gone(_: Request, error: ClientDisconnect) -> Response:
+        # nobody reads it; it stands in the log and the metrics as what it was, no fault
+        return problem(
+            408, "request_timeout", "the request did not arrive", "send it again, whole"
+        )
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> Response:

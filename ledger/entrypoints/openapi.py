@@ -312,12 +312,13 @@ _STATUS = {
     401: "no bearer token, or an unknown one",
     403: "the token has not the right, or the ledger is not simulated",
     404: "not found",
+    408: "the request did not arrive in time",
     409: "refused as things stand; `reason` says why",
     413: "the body is too large",
     422: "refused; `reason` says why",
     429: "more requests than the caller may send in a minute",
     500: "a fault of the service; nothing was written",
-    503: "the storage cannot take it now; send it again",
+    503: "the storage cannot take it now, or all connections are at work; send it again",
 }
 
 
@@ -335,7 +336,7 @@ def operation(
     """`responses`, `openapi_extra` and `status_code` of a route.
 
     :param answer: schema of the answer
-    :param errors: error statuses beside 401, 403, 500 and 503
+    :param errors: error statuses beside 401, 403, 408, 500 and 503
     :param body: schema of the request body
     :param also: further statuses that answer with a schema of their own
     :param media_type: of the answer
@@ -345,7 +346,7 @@ def operation(
             "description": "done", "content": {media_type: {"schema": ref(answer)}},
         }
     }
-    for code in sorted({401, 403, 500, 503, *errors}):
+    for code in sorted({401, 403, 408, 500, 503, *errors}):
         responses[code] = {
             "description": _STATUS[code],
             "content": {"application/json": {"schema": ref("Error")}},

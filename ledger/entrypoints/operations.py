@@ -317,6 +317,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
 
     :raises EnvironmentFault: when the port is taken
     """
+    from ledger.entrypoints.connections import guarded
     from ledger.entrypoints.http import create_app
 
     logs.configure(settings)
@@ -339,8 +340,8 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     )
     config = uvicorn.Config(
         create_app(settings, ledger, tokens), log_config=None, access_log=False,
-        timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False,
-        limit_concurrency=200, proxy_headers=False,  # nothing here asks where a request is from
+        timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False, http=guarded(),
+        proxy_headers=False,  # nothing here asks where a request is from
     )
     server = uvicorn.Server(config)
     _calm_collector()

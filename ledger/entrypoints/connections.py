@@ -1,0 +1,123 @@
+"""Connections of the HTTP service: a slow client is cut, and too many are told so, each by name.
+
+A request's head and its body each have a time in which they must arrive; a request that arrives
+whole, as nearly all do, costs nothing here. When there is no room for another connection, the one
+whose request has been on its way longest gives way, so that slow clients do not keep others out;
+only when all are at work is the new one refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
+else:
+    Protocol = AutoHTTPProtocol
+
+#: Seconds from a request's first byte (or the connection) to the end of its head, and from there to
+#: the end of its body: 4 MB in that time are 140 KB a second.
+HEAD_SECONDS, BODY_SECONDS = 10.0, 30.0
+#: Bytes of a request's head, and open connections of one service.
+HEAD_BYTES, CONNECTIONS = 65_536, 500
+
+_LATE = (408, b"Request Timeout", "request_timeout", "the request did not arrive in time",
+         "send it again, whole")
+_LARGE = (431, b"Request Header Fields Too Large", "head_too_large",
+          f"the head has more than {HEAD_BYTES} bytes", "send a shorter one")
+_FULL = (503, b"Service Unavailable", "too_many_connections",
+         "as many connections as this service takes are at work", "send it again later")
+
+
+def guarded(
+    head_seconds: float = HEAD_SECONDS, body_seconds: float = BODY_SECONDS,
+    most: int = CONNECTIONS,
+) -> type[asyncio.Protocol]:
+    """The protocol class of one service, for uvicorn's `http`."""
+    slow: dict[Any, None] = {}  # connections whose request is on its way, the longest first
+
+    class Guarded(Protocol):
+        """One connection."""
+
+        _timer: asyncio.TimerHandle | None = None
+        _body_of: Any = None  # the request whose body the timer is for
+        _head = 0  # bytes of a head that is not whole
+        _refused = False
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > most:
+                first = next(iter(slow), None)
+                if first is None:
+                    self._refused = True  # told with its first bytes: it may not listen before
+                else:
+                    first._late()
+            self._arm(head_seconds)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self._refused:
+                self._tell(*_FULL)
+                return
+            super().data_received(data)
+            cycle = self.cycle
+            if cycle is None or cycle.response_complete:  # a part of a head
+                self._head += len(data)
+                if self._head > HEAD_BYTES:
+                    self._tell(*_LARGE)
+                elif self._timer is None:
+                    self._arm(head_seconds)
+                return
+            self._head = 0
+            if not cycle.more_body:
+                if self._timer is not None:
+                    self._disarm()
+            elif self._body_of is not cycle:
+                self._body_of = cycle
+                self._disarm()
+                self._arm(body_seconds)
+
+        def send_400_response(self, msg: str) -> None:
+            self._tell(400, b"Bad Request", "not_http", msg, "send HTTP/1.1")
+
+        def _arm(self, seconds: float) -> None:
+            slow[self] = None
+            self._timer = self.loop.call_later(seconds, self._late)
+
+        def _disarm(self) -> None:
+            slow.pop(self, None)
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+        def _late(self) -> None:
+            if self._refused:
+                self._tell(*_FULL)
+            elif self.cycle is None or not self.cycle.response_started:
+                self._tell(*_LATE)
+            else:
+                self._disarm()
+                self.transport.close()
+
+        def _tell(
+            self, status: int, phrase: bytes, reason: str, what: str, next_step: str
+        ) -> None:
+            self._disarm()
+            body = orjson.dumps(
+                {"error": {"reason": reason, "what": what, "next_step": next_step}}
+            )
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+                b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
+                % (status, phrase, len(body), body)
+            )
+            self.transport.close()
+
+    return Guarded

@@ -1,0 +1,122 @@
+"""Slow clients and too many of them, over real sockets: answered by name, and no one else waits."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from ledger.adapters.tokens import Tokens
+from ledger.entrypoints.connections import guarded
+from ledger.entrypoints.http import create_app
+from ledger.entrypoints.operations import open_ledger
+
+HEAD, BODY, MOST = 0.6, 1.2, 12
+POST = b"POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture
+def port(world, settings):
+    app = create_app(settings, world.ledger, Tokens.load(settings))
+    server = uvicorn.Server(uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_keep_alive=30,
+        http=guarded(HEAD, BODY, MOST),
+    ))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join(30)
+    world.ledger = open_ledger(settings, simulated=True)
+
+
+def opened(port: int, sent: bytes = b"") -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=10)
+    made.sendall(sent)
+    return made
+
+
+def answer(connection: socket.socket) -> tuple[int, str | None, str]:
+    """Status, the error's reason and the content type of the one answer to come."""
+    with connection, connection.makefile("rb") as lines:
+        status = int(lines.readline().split()[1])
+        headers = {}
+        while line := lines.readline().strip().lower():
+            name, _, value = line.partition(b":")
+            headers[name] = value.strip()
+        body = json.loads(lines.read(int(headers[b"content-length"])))
+    return status, body.get("error", {}).get("reason"), headers[b"content-type"].decode()
+
+
+LATE = (408, "request_timeout", "application/json")
+
+
+@pytest.mark.parametrize(("sent", "seconds"), [
+    (b"", HEAD), (b"POST /v1/comm", HEAD), (POST, HEAD), (POST + b"\r\n", BODY),
+    (POST + b"\r\n{", BODY),
+])
+def test_a_request_that_does_not_come_is_cut_by_name(port, sent, seconds):
+    started = time.monotonic()
+    assert answer(opened(port, sent)) == LATE
+    assert seconds * 0.9 < time.monotonic() - started < seconds + 5
+
+
+def test_a_body_that_trickles_is_cut_as_well(port):
+    connection = opened(port, POST + b"\r\n")
+    started = time.monotonic()
+    while time.monotonic() - started < BODY * 3:
+        try:
+            connection.sendall(b" ")
+        except OSError:
+            break
+        time.sleep(0.1)
+    assert time.monotonic() - started < BODY * 3
+    assert answer(opened(port, GET))[0] == 200
+
+
+def test_slow_clients_do_not_keep_others_out(port):
+    """More of them than the service has connections: the oldest of them gives way."""
+    slow = [opened(port, POST) for _ in range(MOST * 2)]
+    assert answer(opened(port, GET))[0] == 200
+    assert [answer(one) for one in slow] == [LATE] * len(slow)
+
+
+def test_too_many_are_told_so_in_json(port):
+    idle = []
+    for _ in range(MOST):  # answered and kept open
+        idle.append(opened(port, GET))
+        assert idle[-1].recv(15) == b"HTTP/1.1 200 OK"
+    assert answer(opened(port, GET)) == (503, "too_many_connections", "application/json")
+    for one in idle:
+        one.close()
+    deadline = time.monotonic() + 10
+    while answer(opened(port, GET))[0] != 200:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(("sent", "said"), [
+    (b"\x16\x03\x01\x02\x00\r\n\r\n", (400, "not_http", "application/json")),
+    (b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000, (431, "head_too_large", "application/json")),
+])
+def test_what_is_no_request_is_answered_by_name(port, sent, said):
+    assert answer(opened(port, sent)) == said
+
+
+def test_a_client_that_hangs_up_is_no_fault_of_the_service(port, world, settings):
+    opened(port, POST + b"\r\n{").close()
+    token = settings.path("keys", "ledger.token").read_text("ascii").encode()
+    asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer "
+    page, deadline = "", time.monotonic() + 10
+    while 'status="408"' not in page:
+        assert time.monotonic() < deadline, page
+        with opened(port, asked + token + b"\r\n\r\n") as connection:
+            page = b"".join(iter(lambda c=connection: c.recv(65536), b"")).decode()
+    assert 'status="500"' not in page
