@@ -245,6 +245,13 @@ class LedgerClient:
         """Mode, clock, last sequence, last closed date. No retry: it is asked while waiting."""
         return self._answer(self._http.get("/healthz"))
 
+    def ready(self) -> dict[str, Any]:
+        """Whether the service can post now.
+
+        :raises LedgerRefusal: `clock_not_set`, `writer_busy`, `storage_unavailable`
+        """
+        return self._answer(self._http.get("/readyz"))
+
     def set_clock(self, now: datetime) -> dict[str, Any]:
         """Set the clock of a service started as simulated (refused by any other)."""
         if now.tzinfo is None:

@@ -71,10 +71,10 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     async def on_ledger(call: Callable[..., Any], *arguments: Any) -> Any:
         return await on_writer(settled, call, *arguments)
 
-    _add_errors(app)
     metrics = Metrics(ledger)
     app.add_middleware(Watching, metrics=metrics)
     identity = Identity(ledger, tokens)
+    _add_errors(app, identity, metrics)
     add_routes(Room(app, settings, ledger, identity, metrics, on_ledger, on_writer))
     add_console(app, ledger, tokens, on_ledger, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -96,9 +96,12 @@ async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
             )
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, identity: Identity, metrics: Metrics) -> None:
     @app.exception_handler(RequestRefused)
-    async def on_refused(_: Request, error: RequestRefused) -> Response:
+    async def on_refused(request: Request, error: RequestRefused) -> Response:
+        kind, signer = identity.claimed(request)
+        metrics.refused(error.reason, kind)
+        request.scope["paylake.refused"] = {"reason": error.reason, "signer": signer}
         return problem(
             error.http_status, error.reason, error.detail,
             "see docs/explanation/ledger.md for what the reason means",
@@ -150,7 +153,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 unused = entry["responses"].get("422", {})
                 if "HTTPValidationError" in str(unused):
                     del entry["responses"]["422"]
-                if path != "/healthz":
+                if path not in ("/healthz", "/readyz"):
                     entry["security"] = [{name: []} for name in SECURITY]
         app.openapi_schema = document
     return app.openapi_schema

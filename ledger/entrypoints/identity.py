@@ -78,6 +78,25 @@ class Identity:
             raise RequestRefused("forbidden", f"this token has not the right to {right}", 403)
         return Actor("system", caller.name), ""
 
+    def claimed(self, request: Request) -> tuple[str, str | None]:
+        """Who a refused request says it is from, for the log and the metrics: the kind, and the
+        name where it is registered here. Nothing else that a stranger sent is repeated."""
+        headers = request.headers
+        if "x-paylake-session" in headers:
+            name = self.sessions.caller_of(headers["x-paylake-session"])
+            return "session", None if name is None else f"caller:{name}"
+        if "x-paylake-signer" in headers:
+            kind, _, name = headers["x-paylake-signer"].partition(":")
+            if kind not in _SIGNED_RIGHTS:
+                return "none", None
+            known = self.ledger.state.get(kind, name) is not None
+            return kind, f"{kind}:{name}" if known else None
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return "none", None
+        found = self.tokens.caller(token.strip())
+        return "system", None if found is None else f"system:{found.name}"
+
     def _signed(self, request: Request, right: str, body: bytes) -> tuple[Actor, str]:
         headers = request.headers
         signer = headers["x-paylake-signer"]

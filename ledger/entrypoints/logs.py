@@ -25,6 +25,7 @@ from paylake.settings import Settings
 #: What a record may carry beside its sentence; anything else that code attaches is not written.
 FIELDS = (
     "method", "route", "status", "milliseconds", "request_id", "business_date", "sequence",
+    "reason", "signer",
 )
 #: A client's id of a request is taken over in this form alone: free text could carry anything.
 _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -32,6 +33,7 @@ _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SERVICE = str(uuid.uuid4())[:24].encode()
 _NUMBERS = itertools.count(1)
 _REFUSED = frozenset({401, 403, 429})
+_NOT_REFUSED: dict[str, str | None] = {}
 requests = logging.getLogger("ledger.requests")
 
 
@@ -124,11 +126,13 @@ def answered(scope: Any, status: int, seconds: float, name: bytes) -> None:
         level = logging.ERROR
     if requests.isEnabledFor(level):
         route, spent = route_of(scope), round(seconds * 1000, 2)
+        refused = scope.get("paylake.refused", _NOT_REFUSED)
         requests.log(
-            level, "%s %s %d %.2f ms %s", scope["method"], route, status, spent, name.decode(),
+            level, "%s %s %d %.2f ms %s%s", scope["method"], route, status, spent, name.decode(),
+            "".join(f" {value}" for value in refused.values() if value),
             extra={
                 "event": "request", "method": scope["method"], "route": route,
-                "status": status, "milliseconds": spent, "request_id": name.decode(),
+                "status": status, "milliseconds": spent, "request_id": name.decode(), **refused,
             },
         )
 

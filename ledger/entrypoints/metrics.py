@@ -49,6 +49,10 @@ class Metrics:
         self.refusals = Counter(
             "ledger_refusals", "Refused commands by reason", ("reason",), registry=registry
         )
+        self.refused_requests = Counter(
+            "ledger_requests_refused", "Requests refused as a whole, by reason and kind of signer",
+            ("reason", "signer"), registry=registry,
+        )
         self.requests = Counter(
             "ledger_http_requests", "Answers by route and status", ("route", "status"),
             registry=registry,
@@ -90,6 +94,11 @@ class Metrics:
         for result in results:
             if result["status"] == "refused":
                 self.refusals.labels(result["reason"]).inc()
+
+    def refused(self, reason: str, kind: str) -> None:
+        """Count a request that was refused as a whole: it has no entry in the log, which strangers
+        could else fill."""
+        self.refused_requests.labels(reason, kind).inc()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time an answer."""

@@ -115,6 +115,11 @@ class Sessions:
         evidence = {"session": session_id, "number": session.number, "digest": digest}
         return Actor("caller", session.caller), orjson.dumps(evidence).decode()
 
+    def caller_of(self, session_id: str) -> str | None:
+        """Whose session this is."""
+        session = self._open.get(session_id)
+        return None if session is None else session.caller
+
     def _has_room(self, session: Session, caller: dict[str, Any]) -> None:
         most = caller.get("cover_count") or COVER_COUNT
         seconds = caller.get("cover_seconds") or COVER_SECONDS

@@ -48,6 +48,9 @@ def test_a_request_has_its_line_with_route_status_time_and_id(http, lines):
         ("request", "info", "GET", "none", 404),
         ("request", "warning", "GET", "/v1/balances", 401),
     ]
+    assert [(line.pop("reason", None), line.pop("signer", None)) for line in found] == [
+        (None, None), ("account_not_open", "system:demo"), (None, None), ("unauthorised", None),
+    ]
     for line in found:
         assert set(line) == {"time", "level", "event", "method", "route", "status",
                              "milliseconds", "request_id"}

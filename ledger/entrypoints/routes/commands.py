@@ -13,6 +13,7 @@ from ledger.entrypoints.bodies import answer, list_in, parsed, raw_body
 from ledger.entrypoints.gathering import Gathering
 from ledger.entrypoints.metrics import tally, types_of
 from ledger.entrypoints.openapi import operation
+from ledger.entrypoints.readiness import Readiness
 from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
 from ledger.service.faults import RequestRefused
@@ -45,9 +46,15 @@ def _health(room: Room) -> None:
         identity.sender(request, "read")
         return await on_ledger(metrics.text)
 
-    @app.get("/healthz", summary="Alive and ready", **operation("Health"))
+    @app.get("/healthz", summary="Alive", **operation("Health"))
     async def healthz() -> Response:
-        return answer(await on_ledger(queries.health, ledger))
+        return answer(queries.health(ledger))
+
+    readiness = Readiness(ledger, on_ledger)
+
+    @app.get("/readyz", summary="Ready: something was written just now", **operation("Health"))
+    async def readyz() -> Response:
+        return answer(await readiness.ask())
 
 
 def _commands(room: Room) -> None:
