@@ -102,7 +102,8 @@ class Registration:
     def merchants(
         self, merchants: Sequence[Mapping[str, Any]], channels: Sequence[str]
     ) -> None:
-        """Active merchants with contracts, onboarded to channels.
+        """Active merchants with contracts, onboarded to channels; without a bound account until
+        :meth:`bound` gives them one.
 
         :param merchants: each with `merchant_id`, `settlement_mode`, `settlement_cycle`,
             `minimum_minor`, `fee_choice`, `access_fee_minor`, `use_fee_minor`, `valid_from`;
@@ -138,6 +139,19 @@ class Registration:
             )
             for m in merchants
         ])
+
+    def bound(self, accounts: Iterable[Mapping[str, str]]) -> None:
+        """The settlement accounts of merchants, `S-<merchant>`: they are paid there alone.
+
+        :param accounts: each with `party_id`, `bound_account`, `bound_name`, `bank_code`
+        """
+        self.reviewed(
+            self._command(
+                "destination", f"destination-{account['party_id']}",
+                destination_id=f"S-{account['party_id']}", **account,
+            )
+            for account in accounts
+        )
 
     def users(self, users: Sequence[str]) -> None:
         """Active users, each with a bound account."""

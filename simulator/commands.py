@@ -73,6 +73,8 @@ def commands(people: Population, day: Day) -> list[dict[str, Any]]:
             command["original_transaction_id"] = origin
         elif kind in (FEE, SETTLEMENT):
             command["merchant_id"] = merchant_ids[party]
+            if kind == SETTLEMENT:
+                command["destination_id"] = f"S-{command['merchant_id']}"
         else:
             command["user_id"] = user_ids[party]
             if kind == WITHDRAWAL:

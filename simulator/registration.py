@@ -9,6 +9,7 @@ from ledger.registration import Person, Registration
 from paylake.keys import Keyring
 from paylake.settings import Settings
 from simulator.population import Population
+from simulator.reference import SETTLEMENT_BANKS
 
 #: Two invented people with demo keys: who enters, and who reviews.
 MAKER, CHECKER = "maker-demo", "checker-demo"
@@ -33,8 +34,14 @@ class Registrar:
         self.population = people
         # Who has an account was registered by an earlier call; what a date had only begun is
         # sent again with the same keys and times.
-        self._known = {row["party_id"] for row in system.balances()} - {None}
+        balances = system.balances()
+        self._known = {row["party_id"] for row in balances} - {None}
         self._people = bool(self._known)
+        # Merchants that an older program registered have no bound account, none of them.
+        pending = [row["account_id"] for row in balances if row["account_code"] == "2201"]
+        self._bound = (
+            set(self._known) if pending and system.standing(pending[0])["destinations"] else set()
+        )
 
     def register(self, merchants: list[str], users: list[str], day: date, at: str) -> None:
         """Register people at the first call, and merchants and users that are not yet.
@@ -62,5 +69,14 @@ class Registrar:
                 }
                 for name in merchants if name not in self._known
             ], _CHANNELS)
+            registration.bound(
+                {
+                    "party_id": name, "bound_account": known[name].settlement_account,
+                    "bound_name": known[name].name,
+                    "bank_code": f"B{SETTLEMENT_BANKS.index(known[name].settlement_bank) + 1}",
+                }
+                for name in merchants if name not in self._bound
+            )
             registration.users([name for name in users if name not in self._known])
         self._known.update(merchants, users)
+        self._bound.update(merchants)

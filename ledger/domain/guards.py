@@ -135,10 +135,18 @@ def authorisation(
     return None
 
 
-def destination(state: State, payer: str | None, destination_id: str | None) -> Refusal | None:
-    """Money leaves to bound accounts of the payer alone (rules D0.42, D1.10)."""
+def destination(
+    state: State, payer: str | None, destination_id: str | None, needed: bool = False
+) -> Refusal | None:
+    """Money leaves to bound accounts of the payer alone (rules D0.42, D1.10).
+
+    :param needed: it does leave, so there has to be one
+    """
     if destination_id is None:
-        return None
+        return Refusal(
+            "destination_unknown", f"a payout goes to the account that is bound to {payer}",
+            "destination_id",
+        ) if needed else None
     found = state.get("destination", destination_id)
     if found is None or found["party_id"] != payer:
         return Refusal(

@@ -149,6 +149,8 @@ class DayRun:
                 )
 
     def _payouts(self, now: str) -> Iterator[dict[str, Any]]:
+        """What is due goes to the merchant's bound account; without one it stays pending and is
+        listed (rule D0.42). Of self-managed money the books alone move (rule D0.5)."""
         bound = {
             document["party_id"]: {"destination_id": name}
             for name, document in self.ledger.state.table("destination").items()
@@ -163,13 +165,17 @@ class DayRun:
                 self.ran.old.append({
                     "account_id": account.account_id, "dates": list(found.old),
                 })
-            if found.payable:
+            reason = found.reason
+            if found.payable and account.party_id not in bound and (
+                contract["settlement_mode"] != "self"
+            ):
+                reason = "destination_unknown"
+            if reason is None:
                 yield self._command(
                     "settlement", now, account.party_id, found.payable, account.currency_code,
                     "payout_id", **bound.get(account.party_id, {}),
                 )
-            elif found.reason != "nothing_due":
+            elif reason != "nothing_due":
                 self.ran.not_paid.append({
-                    "account_id": account.account_id, "due_minor": found.due,
-                    "reason": found.reason,
+                    "account_id": account.account_id, "due_minor": found.due, "reason": reason,
                 })

@@ -276,9 +276,13 @@ class Decider:
                 plan.effects = [
                     *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
                 ]
-        elif operation.handler is None and "destination_id" in values:
+        elif operation.handler is None and (
+            "destination_id" in values or operation.type == "settlement"
+        ):
+            # Self-managed money is paid out by the acquirer: here the books alone move.
             refusal = guards.destination(
-                state, operation.merchant(values, context), values["destination_id"]
+                state, operation.merchant(values, context), values.get("destination_id"),
+                needed=context.mode != "self",
             )
             if refusal is not None:
                 return refusal

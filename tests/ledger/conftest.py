@@ -95,8 +95,8 @@ class World:
         ]
         self.register_all(wanted)
 
-    def merchant(self, name: str, **contract: Any) -> None:
-        """An active merchant with a contract."""
+    def merchant(self, name: str, *, bound: bool = True, **contract: Any) -> None:
+        """An active merchant with a contract and a bound account."""
         self.approved("party", party_id=name, party_kind="merchant")
         self.approved("contract", **{
             "contract_id": f"C-{name}", "merchant_id": name, "settlement_mode": "institution",
@@ -108,6 +108,16 @@ class World:
               ("unionpay", "netsunion", "internal")),
             ("party_state", {"party_id": name, "state": "active"}),
         ])
+        if bound:
+            self.bind(name)
+
+    def bind(self, merchant: str) -> None:
+        """The merchant's settlement account, by maker and checker."""
+        self.approved(
+            "destination", destination_id=f"S-{merchant}", party_id=merchant,
+            bound_account=f"account of {merchant}", bound_name=f"name of {merchant}",
+            bank_code="ICBC",
+        )
 
     def onboard(self, merchant: str, channel: str) -> None:
         """A channel gave the merchant its parameters."""
@@ -198,7 +208,10 @@ class World:
                 "network_fee_minor": 0, "acquirer_fee_minor": 0,
             },
             "fee": {"fee_id": f"F{self.number}", "merchant_id": "M1"},
-            "settlement": {"payout_id": f"S{self.number}", "merchant_id": "M1"},
+            "settlement": {
+                "payout_id": f"S{self.number}", "merchant_id": "M1",
+                "destination_id": f"S-{values.get('merchant_id') or 'M1'}",
+            },
             "top_up": {"top_up_id": f"I{self.number}", "user_id": "U1"},
             "withdrawal": {
                 "withdrawal_id": f"W{self.number}", "user_id": "U1", "fee_minor": 50,

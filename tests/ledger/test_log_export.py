@@ -33,7 +33,7 @@ def test_an_export_verifies_with_the_trust_file_alone(world, exported):
     try:
         found = operations.verify_export(world.settings, exported)
         assert (found.journals, found.refusals, found.heads) == (1, 1, 1)
-        assert found.approvals == 5
+        assert found.approvals == 7
         text = (exported / "entries.jsonl").read_text("utf-8")
         assert "6222021234567890123" not in text and "张三" not in text
     finally:

@@ -87,7 +87,7 @@ def test_whole(closed):
     head = closed.ledger.head
     assert (found.journals, found.entries, found.closed_dates) == (4, head.sequence, 1)
     assert (found.refusals, found.heads, found.accounts) == (1, 1, len(closed.balances()))
-    assert found.approvals == 4  # two merchants and their contracts
+    assert found.approvals == 6  # two merchants, their contracts and bound accounts
     assert found.chain_digest == head.digest.hex()
 
 
@@ -307,7 +307,7 @@ APPROVED = "where type = 'contract' and content like '%K1%' and outcome = 'poste
 def test_a_forged_approval_is_named(world, statements, reason):
     for number in (1, 2):
         assert world.approve(_terms(world, number))["status"] == "posted"
-    assert verify(world.settings).approvals == 6
+    assert verify(world.settings).approvals == 8
     row = _entry(world, APPROVED.removeprefix("where "))
     _forge(world, *statements)
     assert _broken(world) == f"{row} {reason}"
@@ -320,7 +320,7 @@ def test_approvals_stay_valid_when_the_checker_has_a_new_key(world):
                    public_key=new.public.point)
     world.keys["ben"] = new
     assert world.approve(_terms(world, 2))["status"] == "posted"
-    assert verify(world.settings).approvals == 7
+    assert verify(world.settings).approvals == 9
 
 
 def _request(world: World, signer: str = "ann", **changed: str) -> str:

@@ -52,7 +52,7 @@ def test_d4a_06_a_condition_is_judged_on_the_content(world):
     fee = {"issuer_fee_minor": 4, "network_fee_minor": 0, "acquirer_fee_minor": 2}
     world.register("refund", original_transaction_id="P", transaction_id="R1", amount_minor=1000,
                    **CNY, **fee)
-    assert verify(world.settings).approvals == 4
+    assert verify(world.settings).approvals == 6
     done = world.register(
         "refund", original_transaction_id="P", transaction_id="R2", amount_minor=1000,
         request="user", ground="wrong_amount", **CNY,
@@ -141,7 +141,7 @@ def test_d4a_09_a_checker_that_was_switched_off_is_named(world, monkeypatch):
 def test_d4a_09_an_approval_stays_valid_when_the_right_is_taken_later(world):
     assert world.approve(_terms(world, 1))["status"] == "posted"
     take_right(world, "contracts")
-    assert verify(world.settings).approvals == 6
+    assert verify(world.settings).approvals == 8
 
 
 def test_d4a_09_a_rejection_by_the_maker_or_without_the_right_is_named(world, monkeypatch):
@@ -200,4 +200,4 @@ def test_a_day_with_everything_needs_no_more_than_it_has(world):
     waits = _terms(world, 1)
     world.register("reject", BEN, pending=waits, operator_id="ben", reason="no")
     world.close()
-    assert verify(world.settings).approvals == 5
+    assert verify(world.settings).approvals == 7

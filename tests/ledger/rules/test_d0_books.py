@@ -185,6 +185,30 @@ def test_d0_42_payouts_go_to_the_bound_account_alone_and_a_change_needs_two(worl
     assert refused(world.send("destination", **account, destination_id="X"), "no_right")
 
 
+def test_d0_42_a_merchant_without_a_bound_account_is_not_paid(world):
+    """Neither by hand nor by the run, which lists it; the money stays pending until then."""
+    world.merchant("MT", bound=False, settlement_cycle="T+0")
+    world.open([("2201", "MT")])
+    world.do("payment", merchant_id="MT", amount_minor=1_000, **PLAIN)
+    result = world.do("settlement", merchant_id="MT", amount_minor=1_000, destination_id=None)
+    assert refused(result, "destination_unknown", "destination_id")
+    ran = run(world, 0)
+    assert (ran.booked, ran.not_paid) == ({}, [
+        {"account_id": "2201:MT", "due_minor": 1_000, "reason": "destination_unknown"}
+    ])
+    assert world.balance("2201:MT") == 1_000
+    world.bind("MT")
+    assert run(world, 0).amounts == {"settlement": 1_000}
+
+
+def test_d0_05_a_self_managed_payout_moves_books_alone_and_needs_no_account(world):
+    """The money is between acquirer and merchant."""
+    world.merchant("MS", bound=False, settlement_mode="self", settlement_cycle="T+0")
+    world.open([("9011", None), ("9211", "MS")])
+    world.do("payment", merchant_id="MS", amount_minor=2_000, **PLAIN)
+    assert run(world, 0).amounts == {"settlement": 2_000}
+
+
 def test_d0_52_journals_are_never_purged(world):
     """The storage refuses to delete or change an entry, of whatever age."""
     from paylake.errors import PaylakeError
