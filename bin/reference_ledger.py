@@ -1,7 +1,9 @@
-"""The generated pages of the ledger: operations, chart of accounts, refusals."""
+"""The generated pages of the ledger: operations, chart of accounts, refusals, events, database."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,10 +12,12 @@ import yaml
 from ledger.adapters.data_files import (
     DATA,
     load_chart,
+    load_events,
     load_hold_kinds,
     load_operations,
     load_suspension_grounds,
 )
+from ledger.adapters.schema import APPEND_ONLY, SCHEMA_VERSION, TABLES
 from ledger.domain.fields import COMMON
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import REASONS
@@ -149,7 +153,50 @@ def refusals_page(head: Head, table: Table) -> str:
     return "\n".join(lines)
 
 
+def events_page(head: Head, table: Table) -> str:
+    """The events of the outbox and their fields."""
+    found = load_events()
+    lines = head(
+        "Events of the ledger", "ledger/data/events.yml",
+        "What `GET /v1/events` gives, oldest first. Amounts are whole minor units of the event's "
+        "currency; no event carries C2 or C3 data.",
+    )
+    lines += ["## Fields of every event", ""]
+    lines += table(("field", "meaning"), [(f"`{n}`", m) for n, m in found["common"].items()])
+    for name, said in found["events"].items():
+        lines += [f"## `{name}` {said['zh']}", "", f"{said['en'].capitalize()}.", ""]
+        lines += table(("field", "meaning"), [(f"`{n}`", m) for n, m in said["fields"].items()])
+    return "\n".join(lines)
+
+
+def database_page(head: Head, table: Table) -> str:
+    """The tables of the ledger's own database, as their statements say."""
+    lines = head(
+        "Database of the ledger", "ledger/adapters/schema.py",
+        f"Version {SCHEMA_VERSION}, the same on SQLite and PostgreSQL (`blob` is `bytea` there, "
+        "`integer` `bigint`). Tables marked append-only refuse changes by triggers, and the log "
+        "refuses a journal that does not balance. Nobody but the service writes here.",
+    )
+    for statement in re.findall(r"create table (\w+) \((.*?)\n?\)[^)]*?;", TABLES, re.S):
+        name, body = statement
+        said = re.match(r"\s*-- (.*)", body)
+        lines += [f"## `{name}`" + (" (append-only)" if name in APPEND_ONLY else ""), ""]
+        if said:
+            lines += [f"{said[1][0].upper()}{said[1][1:]}.", ""]
+        db = sqlite3.connect(":memory:")
+        db.executescript(TABLES)
+        comments = dict(re.findall(r"^\s+(\w+) [^\n]*?-- (.*)$", body, re.M))
+        lines += table(("column", "type", "key", "meaning"), [
+            (f"`{column}`", type_, place or "", comments.get(column, ""))
+            for _, column, type_, _, _, place in db.execute(f"pragma table_info({name})")
+        ])
+        db.close()
+    return "\n".join(lines)
+
+
 PAGES: dict[str, Callable[[Head, Table], str]] = {
+    "ledger-events.md": events_page,
+    "ledger-database.md": database_page,
     "ledger-operations.md": operations_page,
     "ledger-accounts.md": accounts_page,
     "ledger-refusals.md": refusals_page,

@@ -1,5 +1,5 @@
 """Reading the ledger's data files: chart of accounts, fields, operations, kinds of holds, grounds
-of suspension."""
+of suspension, events of the outbox."""
 
 from __future__ import annotations
 
@@ -69,6 +69,24 @@ def load_suspension_grounds(
             raise ValueError(f"format is {document['format']!r}")
         return {code: {"zh": said["zh"], "en": said["en"]}
                 for code, said in document["grounds"].items()}
+    except _FAULTS as error:
+        raise _named(path, error) from error
+
+
+@cache
+def load_events(path: Path = DATA / "events.yml") -> dict[str, Any]:
+    """What the events of the outbox are: `common` fields, and `events` by name.
+
+    :raises PermanentFailure: when the file is not what it should be
+    """
+    try:
+        document = _document(path)
+        if document["format"] != "paylake-events/1":
+            raise ValueError(f"format is {document['format']!r}")
+        for name, said in document["events"].items():
+            if not {"zh", "en", "fields"} <= said.keys():
+                raise ValueError(f"event {name} has no zh, en or fields")
+        return {"common": document["common"], "events": document["events"]}
     except _FAULTS as error:
         raise _named(path, error) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.adapters.data_files import load_operations
+from ledger.adapters.data_files import load_events, load_operations
 from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, Field
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
@@ -238,9 +238,10 @@ def _schemas() -> dict[str, Any]:
             "type": "object", "required": ["events", "next"],
             "properties": {
                 "events": {"type": "array", "items": {
-                    "type": "object", "required": ["key", "event"],
+                    "type": "object", "required": list(load_events()["common"]),
                     "properties": {
-                        "key": text, "sequence": whole, "number": whole, "event": text,
+                        "key": text, "sequence": whole, "number": whole,
+                        "event": {"type": "string", "enum": list(load_events()["events"])},
                         "at": text, "booking_date": text, "operation": text,
                     },
                 }},

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from ledger.adapters.data_files import load_events
 from ledger.service.events import events
 from ledger.service.faults import RequestRefused
 from ledger.service.statements import Asked, statement, window_start
@@ -111,3 +112,25 @@ def test_d1_06_events_carry_no_sensitive_value(busy):
                   bound_account="6222021234567890123", bound_name="张三")
     text = str(events(busy.ledger.store, None, 10**6))
     assert "6222021234567890123" not in text and "张三" not in text
+
+
+def test_every_event_has_the_fields_of_its_page(world):
+    """Each kind of event, with exactly the common fields and its own."""
+    from tests.ledger.rules import test_d0_fees as fees
+
+    said = load_events()
+    fees._billed(world)
+    fees._issue(world, 30, "B1")
+    world.register("own_funds", movement_id="O", amount_minor=1000, **fees.CNY)
+    world.do("payment", transaction_id="P", amount_minor=6000)
+    world.do("payment", transaction_id="P")
+    world.register("advance", movement_id="A", merchant_id="M1", amount_minor=100,
+                   case_number="N", **fees.CNY)
+    world.register("offset", movement_id="F", merchant_id="M1", claim="1202", amount_minor=100,
+                   notice_number="N1", **fees.CNY)
+    world.register("denied_payment", hold_id="H", original_transaction_id="P", case_number="C")
+    found = events(world.ledger.store, None, 10**6)["events"]
+    assert {event["event"] for event in found} == set(said["events"])
+    for event in found:
+        own = said["events"][event["event"]]["fields"]
+        assert set(event) == set(said["common"]) | set(own), event
