@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
@@ -34,6 +35,11 @@ KEY_END = "."
 RECORDED = {"reads": "foreign-", "sessions": "cover-"}
 
 
+#: Register and key of what says that two people could review people and rights. Logs from before
+#: version 2 of `operator`, `membership` and `right` lack it.
+FOUNDED = ("authority", "founded")
+
+
 def has_right(state: State, operator_id: str, module: str, duty: str) -> bool:
     """Whether a group of the operator has the right (rule D4a.6: group x module)."""
     operator = state.get("operator", operator_id)
@@ -46,14 +52,33 @@ def has_right(state: State, operator_id: str, module: str, duty: str) -> bool:
     )
 
 
-def bootstrapping(state: State) -> bool:
-    """Whether the ledger has no two people yet who could enter and review: until then the first
-    operators, groups and rights are set by the house's own system."""
-    reviewers = {
-        operator for operator in state.table("operator")
-        if has_right(state, operator, "authority", "review")
+def those_with_right(
+    state: State, module: str, duty: str, change: tuple[str, str, Any] | None = None
+) -> set[str]:
+    """Every operator that has the right.
+
+    :param change: table, key and document of a register, as if that stood there already
+    """
+    registers = {name: state.table(name) for name in ("operator", "membership", "right")}
+    if change is not None:
+        table, key, document = change
+        registers[table] = {**registers[table], key: document}
+    rights = registers["right"]
+    return {
+        name for name, document in registers["operator"].items()
+        if document["enabled"] and any(
+            rights.get(f"{group}/{module}/{duty}") is not None
+            for group in registers["membership"].get(name) or ()
+        )
     }
-    return len(reviewers) < 2
+
+
+def bootstrapping(state: State) -> bool:
+    """Whether there never were two people who could review people and rights: until then the
+    first of them are set by the house's own system alone."""
+    return state.get(*FOUNDED) is None and (
+        len(those_with_right(state, "authority", "review")) < 2
+    )
 
 
 def may_enter(state: State, actor: Actor, operation: Operation) -> Refusal | None:

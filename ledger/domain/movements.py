@@ -1,13 +1,13 @@
 """Handlers of the operations whose legs a template cannot say: holds, splits, compensations,
-corrections; and of limits, which refer to the scenes of the templates."""
+corrections; and of limits and rights, which refer to scenes and modules of the templates."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from ledger.domain import shards
+from ledger.domain import people, shards
 from ledger.domain.chart import SHARD
 from ledger.domain.holds import HoldKind, ends_on, left
 from ledger.domain.money import AMOUNT_LIMIT, largest_remainder
@@ -20,14 +20,17 @@ _COMPONENT = re.compile(r"[a-z_]{1,32}\Z")
 
 
 class Movements:
-    """The handlers, over the kinds of holds and the scenes of limits.
+    """The handlers, over the kinds of holds, the scenes of limits and the modules of rights.
 
     :param scenes: interface class by scene
     """
 
-    def __init__(self, kinds: Mapping[str, HoldKind], scenes: Mapping[str, str]) -> None:
+    def __init__(
+        self, kinds: Mapping[str, HoldKind], scenes: Mapping[str, str], modules: Collection[str]
+    ) -> None:
         self.kinds = kinds
         self.scenes = scenes
+        self.modules = modules
 
     def place(
         self, state: State, kind_name: str, hold_id: str, account_id: str, currency: str,
@@ -228,6 +231,10 @@ class Movements:
             "id": v["limit_id"], "interface_class": self.scenes[v["scene"]],
             **{n: v[n] for n in names if n in v},
         }]])
+
+    def right(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """A right of a group in one of the modules (rule D4a.6)."""
+        return people.right(state, v, c, self.modules)
 
     def compensation(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """A customer's loss, in full: out of the provision as far as it goes, the rest an expense

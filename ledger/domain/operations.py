@@ -151,6 +151,9 @@ class Operations:
         self.versions = versions
         #: interface class by scene of the limits: that of the operations which use the scene
         self.scenes = _scenes(by_type.values())
+        #: in which people enter and review; the ledger alone sends what is of `system`, and a
+        #: review asks for the right in the module of what waits
+        self.modules = frozenset(o.module for o in by_type.values()) - {"system", "approvals"}
 
     @classmethod
     def from_documents(

@@ -1,12 +1,13 @@
-"""Handlers of the registers: accounts, bound accounts, authorisations, people, callers, stops;
-those of parties and contracts stand in :mod:`ledger.domain.parties`. Each gives a :class:`Plan`
+"""Handlers of the registers: accounts, bound accounts, authorisations, callers, stops; those of
+parties and contracts stand in :mod:`ledger.domain.parties`, of people in
+:mod:`ledger.domain.people`. Each gives a :class:`Plan`
 with effects and no legs, or the reason why the register does not allow it."""
 
 from __future__ import annotations
 
 import re
 
-from ledger.domain import billing, parties, shards
+from ledger.domain import billing, parties, people, shards
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.operations import CLASSES, Context, Plan
@@ -206,41 +207,15 @@ def mandate_end(state: State, v: Values, c: Context) -> Plan | Refusal:
     return put("mandate", v["mandate_id"], None)
 
 
-# people, callers, guards
-
-
-def operator(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """A person and the key that proves it (rule D4a.4)."""
-    if len(v["public_key"]) != 128:
-        return differs("an SM2 public key has 64 bytes", "public_key")
-    return put("operator", v["operator_id"], {
-        "name": v["operator_name"], "public_key": v["public_key"], "enabled": v["enabled"],
-    })
-
-
-def membership(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """A person in a group, or no longer (rule D4a.5)."""
-    if state.get("operator", v["operator_id"]) is None:
-        return differs(f"there is no operator {v['operator_id']}", "operator_id")
-    groups = set(state.get("membership", v["operator_id"]) or ())
-    groups = groups | {v["group_id"]} if v["member"] else groups - {v["group_id"]}
-    return put("membership", v["operator_id"], sorted(groups) or None)
-
-
-def right(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """A right of a group in a module (rule D4a.6); one table, from either side."""
-    key = f"{v['group_id']}/{v['module']}/{v['duty']}"
-    return put("right", key, {"since": c.booking_date} if v["allowed"] else None)
+# callers, guards
 
 
 def caller(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A system that sends signed requests: a merchant's own, or a provider's on its behalf, each
     with its own key (rules D0.37, D0.38)."""
-    if len(v["public_key"]) != 128:
-        return differs("an SM2 public key has 64 bytes", "public_key")
-    for name, document in state.table("caller").items():
-        if name != v["caller_id"] and document["public_key"] == v["public_key"]:
-            return differs(f"{name} has this key; none is shared", "public_key")
+    shared = people.key_fault(state, v["public_key"], ("caller", v["caller_id"]))
+    if shared is not None:
+        return shared
     for name, most in v["rates"].items():
         # a rate that nothing would ever look at is no rate (rule D2.24)
         if name not in CLASSES or type(most) is not int or most < 1:
@@ -330,7 +305,7 @@ HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS, **parties.HANDLERS,
     **{function.__name__: function for function in (
         open_account, move_account, account_status, shards.account_shards, destination,
-        bind_account, tariff, authorise, mandate, mandate_end, operator, membership, right, caller,
-        stop, stop_lift, period_close, breaker, session_open, session_cover, foreign_read,
+        bind_account, tariff, authorise, mandate, mandate_end, people.operator, people.membership,
+        caller, stop, stop_lift, period_close, breaker, session_open, session_cover, foreign_read,
     )},
 }

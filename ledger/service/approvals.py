@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from ledger.domain.actors import bootstrapping, has_right
+from ledger.domain.actors import FOUNDED, bootstrapping, has_right, those_with_right
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.operations import Context, Operation, Operations
 from ledger.domain.registers import DEFAULT_TARIFF
@@ -70,6 +70,19 @@ def _demanded(operation: Operation, state: State, row: tuple) -> bool:
             return True
     condition, since = operation.approval_register or ("", row[3] + 1)
     return row[3] >= since and CONDITIONS[condition](state, values)
+
+
+def people_fault(state: State, row: tuple) -> str | None:
+    """Why people and rights may not stand as an entry left them: once two could review them, two
+    always can, and the log says since when."""
+    if row[2] not in ("operator", "membership", "right") or row[3] < 2:
+        return None
+    reviewers = those_with_right(state, "authority", "review")
+    if state.get(*FOUNDED) is None:
+        return None if len(reviewers) < 2 else "it does not say that two may review in authority"
+    if len(reviewers) < 2:
+        return "it leaves fewer than two who may review in authority"
+    return None
 
 
 def _review(operations: Operations, state: State, row: tuple) -> str | None:

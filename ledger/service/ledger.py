@@ -82,7 +82,7 @@ class Ledger:
         self.chart = chart
         self.operations = operations
         self.hold_kinds = hold_kinds
-        self.movements = Movements(hold_kinds, operations.scenes)
+        self.movements = Movements(hold_kinds, operations.scenes, operations.modules)
         self.clock = clock
         self.signer = signer
         self.vault = vault

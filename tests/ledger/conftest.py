@@ -95,6 +95,13 @@ class World:
         ]
         self.register_all(wanted)
 
+    def joins(self, name: str, group: str = "staff") -> None:
+        """A further person with a key of their own, in a group."""
+        key = self.keys[name] = PrivateKey.generate()
+        self.approved("operator", operator_id=name, operator_name=name, enabled=True,
+                      public_key=key.public.point)
+        self.approved("membership", operator_id=name, group_id=group, member=True)
+
     def merchant(self, name: str, *, bound: bool = True, **contract: Any) -> None:
         """An active merchant with a contract and a bound account."""
         self.approved("party", party_id=name, party_kind="merchant")

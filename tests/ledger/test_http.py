@@ -324,6 +324,7 @@ def test_a_nonce_serves_once(ann, http, world):
 
 
 def test_a_disabled_person_is_unknown(ann, world):
+    world.joins("eve")
     world.approved("operator", operator_id="ann", operator_name="Ann", enabled=False,
                    public_key=world.keys["ann"].public.point)
     assert ann.send("GET", "/v1/balances").status_code == 401

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.domain import people
+from ledger.domain.documents import put
 from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import verify
 from ledger.service.deciding import Decider
+from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
 from tests.ledger.rules.words import CNY
 from tests.ledger.test_verify import _broken, _entry, _forge, _terms
@@ -128,6 +131,7 @@ def test_d4a_09_a_checker_without_the_right_is_named(world, monkeypatch):
 
 
 def test_d4a_09_a_checker_that_was_switched_off_is_named(world, monkeypatch):
+    world.joins("eve")
     waits = _terms(world, 1)
     world.approved("operator", operator_id="ben", operator_name="Ben", enabled=False,
                    public_key=world.keys["ben"].public.point)
@@ -155,11 +159,63 @@ def test_d4a_09_a_rejection_by_the_maker_or_without_the_right_is_named(world, mo
 def test_d4a_06_the_first_people_need_no_checker_the_next_ones_do(world):
     """As long as fewer than two may review; then the exception is over."""
     careless(world, "operator")
-    done = world.register("operator", operator_id="eve", operator_name="Eve", enabled=True,
-                          public_key=world.keys["ann"].public.point)
+    done = world.register("operator", **_eve())
     assert _broken(world) == (
         f"entry {done['sequence']}: operator needs a checker, and it has no approval"
     )
+
+
+def _eve() -> dict:
+    return {"operator_id": "eve", "operator_name": "Eve", "enabled": True,
+            "public_key": PrivateKey.generate().public.point}
+
+
+def _before_it_was_kept(world: World, monkeypatch, version: int) -> None:
+    """The service lets people go until one reviewer is left, and says nothing of the first two."""
+    monkeypatch.setattr(people, "_kept", lambda state, change, *_: put(*change))
+    known = world.ledger.operations
+    world.ledger.operations = Operations({**known.by_type, **{
+        t: replace(known.by_type[t], version=version)
+        for t in ("operator", "membership", "right")
+    }}, known.versions)
+
+
+def test_d4a_06_a_change_that_leaves_one_reviewer_is_named(world, monkeypatch):
+    _before_it_was_kept(world, monkeypatch, 2)
+    done = world.approved("operator", operator_id="ben", operator_name="Ben", enabled=False,
+                          public_key=world.keys["ben"].public.point)
+    assert _broken(world) == (
+        f"entry {done['sequence']}: it leaves fewer than two who may review in authority"
+    )
+
+
+def test_d4a_06_two_reviewers_that_the_log_does_not_speak_of_are_named(settings, monkeypatch):
+    world = World(settings)
+    world.ledger.set_clock(at(DAY, "22:59:59"))
+    _before_it_was_kept(world, monkeypatch, 2)
+    world.people()
+    assert _broken(world).endswith("it does not say that two may review in authority")
+    world.ledger.close()
+
+
+def test_d4a_06_a_log_from_before_two_reviewers_were_kept_verifies(settings, monkeypatch):
+    """There the house's own system could enter people again; from now on it cannot."""
+    world = World(settings)
+    world.ledger.set_clock(at(DAY, "22:59:59"))
+    known = world.ledger.operations
+    with monkeypatch.context() as older:
+        _before_it_was_kept(world, older, 1)
+        world.people()
+        world.approved("operator", operator_id="ben", operator_name="Ben", enabled=False,
+                       public_key=world.keys["ben"].public.point)
+        world.register("operator", **_eve())
+        world.reopen()
+    world.ledger.operations = known
+    world.register("membership", operator_id="eve", group_id="staff", member=True)
+    assert world.send("operator", **{**_eve(), "operator_id": "max"})["reason"] == "no_right"
+    world.reopen()
+    assert verify(settings).broken is None
+    world.ledger.close()
 
 
 def test_what_an_older_template_did_not_ask_for_is_not_missed(world):

@@ -17,7 +17,7 @@ from ledger.domain.operations import Operations
 from ledger.domain.state import State
 from ledger.requests import signed_bytes
 from ledger.service import folding
-from ledger.service.approvals import lacks_approval, no_right
+from ledger.service.approvals import lacks_approval, no_right, people_fault
 from ledger.service.authority import Verifier
 from ledger.service.day_statements import FEE_CODES, Fees
 from ledger.service.history import seconds
@@ -176,6 +176,10 @@ class Log:
         if reason is not None:
             return reason
         folding.replay(state, row)
+        if row[4] == "posted":
+            reason = people_fault(state, row)
+            if reason is not None:
+                return reason
         for effect in effects:
             if effect[0] == "hold" and (
                 effect[2]["captured"] + effect[2]["released"] > effect[2]["placed"]

@@ -19,6 +19,7 @@ from ledger.domain.chain import sm3
 from ledger.entrypoints.http import create_app
 from ledger.requests import signed_bytes
 from paylake import settings as settings_module
+from paylake.crypto import PrivateKey
 from paylake.keys import Keyring
 from tests.ledger.conftest import ANN, DAY, World, at
 
@@ -35,7 +36,7 @@ def fill(world: World) -> SimpleNamespace:
     world.start()
     world.approved(
         "operator", operator_id="eve", operator_name=EVIL, enabled=True,
-        public_key=world.keys["ann"].public.point,
+        public_key=PrivateKey.generate().public.point,
     )
     world.approved("membership", operator_id="eve", group_id="staff", member=True)
     world.approved(

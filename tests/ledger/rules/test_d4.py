@@ -7,7 +7,9 @@ import pytest
 
 from ledger.domain.actors import Actor, has_right
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.registration import MODULES
 from ledger.service import queries
+from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, World, at
 from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused
 
@@ -20,9 +22,7 @@ def _right(world, group, module, duty, allowed=True):
 
 def test_d4a_06_rights_are_group_by_module_in_one_table_from_either_side(world):
     """What is set for a group is what its members may do in the module, and nothing more."""
-    world.approved("operator", operator_id="eve", operator_name="Eve", enabled=True,
-                   public_key=world.keys["ann"].public.point)
-    world.approved("membership", operator_id="eve", group_id="G1", member=True)
+    world.joins("eve", "G1")
     eve = Actor("operator", "eve")
     place = {"stop_scope": "merchant", "stop_target": "M1", "stop_mode": "everything",
              "reason": "x"}
@@ -36,6 +36,86 @@ def test_d4a_06_rights_are_group_by_module_in_one_table_from_either_side(world):
     assert by_group == ["G1/stops/enter"] and set(by_group) < set(by_module)
     world.approved("membership", operator_id="eve", group_id="G1", member=False)
     assert refused(world.send("stop", eve, stop_id="S2", **place), "no_right")
+
+
+def _person(world, name, enabled=True, key=None):
+    key = world.keys.setdefault(name, PrivateKey.generate()) if key is None else key
+    return {"operator_id": name, "operator_name": name, "enabled": enabled,
+            "public_key": key.public.point}
+
+
+_REVIEW = {"group_id": "staff", "module": "authority", "duty": "review", "allowed": False}
+
+
+@pytest.mark.parametrize(("type_", "field", "change"), [
+    ("operator", "enabled", None),
+    ("membership", "member", {"operator_id": "ben", "group_id": "staff", "member": False}),
+    ("right", "allowed", _REVIEW), ("right", "allowed", {**_REVIEW, "duty": "enter"}),
+])
+def test_d4a_06_two_who_may_review_people_and_rights_always_remain(world, type_, field, change):
+    """And one who may enter them: so no change puts the house's own system back in charge."""
+    change = change or _person(world, "ben", enabled=False)
+    assert refused(world.send(type_, ANN, **change), "register_differs", field)
+    if type_ == "right":
+        return
+    world.joins("eve")
+    world.approved(type_, **change)
+    last = world.send("operator", ANN, **_person(world, "eve", enabled=False))
+    assert refused(last, "register_differs", "enabled") and "fewer than two" in last["detail"]
+    for _ in range(2):
+        assert refused(world.send("operator", SYSTEM, **_person(world, "max")), "no_right")
+        world.reopen()
+    assert verify(world.settings).broken is None
+
+
+def test_d4a_06_what_waited_is_looked_at_again_when_it_is_approved(world):
+    """Two changes, each allowed by itself: the second would leave one reviewer."""
+    world.joins("eve")
+    first, second = (
+        world.send("operator", ANN, **_person(world, name, enabled=False))
+        for name in ("ben", "eve")
+    )
+    posted(world.approve(first["sequence"], "eve"))
+    assert refused(world.approve(second["sequence"], "eve"), "register_differs", "enabled")
+
+
+def test_d4a_06_the_right_to_enter_people_comes_before_the_second_reviewer(settings):
+    """Else nobody could enter the next ones: the first people are entered by the system alone."""
+    world = World(settings)
+    world.ledger.set_clock(at(DAY, "22:59:59"))
+    for name in ("ann", "ben"):
+        world.register("operator", **_person(world, name))
+        world.register("membership", operator_id=name, group_id="G", member=True)
+    rights = {"group_id": "G", "module": "authority", "allowed": True}
+    early = world.send("right", duty="review", **rights)
+    assert refused(early, "register_differs", "allowed")
+    for duty in ("enter", "review"):
+        world.register("right", duty=duty, **rights)
+    assert refused(world.send("operator", **_person(world, "max")), "no_right")
+    world.ledger.close()
+
+
+def test_d4a_06_each_person_has_a_key_of_their_own(world):
+    """Nobody is maker and checker with one key; neither is a caller's key a person's."""
+    ann, free = world.keys["ann"], PrivateKey.generate()
+    caller = {"party_id": "M1", "on_behalf": [], "rates": {}, "enabled": True}
+    world.approved("caller", caller_id="C1", public_key=free.public.point, **caller)
+    for key in (ann, free):
+        for name in ("eve", "ben"):  # a new person, another key of an old one
+            shared = world.send("operator", ANN, **_person(world, name, key=key))
+            assert refused(shared, "register_differs", "public_key")
+    shared = world.send("caller", ANN, caller_id="C2", public_key=ann.public.point, **caller)
+    assert refused(shared, "register_differs", "public_key")
+    world.approved("operator", **_person(world, "ann", key=ann))  # one's own stays
+
+
+def test_d4a_06_a_right_is_in_a_module_that_there_is(world):
+    """Of the templates' modules; `system` and `approvals` ask for none."""
+    for name in ("authorty", "system", "approvals"):
+        wrong = world.send("right", ANN, group_id="G1", module=name, duty="enter", allowed=True)
+        assert refused(wrong, "register_differs", "module")
+    for name in MODULES:
+        _right(world, "G1", name, "enter")
 
 
 def test_d4a_08_a_merchant_is_opened_with_its_data_and_works_only_after_review(world):
