@@ -17,6 +17,8 @@ from ledger.domain.state import PAYOUT, Account, State
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
 FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
+#: What accrues day by day moves no money: a stop does not end it, nor the close that asks for it.
+_ACCRUES = frozenset({"penalty"})
 
 
 def party(
@@ -66,20 +68,24 @@ def terminal(state: State, terminal_id: str | None, merchant_id: str | None) -> 
 
 
 def stopped(
-    state: State, operation: Operation, merchant_id: str | None, user_id: str | None,
-    rail: str | None,
+    state: State, operation: Operation, parties: Container[str | None], rail: str | None,
+    caller: str | None,
 ) -> Refusal | None:
-    """Emergency stops of everything, a merchant or a rail (rule D2.10). Stops themselves can be
-    placed and lifted all the same, and what the ledger does by itself goes on."""
-    if operation.module in ("stops", "system"):
+    """Emergency stops of everything, a party, a rail or a caller (rules D0.38, D2.10). Stops
+    themselves can be placed and lifted all the same, and what the ledger does by itself goes on.
+
+    :param parties: all that the command names, and whose caller sends it
+    """
+    if operation.module in ("stops", "system") or operation.type in _ACCRUES:
         return None
+    covered: Mapping[str, Container[str | None]] = {
+        "merchant": parties, "rail": (rail,), "caller": (caller,),
+    }
     for stop in state.table("stop").values():
-        if stop["mode"] == "new_business" and not operation.starts:
-            continue
         scope, target = stop["scope"], stop["target"]
-        if scope == "all" or (
-            scope == "merchant" and target in (merchant_id, user_id)
-        ) or (scope == "rail" and target == rail):
+        if (stop["mode"] == "everything" or operation.starts) and (
+            scope == "all" or target in covered.get(scope, ())
+        ):
             return Refusal("stopped", f"stop {stop['id']} covers {target or 'everything'}")
     return None
 
@@ -87,13 +93,28 @@ def stopped(
 def stopped_account(
     state: State, operation: Operation, account_ids: Iterable[str]
 ) -> Refusal | None:
-    """Emergency stops of single accounts."""
-    listed = {account_id.partition(SHARD)[0] for account_id in account_ids}
+    """Emergency stops of single accounts, and of the parties whose accounts they are: who receives
+    a split, a refund or a correction is named by its account alone."""
+    if operation.type in _ACCRUES:
+        return None
+    accounts = {account_id.partition(SHARD)[0] for account_id in account_ids}
+    covered = {"account": accounts, "merchant": {name.partition(":")[2] for name in accounts}}
     for stop in state.table("stop").values():
-        if stop["scope"] == "account" and stop["target"] in listed and (
+        if stop["target"] in covered.get(stop["scope"], ()) and (
             stop["mode"] == "everything" or operation.starts
         ):
             return Refusal("stopped", f"stop {stop['id']} covers {stop['target']}")
+    return None
+
+
+def stopped_caller(state: State, caller_id: str) -> str | None:
+    """The stop of everything that a caller sends, its reads too; one of new business leaves it
+    these."""
+    for stop in state.tables.get("stop", {}).values():
+        if stop["scope"] == "caller" and stop["target"] == caller_id and (
+            stop["mode"] == "everything"
+        ):
+            return stop["id"]
     return None
 
 

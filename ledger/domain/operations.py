@@ -32,11 +32,14 @@ _KEYS = frozenset({
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "approval_since", "approval_register", "legs", "counters", "set",
     "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first",
-    "before_start",
+    "before_start", "needs_channel",
 })
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
 _CONTEXT = ("booking_date", "mode", "actor")
+#: What money goes over: the channels of merchants, the institution's own books, its banks, and a
+#: third party that pays in or out for a user.
+RAILS = ("unionpay", "netsunion", "internal", "bank", "third_party")
 #: Fields that name a party of a command, beside its merchant and user.
 _PARTIES = ("payee_id", "card_id", "payer_id")
 
@@ -133,6 +136,7 @@ class Operation:
     books: Callable[[Mapping[str, Any], Context], str | None]
     user: Callable[[Mapping[str, Any], Context], str | None]
     rail: Callable[[Mapping[str, Any], Context], str | None]
+    needs_channel: bool  # the merchant is paid over the rail, and must be onboarded to it
     parties: tuple[str, ...]  # its fields that name a party beside merchant and user
     check: Callable[[Mapping[str, Any], Context], Refusal | None] | None
     plan: Callable[[Mapping[str, Any], Context], Plan | Refusal] | None
@@ -438,6 +442,7 @@ class _Compiler:
             approval_register=register and (register["condition"], register["since"]),
             merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
+            needs_channel=spec.get("needs_channel", False),
             parties=tuple(name for name in _PARTIES if name in self.names),
             check=space.get("check"), plan=space.get("plan"),
             handler=handler, text=text,

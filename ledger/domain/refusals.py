@@ -122,9 +122,11 @@ REASONS: tuple[Reason, ...] = (
            "the merchant is not onboarded to this channel, or the caller may not report for it",
            "商户未在该渠道入网，或接入方无权报送该渠道的业务"),
     Reason("stopped", 409, True,
-           "an emergency stop covers the account, merchant, rail or everything; `detail` names "
-           "it (one of an account is tested with the accounts)",
-           "紧急止付覆盖该账户、商户、通道或全部业务；说明中指出止付编号（单个账户的止付在检查账户时判断）"),
+           "an emergency stop covers the account, party, rail, caller or everything; `detail` "
+           "names it (one of an account, and of whom the accounts belong to, is tested with the "
+           "accounts)",
+           "紧急止付覆盖该账户、主体、通道、接入方或全部业务；说明中指出止付编号"
+           "（账户及其所有人的止付在检查账户时判断）"),
     # the template's own checks of the command
     Reason("fee_not_allowed", 422, True,
            "this fee cannot be taken here",

@@ -6,11 +6,12 @@ with effects and no legs, or the reason why the register does not allow it."""
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from ledger.domain import billing, parties, people, shards
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
-from ledger.domain.operations import CLASSES, Context, Plan
+from ledger.domain.operations import CLASSES, RAILS, Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
 
@@ -236,13 +237,22 @@ def caller(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 def stop(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """An emergency stop, placed by one (rule D2.10)."""
-    if (v["stop_scope"] == "all") != (v.get("stop_target") is None):
+    """An emergency stop, placed by one (rule D2.10), of something that there is: a wrong name
+    would stop nothing."""
+    scope, target = v["stop_scope"], v.get("stop_target")
+    if (scope == "all") != (target is None):
         return differs("a stop of everything has no target, any other has one", "stop_target")
+    if target is not None:
+        known: Container[str] = {
+            "rail": RAILS, "merchant": state.table("party"), "caller": state.table("caller"),
+            "account": {name for accounts in state.accounts.values() for name in accounts},
+        }[scope]
+        if target not in known:
+            return differs(f"there is no {scope} {target}", "stop_target")
     if state.get("stop", v["stop_id"]) is not None:
         return differs(f"stop {v['stop_id']} is there", "stop_id")
     return put("stop", v["stop_id"], {
-        "id": v["stop_id"], "scope": v["stop_scope"], "target": v.get("stop_target"),
+        "id": v["stop_id"], "scope": scope, "target": target,
         "mode": v["stop_mode"], "placed_by": c.actor, "reason": v["reason"],
         "since": c.booking_date,
     })

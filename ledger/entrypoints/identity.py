@@ -24,7 +24,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.domain.fields import parse_moment
-from ledger.entrypoints.session_keys import Sessions, path_of
+from ledger.entrypoints.session_keys import Sessions, path_of, stopped_caller
 from ledger.requests import signed_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
@@ -61,13 +61,13 @@ class Identity:
         """The sender and the evidence to keep (JSON text; empty for a token).
 
         :raises RequestRefused: 401 `unauthorised`, `signature_wrong`, `request_stale`,
-            `request_replayed`; 403 `forbidden`
+            `request_replayed`; 403 `forbidden`, `stopped`
         """
         headers = request.headers
         if "x-paylake-session" in headers:
-            return self.sessions.sender(request, right, body)
+            return self._not_stopped(right, *self.sessions.sender(request, right, body))
         if "x-paylake-signer" in headers:
-            return self._signed(request, right, body)
+            return self._not_stopped(right, *self._signed(request, right, body))
         scheme, _, token = headers.get("authorization", "").partition(" ")
         caller = self.tokens.caller(token.strip()) if scheme.lower() == "bearer" else None
         if caller is None:
@@ -96,6 +96,13 @@ class Identity:
             return "none", None
         found = self.tokens.caller(token.strip())
         return "system", None if found is None else f"system:{found.name}"
+
+    def _not_stopped(self, right: str, actor: Actor, evidence: str) -> tuple[Actor, str]:
+        """A stopped caller reads nothing (rule D0.38). What it posts goes on: each command is
+        refused by name, and the refusal stands in the log."""
+        if right == "own" and actor.kind == "caller":
+            stopped_caller(self.ledger, actor.id)
+        return actor, evidence
 
     def _signed(self, request: Request, right: str, body: bytes) -> tuple[Actor, str]:
         headers = request.headers

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from fastapi import Request
 
+from ledger.domain import guards
 from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.service.faults import RequestRefused
@@ -27,6 +28,15 @@ def path_of(request: Request) -> str:
     scope = request.scope
     path, query = scope["raw_path"].partition(b"?")[0], scope["query_string"]
     return (path + b"?" + query if query else path).decode("latin-1")
+
+
+def stopped_caller(ledger: Ledger, caller_id: str) -> None:
+    """
+    :raises RequestRefused: 403 `stopped`, when an emergency stop covers everything that it sends
+    """
+    stop = guards.stopped_caller(ledger.state, caller_id)
+    if stop is not None:
+        raise RequestRefused("stopped", f"stop {stop} covers {caller_id}", 403)
 
 
 @dataclass(slots=True)
@@ -55,10 +65,11 @@ class Sessions:
     def offer(self, actor: Actor, half: Any) -> tuple[str, str, bytes]:
         """A session's id, the sealed key and the key, for a caller that sent its half.
 
-        :raises RequestRefused: `forbidden`, `invalid_field`
+        :raises RequestRefused: `forbidden`, `stopped`, `invalid_field`
         """
         if actor.kind != "caller":
             raise RequestRefused("forbidden", "callers alone open sessions", 403)
+        stopped_caller(self.ledger, actor.id)
         session_id = f"S-{secrets.token_hex(12)}"
         try:
             sealed, key = answered(session_id, half)

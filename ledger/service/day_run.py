@@ -23,7 +23,8 @@ _BATCH = 1000
 @dataclass(slots=True)
 class Ran:
     """What the run of a date did: counts by kind of booking, amounts in minor units, and the
-    merchants that got nothing, each with the reason."""
+    merchants that got nothing, each with the reason; `stopped` also says which booking an emergency
+    stop kept back."""
 
     date: str
     booked: dict[str, int] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class DayRun:
         return command
 
     def _book(self, commands: Iterator[dict[str, Any]]) -> None:
-        listed = list(commands)
+        listed = self._not_stopped(list(commands))
         for start in range(0, len(listed), _BATCH):
             part = listed[start : start + _BATCH]
             for command, result in zip(part, self.ledger.apply(part), strict=True):
@@ -94,6 +95,24 @@ class DayRun:
                 name = command["type"]
                 self.ran.booked[name] = self.ran.booked.get(name, 0) + 1
                 self.ran.amounts[name] = self.ran.amounts.get(name, 0) + command["amount_minor"]
+
+    def _not_stopped(self, commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What an emergency stop covers is not sent: its refusal would keep the key, and a run
+        after the stop was lifted could not book it. The others go on (rule D2.10)."""
+        if not self.ledger.state.table("stop"):
+            return commands
+        kept = []
+        for start in range(0, len(commands), _BATCH):
+            part = commands[start : start + _BATCH]
+            for command, result in zip(part, self.ledger.dry_run(part), strict=True):
+                if result.get("reason") != "stopped":
+                    kept.append(command)
+                    continue
+                self.ran.not_paid.append({
+                    "merchant_id": command["merchant_id"], "type": command["type"],
+                    "due_minor": command["amount_minor"], "reason": "stopped",
+                })
+        return kept
 
     def _accounts(self, code: str | None) -> list[Account]:
         return [

@@ -157,10 +157,17 @@ class Decider:
                 refusal = refusal or guards.party(state, operation, values[name], name)
         if "terminal_id" in values:
             refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
-        if refusal is None and merchant is not None and operation.starts:
+        if refusal is None and merchant is not None and operation.needs_channel:
             refusal = guards.channel(state, merchant, rail)
         if refusal is None and state.tables.get("stop"):
-            refusal = guards.stopped(state, operation, merchant, user, rail)
+            parties = [
+                merchant, user, values.get("terminal_id"),
+                *(values.get(name) for name in operation.parties),
+            ]
+            caller = actor.id if actor.kind == "caller" else None
+            if caller is not None:
+                parties.append((state.get("caller", caller) or _EMPTY).get("party_id"))
+            refusal = guards.stopped(state, operation, parties, rail, caller)
         return refusal
 
     def _caller(
