@@ -34,7 +34,8 @@ from paylake.errors import DiskFull, PaylakeError, TransientFault
 from paylake.settings import Settings
 
 log = logging.getLogger("ledger")
-ANCHOR_SECONDS = 3600
+#: Age of the last head at which the next is signed, and how often that is looked at.
+ANCHOR_SECONDS, RETRY_SECONDS = 3600.0, 60.0
 
 
 def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
@@ -82,18 +83,23 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
 
 async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
-    """Every hour, end the holds that are due even if nobody sends anything, and sign the end of
-    the log: what is rolled back within the day shows. A simulated ledger has no hours of its own;
-    its heads are those of its days."""
+    """Sign the end of the log when the last head is an hour old, also one of before this start:
+    what is rolled back within the day shows; and first end the holds that are due even if nobody
+    sends anything. A simulated ledger has no hours of its own; its heads are those of its days."""
     while not ledger.clock.simulated:
-        await asyncio.sleep(ANCHOR_SECONDS)
+        wait = RETRY_SECONDS
         try:
-            await on_ledger(ledger.end_holds_before_today)
-            await on_ledger(ledger.anchor)
+            age = await on_ledger(ledger.unsigned_for)
+            if age >= ANCHOR_SECONDS:
+                await on_ledger(ledger.end_holds_before_today)
+                await on_ledger(ledger.anchor)
+                age = 0.0
+            wait = min(RETRY_SECONDS, ANCHOR_SECONDS - age)
         except PaylakeError as error:
             log.error(
                 "the hourly head could not be signed: %s", error, extra={"event": "head_unsigned"}
             )
+        await asyncio.sleep(wait)
 
 
 def _add_errors(app: FastAPI, identity: Identity, metrics: Metrics) -> None:

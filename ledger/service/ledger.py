@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain.actors import LEDGER, Actor, bootstrapping
@@ -312,6 +312,19 @@ class Ledger:
             })
         self.signer.keep(name, raw, signature)
         return document
+
+    def unsigned_for(self) -> float:
+        """Seconds since the last signed head by the ledger's clock; infinite without one, 0 while
+        there is nothing to sign or no clock."""
+        now, last = self.clock.now(), self.store.last_head()
+        if now is None or self.head.sequence == (last["sequence"] if last else 0):
+            return 0.0
+        if last is None:
+            return float("inf")
+        said = json.loads(last["document"])
+        moments = [datetime.fromisoformat(moment[:19]) for moment in
+                   (now, said.get("signed_at") or said["closed_at"])]
+        return (moments[0] - moments[1]).total_seconds()
 
     def probe(self) -> None:
         """Write something that means nothing, flushed to disk: the storage takes postings."""

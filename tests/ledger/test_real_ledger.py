@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
+from fastapi.testclient import TestClient
 
+from ledger.adapters.tokens import Tokens
+from ledger.entrypoints import http
+from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import check_kind, open_ledger, verify
 from ledger.service.faults import RequestRefused
 from paylake import home
-from paylake.errors import PermanentFailure, UsageFault
+from paylake.errors import PermanentFailure, TransientFault, UsageFault
 
 
 @pytest.fixture
@@ -47,6 +52,66 @@ def test_books_by_its_own_clock(real_settings):
         ledger.close()
     with pytest.raises(PermanentFailure, match="cannot be served as simulated"):
         open_ledger(real_settings, simulated=True)
+
+
+def _party(name: str) -> dict[str, str]:
+    return {"type": "party", "idempotency_key": name, "party_id": name, "party_kind": "user",
+            "identity_check": "ID"}
+
+
+def _serving(settings, then=lambda ledger: None, until: int = 0) -> int:
+    """Start the service on the ledger, let it run until it has signed so many heads or half a
+    second is over; the heads in the end."""
+    ledger = open_ledger(settings, simulated=False)
+    then(ledger)
+    folder = settings.path("ledger", "heads")
+    with TestClient(create_app(settings, ledger, Tokens.load(settings))):
+        end = time.monotonic() + (20 if until else 0.5)
+        while time.monotonic() < end and len(list(folder.glob("*.json"))) < (until or 99):
+            time.sleep(0.01)
+    return len(list(folder.glob("*.json")))
+
+
+def test_a_head_is_signed_when_the_last_one_is_an_hour_old_also_one_of_before_the_start(
+    real_settings, monkeypatch,
+):
+    """However often the service is started again, nothing is unsigned for more than an hour."""
+    assert _serving(real_settings) == 0  # nothing to sign
+    assert _serving(real_settings, lambda ledger: ledger.apply([_party("U1")]), 1) == 1
+    assert _serving(real_settings, lambda ledger: ledger.apply([_party("U2")])) == 1  # too young
+    monkeypatch.setattr(http, "ANCHOR_SECONDS", 0.0)  # the hour is over
+    assert _serving(real_settings, until=2) == 2
+    assert _serving(real_settings) == 2  # nothing new
+    assert verify(real_settings).heads == 2
+
+
+def test_heads_go_on_while_the_service_runs_and_after_a_fault(real_settings, monkeypatch):
+    monkeypatch.setattr(http, "ANCHOR_SECONDS", 0.0)
+    monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)
+    faults = [TransientFault("the disk is gone", "wait")]
+    ledger = open_ledger(real_settings, simulated=False)
+    anchor = ledger.anchor
+
+    def failing():
+        if faults:
+            raise faults.pop()
+        return anchor()
+
+    monkeypatch.setattr(ledger, "anchor", failing)
+    ledger.apply([_party("U1")])
+    token = real_settings.path("keys", "ledger.token").read_text("ascii")
+    folder = real_settings.path("ledger", "heads")
+    with TestClient(create_app(real_settings, ledger, Tokens.load(real_settings))) as client:
+        for number in (1, 2, 3):
+            deadline = time.monotonic() + 20
+            while len(list(folder.glob("*.json"))) < number:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert client.post(
+                "/v1/commands", json=_party(f"N{number}"),
+                headers={"authorization": f"Bearer {token}"},
+            ).status_code == 201
+    assert faults == [] and verify(real_settings).heads >= 3
 
 
 def test_keys_and_mode_must_fit(settings, real_settings):
