@@ -79,6 +79,28 @@ class SqlReader(ABC):
             (first, 2**62 if last is None else last),
         )
 
+    def signed_entries(self, first: int) -> Iterator[Row]:
+        """Entries from one on that carry a signature or somebody's key, in sequence."""
+        return self._stream(
+            f"select {_ENTRY} from entry where sequence >= ? and (evidence <> '' or "
+            "approval <> '' or type in ('operator', 'caller')) order by sequence", (first,),
+        )
+
+    def entries_of(self, types: Sequence[str], last: int) -> Iterator[Row]:
+        """Entries of some types up to one; goes through the log."""
+        return self._stream(
+            f"select {_ENTRY} from entry where sequence <= ? and outcome <> 'refused' "
+            f"and type in ({','.join('?' * len(types))}) order by sequence", (last, *types),
+        )
+
+    def of_session(self, session_id: str, after: int) -> Iterator[str]:
+        """The evidence of a session's requests in the entries after one; goes through them."""
+        start = f'{{"session":"{session_id}",'
+        return (row[0] for row in self._stream(
+            "select evidence from entry where sequence > ? and substr(evidence, 1, ?) = ? "
+            "order by sequence", (after, len(start), start),
+        ))
+
     def last_entry(self) -> Row | None:
         """The end of the log."""
         return self._one(f"select {_ENTRY} from entry order by sequence desc limit 1")

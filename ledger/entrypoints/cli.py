@@ -36,7 +36,7 @@ def serve(home: Path | None, port: int | None, simulated: bool) -> None:
 @main.command()
 @_home
 @click.option("--chain", is_flag=True, help="Recompute the digests alone, on every core.")
-@click.option("--since", metavar="HEAD", help="The digests after a signed head (a date).")
+@click.option("--since", metavar="HEAD", help="What follows a signed head (a date).")
 @click.option("--export", "export_", type=click.Path(path_type=Path, exists=True),
               help="An export of the log, without the database.")
 def verify(home: Path | None, chain: bool, since: str | None, export_: Path | None) -> None:

@@ -35,6 +35,7 @@ from ledger.service.ledger import Ledger
 from ledger.service.verify import Verified
 from ledger.service.verify import verify as verify_rows
 from ledger.service.verify import verify_export as verify_exported_rows
+from ledger.service.verify.since import Since
 from paylake import home
 from paylake.crypto import verify_hex
 from paylake.dates import business_date, next_working_day
@@ -128,7 +129,8 @@ def verify_export(settings: Settings, folder: Path) -> Verified:
 
 
 def verify_since(settings: Settings, name: str) -> dict[str, object]:
-    """Recompute the chain after a signed head: its file's signature, then every digest.
+    """Check the log after a signed head: its file's signature, then every digest, then the
+    signatures of callers, people and checkers, and of sessions.
 
     :param name: of the head: a date, or that of an hourly one
     :raises UsageFault: when there is no such head
@@ -151,16 +153,27 @@ def verify_since(settings: Settings, name: str) -> dict[str, object]:
     found = check_chain(
         settings, said["chain_sequence"] + 1, bytes.fromhex(said["chain_digest"])
     )
-    if found.broken is not None:
+    broken = found.broken
+    if broken is None:
+        reader = open_reader(settings)
+        try:
+            with reader.snapshot():
+                signed = Since(
+                    reader, load_chart(), load_operations(), verify_hex, said["chain_sequence"]
+                ).check()
+        finally:
+            reader.close()
+        broken = signed.broken
+    if broken is not None:
         raise NotVerified(
-            f"The chain since {name} does not verify; first broken row: "
-            f"{found.broken.sentence()}",
+            f"The log since {name} does not verify; first broken row: {broken.sentence()}",
             "Stop the service and compare with the last backup; nothing was changed.",
             where=place(settings),
         )
     return {
         "since": name, "entries": found.entries, "journals": found.journals,
-        "chain_digest": found.chain_digest,
+        "requests": signed.requests, "approvals": signed.approvals,
+        "uncovered_requests": signed.uncovered_requests, "chain_digest": found.chain_digest,
     }
 
 

@@ -57,6 +57,9 @@ class Reader(Protocol):
     def entries(self, first: int, last: int | None = None) -> Iterator[Row]:
         """Entries in sequence."""
 
+    def of_session(self, session_id: str, after: int) -> Iterator[str]:
+        """The evidence of a session's requests in the entries after one."""
+
     def last_entry(self) -> Row | None: ...
 
     def find_by_key(self, keys: Sequence[str]) -> dict[str, Row]:
