@@ -145,7 +145,8 @@ class LedgerSession:
         return ask(self._client)
 
     def cover(self) -> None:
-        """Sign the running digest of what was sent so far."""
+        """Sign the running digest of what was sent so far; a service that was started again since
+        is given the digests, for it has only those of what stands in its log."""
         session = self.session
         if not session.digests:
             return
@@ -153,10 +154,14 @@ class LedgerSession:
         signature = self._signer.key.sign(
             cover_bytes(session.session_id, session.covered + 1, session.digests)
         ).hex()
-        self._opener._call(
-            "POST", f"/v1/sessions/{session.session_id}/cover",
-            {"last_number": last, "signature": signature},
-        )
+        path = f"/v1/sessions/{session.session_id}/cover"
+        order = {"last_number": last, "signature": signature}
+        try:
+            self._opener._call("POST", path, order)
+        except LedgerRefusal as refusal:
+            if refusal.reason != "invalid_field":
+                raise
+            self._opener._call("POST", path, {**order, "digests": session.digests})
         session.covered = last
         session.digests.clear()
 

@@ -208,6 +208,12 @@ def _schemas() -> dict[str, Any]:
             "properties": {
                 "last_number": {"type": "integer", "minimum": 1},
                 "signature": {"type": "string", "pattern": "^([0-9a-f]{2})+$"},
+                "digests": {
+                    "type": "array",
+                    "items": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "description": "SM3 of each body from the first that is not covered; only for "
+                    "a session that the service lost, where the log has not all of them",
+                },
             },
         },
         "DayRun": {

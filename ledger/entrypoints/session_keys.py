@@ -1,9 +1,11 @@
 """Open sessions of callers: keys, numbers, and what still waits for the caller's signature. Kept in
-memory: a restarted service knows none, and callers open new ones."""
+memory: a restarted service knows none, and callers open new ones. What a lost session sent can
+still be covered: the log has the digests of what it caused."""
 
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +23,11 @@ from ledger.sessions import COVER_COUNT, COVER_SECONDS, answered, cover_bytes, r
 
 _MOST = 10_000
 _RIGHTS = frozenset({"own", "post"})
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def _unknown() -> RequestRefused:
+    return RequestRefused("session_unknown", "no such session of this caller", 404)
 
 
 def path_of(request: Request) -> str:
@@ -150,32 +157,93 @@ class Sessions:
         """
         session = self._open.get(session_id)
         if session is None or session.caller != actor.id:
-            raise RequestRefused("session_unknown", "no such session of this caller", 404)
+            raise _unknown()
         if type(last) is not int or not session.covered < last <= session.number:
             raise RequestRefused(
                 "invalid_field", f"last_number is from {session.covered + 1} to {session.number}"
             )
         digests = session.digests[: last - session.covered]
+        return self._cover(actor, session_id, session.covered + 1, digests, signature)
+
+    def covering_lost(
+        self, actor: Actor, session_id: str, last: Any, signature: Any, given: Any
+    ) -> dict[str, Any]:
+        """The same for a session that this service does not know any more: the digests are those
+        of the log, and where a request left no entry (a read, a repeated command) the caller's own.
+        Reads the log beside the writer.
+
+        :param given: digests of all requests from the first that is not covered; None: the log has
+            them all
+        :raises RequestRefused: 404 `session_unknown`, 401 `signature_wrong`, 422 `invalid_field`
+        """
+        known = self.ledger.state.get("session", session_id)
+        if known is None or known["caller"] != actor.id or session_id in self._open:
+            raise _unknown()
+        covered = known["covered"]
+        logged = self._logged(session_id, covered)
+        if type(last) is not int or not covered < last <= covered + _MOST:
+            raise RequestRefused("invalid_field", f"last_number is from {covered + 1}")
+        if given is None:
+            given = [logged.get(number) for number in range(covered + 1, last + 1)]
+            if None in given:
+                raise RequestRefused(
+                    "invalid_field",
+                    f"request {covered + 1 + given.index(None)} left no entry: send digests",
+                )
+        if not isinstance(given, list) or len(given) != last - covered or not all(
+            isinstance(digest, str) and _DIGEST.match(digest) for digest in given
+        ):
+            raise RequestRefused(
+                "invalid_field", f"digests are {last - covered} times 64 hexadecimal digits"
+            )
+        for number, digest in enumerate(given, covered + 1):
+            if logged.get(number, digest) != digest:
+                raise RequestRefused(
+                    "invalid_field", f"request {number} has another digest in the log"
+                )
+        return self._cover(actor, session_id, covered + 1, given, signature)
+
+    def knows(self, session_id: str) -> bool:
+        """Whether a session is open here."""
+        return session_id in self._open
+
+    def _logged(self, session_id: str, covered: int) -> dict[int, str]:
+        """Digests by number of a session's requests in the log that are not covered."""
+        reader = self.ledger.store.beside()
+        try:
+            with reader.reading():
+                opened = reader.find_by_key([session_id])[session_id][0]
+                said = [orjson.loads(text) for text in reader.of_session(session_id, opened)]
+        finally:
+            reader.close()
+        return {one["number"]: one["digest"] for one in said if one["number"] > covered}
+
+    def _cover(
+        self, actor: Actor, session_id: str, first: int, digests: list[str], signature: Any
+    ) -> dict[str, Any]:
         key = self.ledger.state.get("caller", actor.id)["public_key"]
         try:
             raw = bytes.fromhex(signature)
         except (TypeError, ValueError):
             raw = b""
         if not self.ledger.authority.verify(
-            key, cover_bytes(session_id, session.covered + 1, digests), raw
+            key, cover_bytes(session_id, first, digests), raw
         ):
             raise RequestRefused(
                 "signature_wrong", "it is not the caller's over the running digest", 401
             )
         return {
-            "type": "session_cover", "idempotency_key": f"cover-{session_id}-{last}",
-            "session_id": session_id, "first_number": session.covered + 1, "digests": digests,
+            "type": "session_cover",
+            "idempotency_key": f"cover-{session_id}-{first + len(digests) - 1}",
+            "session_id": session_id, "first_number": first, "digests": digests,
             "signature": signature,
         }
 
     def covered(self, session_id: str, last: int) -> None:
         """The cover stands in the log."""
-        session = self._open[session_id]
+        session = self._open.get(session_id)
+        if session is None:
+            return
         del session.digests[: last - session.covered]
         session.covered = last
         session.oldest = self.now()

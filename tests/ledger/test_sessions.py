@@ -169,3 +169,104 @@ def test_a_query_that_ends_like_a_cover_is_counted_like_any_other(client, world)
         assert caught.value.reason == "session_uncovered"
         session.session.digests.pop()  # it was not counted
         session.session.number -= 1
+
+
+@pytest.fixture
+def restarts(world, settings, caller_key):
+    """Applications over one ledger, one after the other, as a service that loses its memory; gives
+    a client of the caller C1 for the next."""
+    world.approved(
+        "caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
+        on_behalf=[], rates={"transaction": 10**6, "data": 10**6}, enabled=True,
+        cover_count=CALLER_COUNT, cover_seconds=60,
+    )
+    running: list[TestClient] = []
+
+    class Bridge(httpx.BaseTransport):
+        def handle_request(self, request):
+            answer = running[-1].request(
+                request.method, str(request.url), content=request.read(),
+                headers=dict(request.headers),
+            )
+            return httpx.Response(answer.status_code, content=answer.content)
+
+    def start(key: PrivateKey = caller_key, name: str = "C1") -> LedgerClient:
+        if running:
+            running[-1].__exit__(None, None, None)
+            world.ledger = open_ledger(settings, simulated=True)
+        app = create_app(settings, world.ledger, Tokens.load(settings))
+        running.append(TestClient(app, raise_server_exceptions=False))
+        running[-1].__enter__()
+        return LedgerClient("http://testserver", Signer(f"caller:{name}", key),
+                            transport=Bridge(), pause=lambda _: None)
+
+    yield start
+    running[-1].__exit__(None, None, None)
+    world.ledger = open_ledger(settings, simulated=True)
+
+
+def test_what_a_lost_session_sent_is_covered_from_the_log(restarts, world, settings):
+    session = restarts().session()
+    for _ in range(3):
+        session.command(world.command("payment"))
+    session.cover()
+    for _ in range(4):
+        session.command(world.command("payment"))
+    restarts()
+    with pytest.raises(LedgerRefusal) as caught:
+        session.command(world.command("payment"))
+    assert caught.value.reason == "session_unknown"
+    session.session.digests.pop()  # it was not accepted
+    session.session.number -= 1
+    assert verify(settings).uncovered_requests == 4
+    session.cover()
+    found = verify(settings)
+    assert (found.uncovered_requests, found.journals) == (0, 7)
+
+
+def test_requests_of_a_lost_session_that_left_no_entry_are_given_by_the_caller(
+    restarts, world, settings,
+):
+    session = restarts().session()
+    command = world.command("payment")
+    session.command(command)
+    session.read(lambda client: client.standing("2201:M1"))
+    assert session.command(command)["replayed"] is True
+    session.command(world.command("payment"))
+    restarts()
+    session.cover()
+    assert verify(settings).uncovered_requests == 0
+
+
+def test_a_lost_session_is_covered_by_its_caller_alone_and_as_the_log_has_it(
+    restarts, world, settings, caller_key,
+):
+    client = restarts()
+    session = client.session()
+    for _ in range(2):
+        session.command(world.command("payment"))
+    path, digests = f"/v1/sessions/{session.session.session_id}/cover", session.session.digests
+    client = restarts()
+
+    def cover(by, key, listed, **order):
+        signature = key.sign(cover_bytes(session.session.session_id, 1, listed)).hex()
+        with pytest.raises(LedgerRefusal) as caught:
+            by._call("POST", path, {"last_number": 2, "signature": signature, **order})
+        return caught.value.reason
+
+    other = PrivateKey.generate()
+    world.approved("caller", caller_id="C2", party_id="M2", public_key=other.public.point,
+                   on_behalf=[], rates={"transaction": 9}, enabled=True)
+    stranger = client.as_signer(Signer("caller:C2", other))
+    assert cover(stranger, other, digests) == "session_unknown"
+    assert cover(client, other, digests) == "signature_wrong"
+    altered = ["00" * 32, digests[1]]
+    assert cover(client, caller_key, altered, digests=altered) == "invalid_field"
+    assert cover(client, caller_key, altered) == "signature_wrong"
+    for odd in ([], digests[:1], [1, 2], "x", ["zz" * 32] * 2):
+        assert cover(client, caller_key, digests, digests=odd) == "invalid_field"
+    for last in (0, 3, "2", None, 10**9):
+        assert cover(client, caller_key, digests, last_number=last) == "invalid_field"
+    assert verify(settings).uncovered_requests == 2
+    session.cover()
+    assert verify(settings).uncovered_requests == 0

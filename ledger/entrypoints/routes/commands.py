@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import Request
@@ -152,9 +153,16 @@ def _sessions(room: Room) -> None:
     async def cover(session_id: str, request: Request) -> Response:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
-        document = parsed(raw, "last_number", "signature")
-        last = document["last_number"]
-        command = timed(sessions.covering(actor, session_id, last, document["signature"]))
+        document = parsed(raw, "last_number", "signature", optional=("digests",))
+        last, signature = document["last_number"], document["signature"]
+        if sessions.knows(session_id):
+            command = sessions.covering(actor, session_id, last, signature)
+        else:
+            command = await asyncio.to_thread(
+                sessions.covering_lost, actor, session_id, last, signature,
+                document.get("digests"),
+            )
+        command = timed(command)
         (result,) = await on_ledger(ledger.apply, [command], actor, evidence)
         if result["status"] == "posted":
             sessions.covered(session_id, last)
