@@ -277,15 +277,15 @@ def accounts(
         if change < 0:
             low.append((account, change, after))
     for account, change, after in low:
-        line = account.line
-        if line.floor is None or operation.journal_type in line.below_floor_by:
+        floor = account.floor
+        if floor is None or operation.journal_type in account.line.below_floor_by:
             continue
         released = releases.get(account.account_id, 0)
-        lowered = after < line.floor or change + released < 0  # a capture takes what is held
-        if lowered and after - account.held + released < line.floor:
+        lowered = after < floor or change + released < 0  # a capture takes what is held
+        if lowered and after - account.held + released < floor:
             return Refusal(
                 "below_floor",
-                f"account {account.account_id} may not go below {line.floor} minor units",
+                f"account {account.account_id} may not go below {floor} minor units",
             )
     return None
 

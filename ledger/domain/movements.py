@@ -62,12 +62,12 @@ class Movements:
             return Refusal(
                 "hold_not_allowed", f"a {kind_name} hold takes no date of its own", "expires_on"
             )
-        if amount is not None and not kind.exceeds and account.line.floor is not None and (
-            account.available - amount < account.line.floor
+        if amount is not None and not kind.exceeds and account.floor is not None and (
+            account.available - amount < account.floor
         ):
             return Refusal(
                 "below_floor",
-                f"account {account_id} may not go below {account.line.floor} minor units",
+                f"account {account_id} may not go below {account.floor} minor units",
             )
         return {
             "kind": kind_name, "scope": scope, "account_id": account_id,

@@ -116,6 +116,22 @@ def account_status(state: State, v: Values, c: Context) -> Plan | Refusal:
     ])
 
 
+def account_floor(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A floor of one account's own, above that of its class and never below it: what has to stay
+    on it. Postings are held to it from then on."""
+    account = state.account(v["account_id"], v["currency_code"])
+    if account is None:
+        return Refusal("account_not_open", f"account {v['account_id']} is not open", "account_id")
+    if SHARD in account.account_id or any(shards.shards_of(state, account)):
+        return differs(f"account {account.account_id} is kept in shards", "account_id")
+    least = account.line.floor
+    if least is not None and v["floor_minor"] < least:
+        return differs(f"the floor of {account.code} is {least} minor units", "floor_minor")
+    return Plan([], effects=[
+        ["account", account.account_id, account.currency_code, {"floor": v["floor_minor"]}]
+    ])
+
+
 def _open_things(state: State, account: Account) -> str | None:
     balance = shards.balance(state, account)
     if balance:
@@ -314,8 +330,9 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS, **parties.HANDLERS,
     **{function.__name__: function for function in (
-        open_account, move_account, account_status, shards.account_shards, destination,
-        bind_account, tariff, authorise, mandate, mandate_end, people.operator, people.membership,
-        caller, stop, stop_lift, period_close, breaker, session_open, session_cover, foreign_read,
+        open_account, move_account, account_status, account_floor, shards.account_shards,
+        destination, bind_account, tariff, authorise, mandate, mandate_end, people.operator,
+        people.membership, caller, stop, stop_lift, period_close, breaker, session_open,
+        session_cover, foreign_read,
     )},
 }

@@ -100,7 +100,7 @@ def _taken(shards: list[Account], amount: int, moved: dict[str, int]) -> list[tu
     first, whose floor then decides."""
     parts: dict[str, int] = {}
     for shard in shards:
-        floor = shard.line.floor
+        floor = shard.floor
         there = amount if floor is None else (
             shard.balance + moved.get(shard.account_id, 0) - floor
         )

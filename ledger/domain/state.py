@@ -43,8 +43,8 @@ class Account:
 
     __slots__ = (
         "account_id", "balance", "buckets", "code", "currency_code", "dated", "debit_sign",
-        "frozen", "held", "line", "noted", "opened_date", "parent", "party_id", "purpose", "status",
-        "sum_key", "taken", "tenant",
+        "floor", "frozen", "held", "line", "noted", "opened_date", "parent", "party_id", "purpose",
+        "status", "sum_key", "taken", "tenant",
     )
 
     def __init__(
@@ -53,6 +53,7 @@ class Account:
     ) -> None:
         self.account_id = account_id
         self.line = line
+        self.floor = line.floor  # its class's, or a higher one of its own
         self.code = line.code
         self.debit_sign = 1 if line.normal_side == "D" else -1
         self.dated = line.settles or line.ages or line.accrues  # it has buckets by date

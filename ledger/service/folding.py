@@ -116,6 +116,8 @@ def _account(account: Account) -> dict[str, Any]:
         buckets=dict(sorted(account.buckets.items())),
         taken=dict(sorted(account.taken.items())),
     )
+    if account.floor != account.line.floor:
+        document["floor"] = account.floor
     return document
 
 
@@ -136,6 +138,7 @@ def _read(state: State, kind: str, key: str, document: Any) -> None:
         )
         for name in _ATTRIBUTES:
             setattr(account, name, document[name])
+        account.floor = document.get("floor", account.floor)
         purpose = document["purpose"]
         account.purpose = frozenset(purpose) if purpose else None
         state.dedicates = state.dedicates or account.purpose is not None

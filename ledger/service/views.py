@@ -127,7 +127,7 @@ def account_of(account: Account) -> dict[str, Any]:
         "currency": account.currency_code, "balance": account.balance, "held": account.held,
         "available": account.available, "status": account.status, "frozen": account.frozen,
         "parent": account.parent, "tenant": account.tenant,
-        "opened_date": account.opened_date, "floor": account.line.floor,
+        "opened_date": account.opened_date, "floor": account.floor,
         "purpose": sorted(account.purpose) if account.purpose else None,
     }
 
