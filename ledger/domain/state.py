@@ -92,6 +92,7 @@ class State:
         #: No hold is left that had to end before this date, as far as is known.
         self.holds_ended = ""
         self._undo: list[tuple] = []
+        self._kept = 0  # changes that stayed: marks count them too, so that none ever moves
         self._marks = 0  # raised with each point to which changes may be taken back
         # Looked up for every command, so kept as they are asked for; dropped when one changes.
         self._limits: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
@@ -331,13 +332,14 @@ class State:
     def mark(self) -> int:
         """A point to which :meth:`back` can return."""
         self._marks += 1
-        return len(self._undo)
+        return self._kept + len(self._undo)
 
     def back(self, mark: int = 0) -> None:
         """Take back every change since the mark."""
         undo = self._undo
+        left = max(0, mark - self._kept)
         self._marks += 1
-        while len(undo) > mark:
+        while len(undo) > left:
             where, name, old = undo.pop()
             if isinstance(where, dict):
                 if old is _MISSING:
@@ -357,7 +359,6 @@ class State:
     def keep(self, mark: int | None = None) -> None:
         """What was changed, or changed before a mark, stays."""
         self._marks += 1
-        if mark is None:
-            self._undo.clear()
-        else:
-            del self._undo[:mark]
+        staying = len(self._undo) if mark is None else mark - self._kept
+        del self._undo[:staying]
+        self._kept += staying

@@ -13,6 +13,9 @@ from paylake.errors import TransientFault
 from tests.ledger.conftest import SYSTEM
 
 
+FEES = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
+
+
 class Slow:
     """The storage's transactions, each held until it is let go, or made to fail."""
 
@@ -103,6 +106,26 @@ def test_a_write_that_fails_undoes_itself_and_the_second_is_planned_again(world,
     assert verify(world.settings).broken is None
 
 
+def test_the_third_unit_that_fails_is_undone_whole(world, slow):
+    """Two were taken in since it was planned: what of the changes is its own is still known."""
+    for _ in range(3):
+        slow.go.release()
+    jobs = [job(world, transaction_id=f"P{n}", **FEES) for n in range(3)]
+    first = world.ledger.begin([jobs[0], jobs[0]])
+    second = world.ledger.begin([jobs[1]])
+    assert status(first.result(20)) == ["posted", "posted"]
+    assert status(second.result(20)) == ["posted"]
+    before = world.balance("2201:M1"), world.balance("1001")
+    slow.faults.append(TransientFault("cut", "send it again"))
+    third = world.ledger.begin([jobs[2]])
+    with pytest.raises(TransientFault):
+        third.result(20)
+    world.ledger.settle()
+    assert (world.balance("2201:M1"), world.balance("1001")) == before
+    slow.go.release()
+    assert verify(world.settings).broken is None
+
+
 def test_a_plan_that_fails_leaves_the_one_being_written_alone(world, slow, monkeypatch):
     ledger = world.ledger
     first = ledger.begin([job(world, transaction_id="P1")])
@@ -149,9 +172,6 @@ def test_the_breaker_stops_before_what_was_planned_meanwhile(world, slow):
     assert status(second.result(20)) == ["stopped"]
     ledger.settle()
     assert verify(world.settings).broken is None
-
-
-FEES = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
 
 
 def due(world, slow, monkeypatch) -> None:
