@@ -5,7 +5,7 @@ Nothing is changed here. The reasons are tested in the order of `ledger/domain/r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain import guards, shards
@@ -17,6 +17,7 @@ from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
 from ledger.service.approvals import leaves_purpose
+from ledger.service.backdating import below_floor_since
 from ledger.service.originals import Originals
 
 if TYPE_CHECKING:
@@ -32,13 +33,17 @@ class Decider:
 
     :param actor: who sends the batch
     :param originals: what its commands refer to
+    :param rows: entries of the batch so far, to be filled by it
     """
 
-    def __init__(self, ledger: Ledger, actor: Actor, originals: Originals) -> None:
+    def __init__(
+        self, ledger: Ledger, actor: Actor, originals: Originals, rows: Sequence[tuple]
+    ) -> None:
         self.ledger = ledger
         self.state = ledger.state
         self.actor = actor
         self.originals = originals
+        self.rows = rows
         self.taken: set[str] = set()  # business keys that entries carry, of those asked for
         chart = ledger.chart
         self._institution = chart.modes["institution"]
@@ -322,6 +327,14 @@ class Decider:
             refusal = guards.accounts(state, operation, plan.legs, releases, gone)
             if refusal is not None:
                 return refusal
+            value_date = values.get("value_date")
+            if value_date is not None and value_date < day:
+                refusal = below_floor_since(
+                    self.ledger, [*self.ledger.pipeline.reads.planned(), *self.rows], operation,
+                    plan.legs, value_date, day,
+                )
+                if refusal is not None:
+                    return refusal
         if plan.uses:
             return guards.limits(state, plan.uses, currency or "", day)
         return None

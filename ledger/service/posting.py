@@ -57,7 +57,7 @@ class Batch:
         self.postings: list[tuple] = []
         self.secrets: list[tuple[str, bytes]] = []
         self.originals = Originals(self.reads, ledger.operations, self.state)
-        self.decider = Decider(ledger, actor, self.originals)
+        self.decider = Decider(ledger, actor, self.originals, self.rows)
         self._by_type = ledger.operations.by_type
         self._called = actor.kind == "caller"
 

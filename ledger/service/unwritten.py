@@ -114,6 +114,10 @@ class Unwritten:
                     return row
         return self.reader.find_by_journal(journal)
 
+    def planned(self) -> list[Row]:
+        """Entries that are planned or being written, of units before the one being planned."""
+        return [row for unit in self._units for row in unit.rows]
+
     def entry(self, sequence: int) -> Row | None:
         """An entry by its sequence."""
         for unit in self._units:

@@ -12,7 +12,6 @@ from ledger.service.ledger import Job
 from paylake.errors import TransientFault
 from tests.ledger.conftest import SYSTEM
 
-
 FEES = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
 
 

@@ -1,0 +1,73 @@
+"""A posting valued on a past date leaves no past in which an account was below its floor."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.entrypoints.operations import verify
+from ledger.service.ledger import Job
+from ledger.service.queries import balance_at
+from tests.ledger.conftest import SYSTEM
+from tests.ledger.rules.words import CNY, days, posted, refused
+
+
+def _on(number: int) -> str:
+    return days(number).isoformat()
+
+
+def _transfer(world, amount, number, **values):
+    return world.send(
+        "transfer", transaction_id=f"T{world.number}", user_id="U1", payee_id="U2",
+        amount_minor=amount, value_date=_on(number),
+        authorisation=world.authorise("U1", "U2", amount), **CNY, **values,
+    )
+
+
+@pytest.mark.parametrize("remembered", ["memory", "checkpoint", "reopened"])
+def test_a_debit_valued_before_the_money_came_is_refused(world, settings, remembered):
+    """30 yuan came on -5, 50 more today: 40 were never there on -3, and 30 were."""
+    world.do("top_up", amount_minor=3_000, value_date=_on(-5))
+    world.do("top_up", amount_minor=5_000)
+    if remembered == "checkpoint":
+        world.ledger.checkpoint()
+    elif remembered == "reopened":
+        world.reopen()
+    assert refused(_transfer(world, 4_000, -3), "below_floor", "value_date")
+    assert refused(_transfer(world, 1, -6), "below_floor", "value_date")
+    posted(_transfer(world, 3_000, -5))
+    assert refused(_transfer(world, 1, -1), "below_floor", "value_date")
+    posted(_transfer(world, 5_000, 0))
+    found = balance_at(world.ledger, "2101:U1", "CNY", _on(-1), None)
+    assert found["balance_minor"] == 0
+    assert verify(settings).broken is None
+
+
+def test_what_left_later_counts_too(world):
+    """50 came on -5 and 40 left on -2: valued on -4, more than 10 would have been missing then."""
+    world.do("top_up", amount_minor=5_000, value_date=_on(-5))
+    posted(_transfer(world, 4_000, -2))
+    world.do("top_up", amount_minor=5_000)
+    said = _transfer(world, 1_001, -4)
+    assert refused(said, "below_floor", "value_date") and _on(-2) in said["detail"]
+    posted(_transfer(world, 1_000, -4))
+
+
+def test_commands_of_one_batch_and_of_the_unit_before_are_seen(world):
+    """Nothing of it is in the history yet."""
+    def command(amount):
+        reference = world.authorise("U1", "U2", amount)
+        return world._keyed("transfer", {
+            "transaction_id": f"T{world.number}", "user_id": "U1", "payee_id": "U2",
+            "amount_minor": amount, "value_date": _on(-1), "authorisation": reference, **CNY,
+        })
+
+    world.do("top_up", amount_minor=3_000, value_date=_on(-2))
+    world.do("top_up", amount_minor=9_000)
+    said = world.ledger.apply([command(2_000), command(1_000), command(1)])
+    assert [r.get("reason") for r in said] == [None, None, "below_floor"]
+    world.do("top_up", amount_minor=3_000, value_date=_on(-2))
+    commands = [command(amount) for amount in (2_500, 500, 1)]
+    flying = [world.ledger.begin([Job([one], SYSTEM, "")]) for one in commands]
+    said = [future.result()[0][0] for future in flying]
+    world.ledger.settle()
+    assert [r.get("reason") for r in said] == [None, None, "below_floor"]
