@@ -133,29 +133,57 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
     on_ground = ground is not None and wanted in ("suspended", "cancelled")
     if on_ground and v.get("evidence") is None:
         return differs("what is done on a ground has evidence", "evidence")
-    if (now, wanted) == ("leaving", "cancelled") and not on_ground:  # on a ground: at once
-        left = _not_yet_gone(state, name, document["since"], c.booking_date)
-        if left is not None:
-            return differs(left, "state")
+    if wanted == "cancelled" and not on_ground:  # on a ground: at once
+        kept = _leaves(state, document, v, c)
+        if kept is not None:
+            return kept
     return put("party", name, {
         **document, "state": wanted, "identity_check": check, "since": c.booking_date,
         "ground": ground if on_ground else None, "evidence": v.get("evidence"),
     })
 
 
-def _not_yet_gone(state: State, name: str, since: str, today: str) -> str | None:
+def _leaves(state: State, document: Values, v: Values, c: Context) -> Refusal | None:
+    """Why a party may not end its business by its own wish. A merchant or platform that started
+    becomes `leaving` on its application, which stops new business at once (rule D4a.10), and ends
+    when the conditions of rule D0.48 hold and the institution consents in writing. One that never
+    started needs neither notice nor consent."""
+    name, now = v["party_id"], document["state"]
+    if now != "leaving" and document["kind"] not in ("merchant", "tenant"):
+        return None
+    if now in ("active", "suspended"):
+        return differs(f"{name} is {now}: it becomes leaving first", "state")
+    left = _not_yet_gone(
+        state, name, document["since"] if now == "leaving" else None, c.booking_date
+    )
+    if left is not None:
+        return differs(left, "state")
+    if now == "leaving" and v.get("evidence") is None:
+        return differs("the evidence is the written consent to an early end", "evidence")
+    return None
+
+
+def _not_yet_gone(state: State, name: str, since: str | None, today: str) -> str | None:
     """What still keeps a merchant that wants to leave early, computed from its books: public
-    notice of a month, no frozen funds, no open dispute, users cleared, fees paid (rule D0.48)."""
-    if today < months_later(date.fromisoformat(since), 1).isoformat():
+    notice of a month, no frozen funds, no open dispute, users cleared, fees and whatever else it
+    owes paid (rule D0.48).
+
+    :param since: date of the notice; None: it needs none
+    """
+    if since is not None and today < months_later(date.fromisoformat(since), 1).isoformat():
         return f"public notice runs since {since}, one month has not passed"
     disputed = {codes["2202"] for codes in state.chart.modes.values()}
+    parties = state.table("party")
     for accounts in state.accounts.values():
         for account in sorted(accounts.values(), key=lambda a: a.account_id):
-            if name not in (account.party_id, account.tenant):
+            owner = parties.get(account.party_id or "", {}).get("owner_id")
+            if name not in (account.party_id, account.tenant, owner):
                 continue
             where = f"account {account.account_id}"
-            if account.held or account.frozen:
+            if account.held or account.frozen or (account.status == "frozen" and account.balance):
                 return f"{where} has frozen funds"
+            if account.balance < 0:
+                return f"{where} is below zero"
             if account.code in disputed and account.balance:
                 return f"{where} has open disputes"
             if account.balance and account.line.party in ("user", "card"):

@@ -138,10 +138,11 @@ def _open_things(state: State, account: Account) -> str | None:
         return f"a balance of {balance} minor units"
     if account.held or account.frozen:
         return "holds"
-    if account.party_id is not None and account.line.settles:
+    for codes in state.chart.modes.values():
+        if account.party_id is None or account.code != codes["2201"]:
+            continue
         disputed = state.account(
-            account_id(state.chart.modes["institution"]["2202"], account.party_id),
-            account.currency_code,
+            account_id(codes["2202"], account.party_id), account.currency_code
         )
         if disputed is not None and disputed.balance:
             return "open disputes"

@@ -11,7 +11,7 @@ from ledger.entrypoints.operations import verify
 from ledger.service.deadlines import deadlines
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN
-from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
+from tests.ledger.rules.words import CNY, PLAIN, days, ended, funds, on, posted, refused, run
 
 ITEMS = {  # the printed items, by the rule's own words
     "系统接入费": "access", "系统使用费": "use", "支付手续费": "payment", "入金": "data_in",
@@ -381,7 +381,7 @@ def test_d0_33_a_deposit_is_an_own_liability_drawn_after_notice_by_two(world):
     assert refused(alone, "no_right")
     world.approved("deposit_drawn", movement_id="Z", notice_number="N", **draw)
     assert (world.balance("2602:M1"), world.balance("1205:M1")) == (4_200, 0)
-    world.register("party_state", party_id="M1", state="cancelled")
+    ended(world, "M1")
     posted(world.send("deposit_returned", movement_id="R", merchant_id="M1",
                       amount_minor=4_200, **CNY))
     assert (world.balance("2602:M1"), world.balance("1101")) == (0, 0)

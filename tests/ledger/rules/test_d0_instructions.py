@@ -15,6 +15,8 @@ from tests.ledger.rules.words import (
     CNY,
     INTERNAL,
     PLAIN,
+    days,
+    ended,
     funds,
     on,
     posted,
@@ -246,7 +248,7 @@ def test_d0_46_there_is_no_thirteenth_ground(world):
 
 
 def test_d0_46_the_business_is_ended_on_a_ground_with_evidence_by_two_too(world):
-    """Ended at the merchant's own application it needs neither (rule D4a.10)."""
+    """At the merchant's own application it starts nothing new at once (rules D4a.10, D0.48)."""
     ends = {"party_id": "M1", "state": "cancelled", "suspension_ground": "9"}
     assert refused(world.send("party_state", ANN, **ends), "register_differs", "evidence")
     assert refused(world.send("party_state", **ends, evidence="COURT-9"), "no_right")
@@ -254,7 +256,8 @@ def test_d0_46_the_business_is_ended_on_a_ground_with_evidence_by_two_too(world)
     document = world.ledger.state.get("party", "M1")
     assert (document["state"], document["ground"], document["evidence"]) == (
         "cancelled", "9", "COURT-9")
-    posted(_state(world, "M2", "cancelled"))
+    posted(_state(world, "M2", "leaving"))
+    assert refused(world.do("payment", merchant_id="M2"), "party_not_active", "merchant_id")
 
 
 def test_d0_46_a_merchant_entered_anew_stays_suspended_on_its_ground(world):
@@ -269,7 +272,8 @@ def test_d0_46_a_merchant_entered_anew_stays_suspended_on_its_ground(world):
 
 def _blocks(world, number, detail):
     when = on(world, number)
-    result = world.send("party_state", party_id="TM", state="cancelled", **when)
+    result = world.send("party_state", party_id="TM", state="cancelled", evidence="CONSENT-1",
+                        **when)
     assert refused(result, "register_differs", "state") and detail in result["detail"], result
 
 
@@ -303,7 +307,64 @@ def test_d0_48_a_merchant_leaves_early_when_all_conditions_hold_computed(world):
                       amount_minor=1_000, authorisation="AX", **CNY, **when))
     _blocks(world, 30, "open disputes")
     world.do("dispute_release", original_transaction_id="D", amount_minor=900, **when)
-    posted(world.send("party_state", party_id="TM", state="cancelled", **when))
+    bare = world.send("party_state", party_id="TM", state="cancelled", **when)
+    assert refused(bare, "register_differs", "evidence")  # the institution's written consent
+    posted(world.send("party_state", party_id="TM", state="cancelled", evidence="CONSENT-1",
+                      **when))
+
+
+@pytest.mark.parametrize("now", ["active", "suspended"])
+def test_d0_48_there_is_no_way_around_notice_and_conditions(world, now):
+    """Whatever it is, a merchant that started becomes `leaving` first, unless a ground ends it."""
+    if now == "suspended":
+        world.approved("party_state", party_id="M1", state="suspended", suspension_ground="7",
+                       evidence="DOC-1")
+    around = _state(world, "M1", "cancelled", evidence="CONSENT-1")
+    assert refused(around, "register_differs", "state") and "leaving" in around["detail"]
+    ended(world, "M1")
+
+
+def test_d0_48_a_merchant_that_never_started_needs_no_notice_but_owes_nothing(world):
+    """Nobody uses it yet; its access fee is paid all the same."""
+    for name in ("M3", "M4"):
+        world.approved("party", party_id=name, party_kind="merchant")
+        world.approved("contract", contract_id=f"C-{name}", merchant_id=name, minimum_minor=0,
+                       settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                       access_fee_minor=40, use_fee_minor=0, valid_from=days(0).isoformat())
+    world.open([("1205", "M3")])
+    posted(world.send("fee_charge", fee_id="F", merchant_id="M3", fee_item="access",
+                      amount_minor=40, **CNY))
+    owes = _state(world, "M3", "cancelled")
+    assert refused(owes, "register_differs", "state") and "not paid" in owes["detail"]
+    posted(world.send("bill_payment", movement_id="B", merchant_id="M3", amount_minor=40, **CNY))
+    for name in ("M3", "M4"):
+        posted(_state(world, name, "cancelled"))
+
+
+def test_d0_48_a_frozen_account_a_member_of_no_tenants_book_and_a_debt_count_too(world):
+    """Frozen by its status, a member's by its owner, owed as a pending settlement below zero."""
+    tenant(world, settlement_cycle="T+0")
+    world.open([("2201", "TM"), ("2101", "TU1")])
+    world.register("party", party_id="U9", party_kind="user", identity_check="ID")
+    world.open([("2101", "U9")])
+    world.register("party", party_id="U9", party_kind="user", owner_id="TM", identity_check="ID")
+    world.do("top_up", user_id="TU1", amount_minor=1_000)
+    world.do("top_up", user_id="U9", amount_minor=1_000)
+    world.register("account_status", account_id="2101:TU1", status="frozen", reason="x", **CNY)
+    posted(_state(world, "TM", "leaving"))
+    posted(world.do("fee", merchant_id="TM", amount_minor=7))
+    _blocks(world, 30, "2101:TU1 has frozen funds")
+    when = on(world, 30, "13:00:00")
+    thaw = world.send("account_status", ANN, account_id="2101:TU1", status="normal", reason="x",
+                      **CNY, **when)
+    posted(world.approve(thaw["sequence"], **when))
+    for number, user in enumerate(("TU1", "U9")):
+        _blocks(world, 30, f"2101:{user} of a user is not cleared")
+        world.register("authorise", authorisation_id=f"A{user}", payer_id=user, payee="U2",
+                       amount_minor=1_000, method="password", **CNY, **when)
+        posted(world.send("transfer", transaction_id=f"X{number}", user_id=user, payee_id="U2",
+                          amount_minor=1_000, authorisation=f"A{user}", **CNY, **when))
+    _blocks(world, 30, "2201:TM is below zero")
 
 
 def test_d0_48_unused_prepaid_fees_become_income_at_closing(world):
@@ -314,7 +375,7 @@ def test_d0_48_unused_prepaid_fees_become_income_at_closing(world):
     world.register("fee_prepayment", movement_id="F", merchant_id="M3", amount_minor=500, **CNY)
     early = world.send("fees_unused", movement_id="E", merchant_id="M3", **CNY)
     assert refused(early, "register_differs", "merchant_id")
-    posted(_state(world, "M3", "cancelled"))
+    ended(world, "M3")
     done = posted(world.send("fees_unused", movement_id="G", merchant_id="M3", **CNY))
     assert [leg[:3] for leg in world.legs(done)] == [("2601:M3", "D", 500), ("6001", "C", 500)]
 

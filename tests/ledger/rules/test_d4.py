@@ -11,7 +11,7 @@ from ledger.registration import MODULES
 from ledger.service import queries
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, World, at
-from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused
+from tests.ledger.rules.words import CNY, PLAIN, days, ended, on, posted, refused
 
 WHOLE = {"issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22}
 
@@ -151,10 +151,12 @@ def test_d4a_10_a_cancelled_merchant_finishes_the_old_and_starts_nothing_new(wor
     world.do("top_up", amount_minor=50_000)
     for name in ("P", "Q", "R", "S"):
         world.do("payment", transaction_id=name)
-    world.register("party_state", party_id="M1", state="cancelled")  # at once
+    world.register("party_state", party_id="M1", state="leaving")  # on its application: at once
     assert refused(world.do("payment"), "party_not_active", "merchant_id")
-    back = world.register("party_state", party_id="M2", state="cancelled")
-    assert back["status"] == "posted"
+    ended(world, "M1")
+    assert refused(world.do("payment"), "party_not_active", "merchant_id")
+    back = world.send("party_state", ANN, party_id="M1", state="active")
+    assert refused(back, "register_differs", "state")
     closing = {"account_id": "2201:M1", "status": "closed", "reason": "left", **CNY}
     posted(world.do("refund", original_transaction_id="P", **WHOLE))
     posted(world.send("chargeback", transaction_id="C", original_transaction_id="Q",
@@ -183,6 +185,26 @@ def test_d4a_10_an_open_dispute_or_hold_keeps_the_account_open(world):
     world.send("hold", hold_id="H", hold_kind="banned", account_id="2201:M1",
                case_number="C", **CNY)
     assert "holds" in world.send("account_status", **closing)["detail"]
+
+
+@pytest.mark.parametrize(("mode", "pending", "disputed"), [
+    ("bank", "9201", "9202"), ("self", "9211", "9212"),
+])
+def test_d4a_10_a_dispute_keeps_the_books_of_others_money_open_too(
+    world, mode, pending, disputed
+):
+    """Memo books have a disputed account of their own."""
+    world.merchant("M3", settlement_mode=mode)
+    world.open([(pending, "M3"), (disputed, "M3"), ("9001" if mode == "bank" else "9011", None)])
+    world.do("payment", transaction_id="P", merchant_id="M3", amount_minor=900, **PLAIN)
+    world.do("dispute", transaction_id="D", original_transaction_id="P", amount_minor=900)
+    assert world.balance(f"{pending}:M3") == 0
+    closing = {"account_id": f"{pending}:M3", "status": "closed", "reason": "left", **CNY}
+    still = world.send("account_status", **closing)
+    assert refused(still, "register_differs", "status") and "disputes" in still["detail"]
+    world.do("dispute_release", original_transaction_id="D", amount_minor=900)
+    world.do("refund", original_transaction_id="P", amount_minor=900, **PLAIN)
+    posted(world.send("account_status", **closing))
 
 
 def _terminal(world, name="T1", owner="M1"):

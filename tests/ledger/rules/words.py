@@ -43,6 +43,12 @@ def posted(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def ended(world: World, merchant: str, **values: Any) -> None:
+    """The institution ends a merchant's business on a ground, at once and by two (rule D0.46)."""
+    world.approved("party_state", party_id=merchant, state="cancelled", suspension_ground="9",
+                   evidence="COURT-9", **values)
+
+
 def tenant(world: World, **contract: Any) -> None:
     """A merchant TM with two members, whose books are its own."""
     world.merchant("TM", **contract)
