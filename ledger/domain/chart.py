@@ -11,6 +11,8 @@ SIDES = {"asset": "D", "expense": "D", "liability": "C", "equity": "C", "income"
 BOOKS = ("reserve", "own", "bank_memo", "self_memo")
 PARTIES = ("none", "user", "merchant", "card")
 MODES = ("institution", "bank", "self")
+#: The settlement mode whose money stands in a kind of books.
+MODE_OF_BOOKS = {"reserve": "institution", "bank_memo": "bank", "self_memo": "self"}
 _KEYS = frozenset({
     "code", "name_zh", "name_en", "kind", "books", "party", "floor_minor", "below_floor_by",
     "settles", "ages", "accrues", "bank", "self", "report",

@@ -59,3 +59,15 @@ def ends_on(kind: HoldKind, placed_on: str, asked: str | None) -> str | None:
 def left(hold: Mapping[str, Any]) -> int:
     """What of a hold is still held, minor units."""
     return hold["placed"] - hold["captured"] - hold["released"]
+
+
+def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:
+    """A hold with so much captured or released; it ends when nothing is left of it."""
+    document = {**hold, name: hold[name] + amount}
+    document["ended"] = hold["scope"] == "account" or left(document) == 0
+    return document
+
+
+def frozen(holds: Mapping[str, Mapping[str, Any]], payment: str) -> int:
+    """What open holds keep for a denied payment, whoever took them over, minor units."""
+    return sum(left(hold) for hold in holds.values() if hold.get("original") == payment)

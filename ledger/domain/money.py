@@ -44,7 +44,8 @@ def returned_fee(fee: int, gross: int, refunded: int, returned: int, amount: int
     :param returned: of `fee`, returned before this refund
     :param amount: of this refund
     """
-    return pro_rata(fee, refunded + amount, gross) - returned
+    # never less than nothing: a reversal of an earlier refund may have left a unit too many
+    return max(0, pro_rata(fee, refunded + amount, gross) - returned)
 
 
 def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:

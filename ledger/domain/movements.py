@@ -1,22 +1,20 @@
-"""Handlers of the operations whose legs a template cannot say: holds, splits, compensations,
-corrections; and of limits and rights, which refer to scenes and modules of the templates."""
+"""Handlers of the operations whose legs a template cannot say: holds, splits, compensations; and
+of limits and rights, which refer to scenes and modules of the templates."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from ledger.domain import people, shards
 from ledger.domain.chart import SHARD
-from ledger.domain.holds import HoldKind, ends_on, left
-from ledger.domain.money import AMOUNT_LIMIT, largest_remainder
+from ledger.domain.holds import HoldKind, ends_on, frozen, left, reduced
+from ledger.domain.money import largest_remainder
 from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
 Values = Mapping[str, Any]
-_COMPONENT = re.compile(r"[a-z_]{1,32}\Z")
 
 
 class Movements:
@@ -99,7 +97,7 @@ class Movements:
         assert original is not None
         amount = (
             original["amount_minor"] - original["refunded"] - original["charged_back"]
-            - original["disputed"] - frozen(state, v["original_transaction_id"])
+            - original["disputed"] - frozen(state.holds, v["original_transaction_id"])
         )
         if amount <= 0:
             return Refusal("exceeds_original", "nothing is left of the payment that is not frozen")
@@ -290,43 +288,6 @@ class Movements:
                 )
         return Plan(legs)
 
-    def adjustment(self, state: State, v: Values, c: Context) -> Plan | Refusal:
-        """Legs as given, by maker and checker, with the incident's number (rule D0.73)."""
-        legs: list[Leg] = []
-        names = {"account_id", "currency_code", "direction", "amount_minor", "component"}
-        for leg in v["legs"]:
-            if not isinstance(leg, dict) or set(leg) != names or (
-                leg["direction"] not in ("D", "C")
-            ) or type(leg["amount_minor"]) is not int or not (
-                1 <= leg["amount_minor"] <= AMOUNT_LIMIT
-            ) or not all(
-                isinstance(leg[n], str) for n in ("account_id", "currency_code", "component")
-            ) or not _COMPONENT.match(leg["component"]):
-                return Refusal(
-                    "legs_unbalanced", f"a leg is an object with {', '.join(sorted(names))}",
-                    "legs",
-                )
-            reference = v["adjustment_id"] if leg["account_id"] == "1001" else None
-            legs.append([
-                leg["account_id"], leg["currency_code"], leg["direction"], leg["amount_minor"],
-                leg["component"], reference,
-            ])
-        if not legs:
-            return Refusal("legs_unbalanced", "there are no legs", "legs")
-        return Plan(legs)
-
-    def reversal(self, state: State, v: Values, c: Context) -> Plan | Refusal:
-        """The legs of a journal with sides changed; once (rules D2.8, D0.73)."""
-        original = c.original
-        assert original is not None
-        if original.get("reversed"):
-            return Refusal("already_reversed", f"{v['journal_id']} was reversed before")
-        legs = [
-            [account, currency, "C" if direction == "D" else "D", amount, component, reference]
-            for account, currency, direction, amount, component, reference in original["legs"]
-        ]
-        return Plan(legs, {"reversed": 1})
-
 
 def _route(original: Mapping[str, Any], codes: Mapping[str, str]) -> str:
     """The account that a payment came from."""
@@ -341,15 +302,3 @@ def _of_its_order(kind: HoldKind, v: Values, hold: Mapping[str, Any]) -> Refusal
     if kind.released_by != "authority" or v["case_number"] == hold["case"]:
         return None
     return Refusal("hold_not_allowed", f"only order {hold['case']} itself frees it", "case_number")
-
-
-def frozen(state: State, payment: str) -> int:
-    """What open holds keep for a denied payment, whoever took them over, minor units."""
-    return sum(left(hold) for hold in state.holds.values() if hold.get("original") == payment)
-
-
-def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:
-    """A hold with so much captured or released; it ends when nothing is left of it."""
-    document = {**hold, name: hold[name] + amount}
-    document["ended"] = hold["scope"] == "account" or left(document) == 0
-    return document

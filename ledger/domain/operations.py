@@ -32,8 +32,9 @@ _KEYS = frozenset({
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "approval_since", "approval_register", "legs", "counters", "set",
     "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first",
-    "before_start", "needs_channel",
+    "before_start", "needs_channel", "mode", "undo",
 })
+_UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
 _CONTEXT = ("booking_date", "mode", "actor")
@@ -126,6 +127,7 @@ class Operation:
     original_types: frozenset[str]
     original_missing: str
     hold_field: str | None
+    mode_field: str | None  # names the settlement mode whose books move
     refers: bool  # to an original, a hold or a journal, which has to be looked up
     scenes: frozenset[str]
     counters: Mapping[str, int]
@@ -140,6 +142,8 @@ class Operation:
     parties: tuple[str, ...]  # its fields that name a party beside merchant and user
     check: Callable[[Mapping[str, Any], Context], Refusal | None] | None
     plan: Callable[[Mapping[str, Any], Context], Plan | Refusal] | None
+    undo: Callable[[Mapping[str, Any], Context], tuple | Refusal] | None  # by its reversal
+    undo_holds: bool  # its reversal places again what it captured
     handler: str | None
     text: str  # the compiled source, for reading and debugging
 
@@ -257,13 +261,43 @@ class _Compiler:
             if (name in self.late) == late
         ]
 
+    def _not_reversed(self) -> list[str]:
+        """What was reversed is there no more: nothing refers to it (rule D0.73)."""
+        if "original" not in self.spec:
+            return []
+        field = self.spec["original"]["field"]
+        return ["if c.original['reversed']:",
+                "    return Refusal('already_reversed', "
+                f"v.get({field!r}) + ' was reversed', {field!r})"]
+
+    def _undo(self) -> list[str]:
+        """What a reversal of it does to its original's counters and to those of the original's
+        own original; or why it cannot be reversed."""
+        undo = self.spec["undo"]
+        unknown = set(undo) - _UNDO_KEYS
+        if unknown:
+            raise KeyError(f"keys {sorted(unknown)} of undo are not known")
+        parts = []
+        for key in ("set", "set_parent"):
+            counters = undo.get(key, {})
+            parts.append("{" + ", ".join(
+                f"{name!r}: {self._source(text)}" for name, text in counters.items()
+            ) + "}")
+        return [*self._head(), *self._late(), *self._listed(undo.get("checks", ())),
+                f"return {', '.join(parts)}"]
+
     def _checks(self, late: bool) -> list[str]:
+        return self._listed(
+            check for check in self.spec.get("checks", ()) if late == (
+                self._uses_late(check["when"])
+                or bool(expressions.text_names(check["detail"]) & self.late)
+            )
+        )
+
+    def _listed(self, checks: Iterable[Mapping[str, Any]]) -> list[str]:
         lines = []
-        for check in self.spec.get("checks", ()):
+        for check in checks:
             when, detail, field = check["when"], check["detail"], check.get("field")
-            uses = self._uses_late(when) or bool(expressions.text_names(detail) & self.late)
-            if uses != late:
-                continue
             if check["refuse"] not in BY_CODE:
                 raise KeyError(f"{check['refuse']} is not a reason")
             if field is None:
@@ -385,7 +419,7 @@ class _Compiler:
         early = [*self._head(), *self._checks(False)]
         functions: dict[str, list[str]] = {}
         if handler is None:
-            body = [*early, *self._late(), *self._checks(True)]
+            body = [*early, *self._not_reversed(), *self._late(), *self._checks(True)]
             if "books" in spec:
                 body.append("codes = c.codes")
             functions["plan"] = [*body, "legs = []", *self._legs(), *self._result()]
@@ -393,6 +427,8 @@ class _Compiler:
             raise KeyError("the checks of a handler know the command alone")
         elif self._checks(False):
             functions["check"] = [*early, "return None"]
+        if "undo" in spec:
+            functions["undo"] = self._undo()
         for key in ("merchant", "user", "rail", "books"):
             functions[key] = self._small(key)
         approval = spec.get("approval")
@@ -434,7 +470,7 @@ class _Compiler:
             original_field=original.get("field"),
             original_types=frozenset(original.get("of", ())),
             original_missing=original.get("missing", "there is no such original"),
-            hold_field=spec.get("hold"),
+            hold_field=spec.get("hold"), mode_field=spec.get("mode"),
             refers="original" in spec or "hold" in spec or self.type == "reversal",
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
@@ -445,6 +481,7 @@ class _Compiler:
             needs_channel=spec.get("needs_channel", False),
             parties=tuple(name for name in _PARTIES if name in self.names),
             check=space.get("check"), plan=space.get("plan"),
+            undo=space.get("undo"), undo_holds=bool(spec.get("undo", {}).get("holds")),
             handler=handler, text=text,
         )
 

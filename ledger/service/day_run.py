@@ -4,11 +4,12 @@ merchant, so that a run repeated, or taken up after a crash, books nothing twice
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ledger.domain.chart import MODE_OF_BOOKS
 from ledger.domain.settling import due_on, penalty
 from ledger.domain.state import Account
 from ledger.service.faults import RequestRefused
@@ -36,6 +37,12 @@ class Ran:
 def run_key(type_: str, day: date, merchant: str, currency: str) -> str:
     """The key of what the run of a date books for a merchant: it can be booked once."""
     return f"{type_}-{day.isoformat()}-{merchant}-{currency}"
+
+
+def _left_books(account: Account, contract: Mapping[str, Any]) -> dict[str, str]:
+    """The mode of an account whose books the merchant has left: something came back to them."""
+    mode = MODE_OF_BOOKS[account.line.books]
+    return {} if mode == contract["settlement_mode"] else {"settlement_mode": mode}
 
 
 class DayRun:
@@ -69,9 +76,13 @@ class DayRun:
         self._book(self._payouts(now))
         return self.ran
 
-    def _command(self, type_: str, now: str, merchant: str, amount: int, currency: str,
-                 id_field: str, **values: Any) -> dict[str, Any]:
+    def _command(self, type_: str, now: str, account: Account, amount: int, id_field: str,
+                 **values: Any) -> dict[str, Any]:
+        merchant, currency = account.party_id, account.currency_code
+        assert merchant is not None
         key = run_key(type_, self.day, merchant, currency)
+        if "settlement_mode" in values:  # beside the run of the books that the contract names
+            key = f"{key}-{values['settlement_mode'][0]}"
         command = {
             "type": type_, "idempotency_key": key, id_field: key, "merchant_id": merchant,
             "amount_minor": amount, "currency_code": currency, **values,
@@ -133,11 +144,7 @@ class DayRun:
             )
             amount = penalty(at_start) if at_start > 0 else 0
             if amount:
-                assert account.party_id is not None
-                yield self._command(
-                    "penalty", now, account.party_id, amount, account.currency_code,
-                    "movement_id",
-                )
+                yield self._command("penalty", now, account, amount, "movement_id")
 
     def _recovered(self, now: str) -> Iterator[dict[str, Any]]:
         """A receivable of a negative net is taken first from the next cycles (rule D0.9)."""
@@ -151,8 +158,8 @@ class DayRun:
             amount = min(found.payable, owed.balance)
             if amount > 0:
                 yield self._command(
-                    "offset", now, account.party_id, amount, account.currency_code,
-                    "movement_id", claim="1201", notice_number=f"N-{self.day.isoformat()}",
+                    "offset", now, account, amount, "movement_id", claim="1201",
+                    notice_number=f"N-{self.day.isoformat()}", **_left_books(account, contract),
                 )
 
     def _shortfalls(self, now: str) -> Iterator[dict[str, Any]]:
@@ -160,10 +167,8 @@ class DayRun:
         receivable, with a notice (rule D0.9)."""
         for account in self._accounts("2201"):
             if account.balance < 0:
-                assert account.party_id is not None
                 yield self._command(
-                    "shortfall", now, account.party_id, -account.balance,
-                    account.currency_code, "movement_id",
+                    "shortfall", now, account, -account.balance, "movement_id",
                     notice_number=f"N-{self.day.isoformat()}",
                 )
 
@@ -191,8 +196,8 @@ class DayRun:
                 reason = "destination_unknown"
             if reason is None:
                 yield self._command(
-                    "settlement", now, account.party_id, found.payable, account.currency_code,
-                    "payout_id", **bound.get(account.party_id, {}),
+                    "settlement", now, account, found.payable, "payout_id",
+                    **bound.get(account.party_id, {}), **_left_books(account, contract),
                 )
             elif reason != "nothing_due":
                 self.ran.not_paid.append({

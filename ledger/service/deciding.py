@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.domain import guards, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
-from ledger.domain.holds import left
-from ledger.domain.movements import reduced
+from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
@@ -93,14 +92,17 @@ class Decider:
         context = Context(
             day, "institution", self._institution, _EMPTY, tariff or DEFAULT_TARIFF, actor.name
         )
+        mode = None if operation.mode_field is None else values.get(operation.mode_field)
         if operation.refers:
             refusal = self._references(operation, values, context)
             if refusal is not None:
                 return refusal
+            if context.original is not None:
+                mode = context.original.get("mode")
         merchant, user = operation.merchant(values, context), operation.user(values, context)
         rail = operation.rail(values, context)
         standing = (
-            operation.type, day, merchant, user, rail, values.get("terminal_id"),
+            operation.type, day, merchant, user, rail, values.get("terminal_id"), mode,
         )
         if operation.parties:
             standing += tuple([values.get(name) for name in operation.parties])
@@ -109,7 +111,8 @@ class Decider:
             refusal = self._parties(operation, values, actor, merchant, user, rail)
             if refusal is not None:
                 return refusal
-            known = self._books(merchant, user, day)
+            owner = operation.books(values, context) or merchant or user
+            known = self._books(owner, merchant, day, mode)
             if actor is self.actor:
                 self._standing[standing] = known
         context.mode, context.codes, context.contract = known
@@ -190,20 +193,24 @@ class Decider:
         )
 
     def _books(
-        self, merchant: str | None, user: str | None, day: str
+        self, owner: str | None, merchant: str | None, day: str, mode: str | None
     ) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
         """The settlement mode whose books the command is in, with its account codes; and the
-        merchant's contract."""
-        if merchant is None and user is not None:  # a book belongs to its owner's mode
-            owner = self.state.tables["party"][user].get("owner_id")
-            contract = None if owner is None else self.state.contract(owner, day)
-        else:
-            contract = None if merchant is None else self.state.contract(merchant, day)
-        mode = "institution" if contract is None else contract["settlement_mode"]
-        return (
-            mode, self.ledger.chart.modes[mode],
-            _EMPTY if merchant is None or contract is None else contract,
-        )
+        merchant's contract.
+
+        :param owner: whose books move; a user's or a card's are of its merchant's mode
+        :param mode: of the original that the command refers to: its books are those in which it
+            was booked, whatever the contract says since (rules D0.2, D0.6)
+        """
+        contract = None if merchant is None else self.state.contract(merchant, day)
+        if mode is None:
+            found = contract
+            if owner is not None and owner != merchant:
+                party = self.state.get("party", owner)
+                above = owner if party is None or party["owner_id"] is None else party["owner_id"]
+                found = self.state.contract(above, day)
+            mode = "institution" if found is None else found["settlement_mode"]
+        return mode, self.ledger.chart.modes[mode], _EMPTY if contract is None else contract
 
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is
@@ -226,7 +233,10 @@ class Decider:
         """Look up the original and the hold that a command refers to."""
         field = operation.original_field
         if field is not None:
-            original = self.originals.get(values[field])
+            number = values.get(field)
+            if number is None:  # this template's original may be left out
+                return None
+            original = self.originals.get(number)
             if original is None or original["type"] not in operation.original_types:
                 return Refusal("original_unknown", operation.original_missing, field)
             context.original = original
@@ -259,6 +269,10 @@ class Decider:
             handler = HANDLERS.get(operation.handler) or getattr(
                 self.ledger.movements, operation.handler
             )
+            if operation.original_field is not None and context.original is not None and (
+                context.original["reversed"]
+            ):
+                return Refusal("already_reversed", "the original was reversed")
             plan = handler(self.state, values, context)
         if self.state.tables.get(shards.TABLE) and type(plan) is Plan:
             plan.legs = shards.spread(self.state, plan.legs, sequence)

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from ledger.domain.holds import left
-from ledger.domain.movements import reduced
+from ledger.domain.holds import left, reduced
 from ledger.domain.state import State
 
 TYPE = "hold_expiry"

@@ -1,5 +1,6 @@
 """What later commands need to know of earlier ones: the original's content, what was done to it
-since, and whether its merchant was paid out of its date."""
+since, whether it was reversed, in which books it stands, and whether its merchant was paid out of
+its date."""
 
 from __future__ import annotations
 
@@ -9,11 +10,17 @@ from typing import Any
 import orjson
 
 from ledger.domain.chain import journal_of
+from ledger.domain.chart import MODE_OF_BOOKS, parts_of
 from ledger.domain.operations import Operations, Plan
 from ledger.domain.state import State
 from ledger.service.unwritten import Unwritten
 
 _ABSENT: tuple = ()
+
+
+def _item_of(journal: int) -> str:
+    """The key under which it stands that a journal was reversed."""
+    return f"journal:{journal}"
 
 
 class Originals:
@@ -30,8 +37,10 @@ class Originals:
     def prefetch(self, keys: Sequence[str]) -> None:
         """Read rows and counters of many originals at once."""
         self._rows.update(dict.fromkeys(keys, _ABSENT))
-        self._rows.update(self.reads.find_by_business_key(keys))
-        self._items.update(self.reads.items(keys))
+        rows = self.reads.find_by_business_key(keys)
+        self._rows.update(rows)
+        journals = [_item_of(row[1]) for row in rows.values() if row[1] is not None]
+        self._items.update(self.reads.items([*keys, *journals]))
 
     def posted(self, business_key: str, row: tuple) -> None:
         """Remember a row of this batch."""
@@ -63,17 +72,35 @@ class Originals:
         record.update(orjson.loads(row[12]))
         record.update(self._items.get(key, ()))
         record.update(self.state.items.get(key, ()))
+        legs = orjson.loads(row[13])
         record.update(
             type=row[2], sequence=row[0], journal=row[1], booking_date=row[10], key=key,
-            settled=self._settled(record, row),
+            settled=self._settled(record, row, legs), mode=self._mode(legs, row),
+            reversed=row[1] is not None and self._reversed(_item_of(row[1])),
         )
         return record
 
-    def _settled(self, record: Mapping[str, Any], row: tuple) -> bool:
+    def _reversed(self, item: str) -> bool:
+        counters = self.state.items.get(item) or self._items.get(item) or {}
+        return bool(counters.get("reversed"))
+
+    def _mode(self, legs: list[list], row: tuple) -> str | None:
+        """The settlement mode in whose books it was booked, whatever the contract says since
+        (rule D0.6); None: it touched the institution's own books alone, or none."""
+        accounts = [leg[0] for leg in legs] or [
+            effect[2]["account_id"] for effect in orjson.loads(row[14]) if effect[0] == "hold"
+        ]
+        for account_id in accounts:
+            mode = MODE_OF_BOOKS.get(self.state.chart.classes[parts_of(account_id)[0]].books)
+            if mode is not None:
+                return mode
+        return None
+
+    def _settled(self, record: Mapping[str, Any], row: tuple, legs: list[list]) -> bool:
         merchant = record.get("merchant_id")
         if merchant is None:
             return False
-        for leg in orjson.loads(row[13]):
+        for leg in legs:
             account = self.state.account(leg[0], leg[1])
             if account is not None and account.line.settles and account.taken.get(row[10]):
                 return True
@@ -85,11 +112,26 @@ class Originals:
         row = None if number is None else self.reads.find_by_journal(number)
         if row is None:
             return None
-        key = f"journal:{number}"
-        record = {"reversed": 0, **self.reads.items([key]).get(key, {})}
-        record.update(self.state.items.get(key, ()))
-        record.update(type="journal", key=key, legs=orjson.loads(row[13]), sequence=row[0])
-        return record
+        key = _item_of(row[1])
+        self._items.update(self.reads.items([key]))
+        operation = self.operations.by_type.get(row[2])
+        entry = self._record(row[6], row)
+        effects = orjson.loads(row[14])
+        found: str | None = None
+        if operation is not None and operation.original_field is not None:
+            found = entry.get(operation.original_field)
+        else:
+            found = next((e[2]["original"] for e in effects
+                          if e[0] == "hold" and e[2]["kind"] == "denied"
+                          and "original" in e[2]), None)
+        original = None if found is None else self.get(found)
+        parent = None if original is None else original.get("original_transaction_id")
+        return {
+            "type": "journal", "key": key, "legs": orjson.loads(row[13]), "sequence": row[0],
+            "reversed": self._reversed(key), "operation": operation, "entry": entry,
+            "effects": effects, "original": original,
+            "parent": None if parent is None else self.get(parent),
+        }
 
     def changed(
         self, original: Mapping[str, Any], plan: Plan
@@ -97,8 +139,9 @@ class Originals:
         """Effects that set the counters of the original and of the original's own original."""
         effects: list[list] = []
         key = original["key"]
-        if original["type"] == "journal":
-            return [["item", key, plan.counters]]
+        if original["type"] == "journal":  # of a reversal: by key
+            assert plan.counters is not None
+            return [["item", k, self._merged(k, v)] for k, v in plan.counters.items()]
         if plan.counters is not None:
             effects.append(["item", key, self._merged(key, plan.counters)])
         if plan.parent_counters is not None:

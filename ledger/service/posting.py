@@ -14,8 +14,7 @@ import orjson
 
 from ledger.domain.actors import LEDGER, Actor, foreign_key
 from ledger.domain.chain import entry_digest
-from ledger.domain.holds import left
-from ledger.domain.movements import reduced
+from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.service import hold_end
@@ -111,7 +110,9 @@ class Batch:
             if command.business_key is not None:
                 keys.append(command.business_key)
             if operation.original_field is not None:
-                originals.append(command.values[operation.original_field])
+                number = command.values.get(operation.original_field)
+                if number is not None:
+                    originals.append(number)
         self.decider.taken.update(self.reads.find_business_keys(keys))
         if originals:
             self.originals.prefetch(originals)

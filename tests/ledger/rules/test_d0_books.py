@@ -10,7 +10,7 @@ from ledger.entrypoints.operations import verify
 from ledger.service import queries
 from ledger.service.statements import Asked, statement
 from tests.ledger.conftest import ANN, DAY
-from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused, run, tenant
+from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run, tenant
 
 
 def test_d0_01_each_member_of_a_merchants_system_has_a_book_of_its_own(world):
@@ -97,6 +97,105 @@ def test_d0_06_each_kind_of_books_balances_and_no_journal_crosses_kinds(world):
         total[1] += line["credit_minor"]
     assert totals == {"reserve": [100, 100], "own": [700, 700], "bank_memo": [200, 200],
                       "self_memo": [300, 300]}
+
+
+def _mode(world, mode, number=0, **values):
+    """The merchant TM enters another settlement mode, its books empty."""
+    world.number += 1
+    waits = world.send("contract", ANN, contract_id=f"C{world.number}", merchant_id="TM",
+                       settlement_mode=mode, settlement_cycle="T+0", minimum_minor=0,
+                       fee_choice="bill", valid_from=days(number).isoformat(), **values)
+    posted(world.approve(waits["sequence"], **values))
+
+
+MEMO = [("1001", None), ("9001", None), ("9011", None),
+        *((code, "TM") for code in ("2201", "2202", "9201", "9202", "9211", "9212", "1201")),
+        *((code, "TU1") for code in ("2101", "9101", "9111"))]
+
+
+@pytest.mark.parametrize(("first", "then"), [("institution", "bank"), ("bank", "self"),
+                                             ("self", "institution")])
+@pytest.mark.parametrize("what", ["refund", "dispute", "chargeback", "denied"])
+def test_d0_06_what_refers_to_an_original_stays_in_its_books(world, first, then, what):
+    """The mode changed since, a day later: the money came through the books of the payment. A
+    payment of the new mode beside it takes the new books, in the same batch."""
+    tenant(world, settlement_mode=first)
+    world.open(MEMO)
+    old, new = world.ledger.chart.modes[first], world.ledger.chart.modes[then]
+    world.do("payment", **PLAIN)  # other money of the reserve
+    posted(world.do("payment", transaction_id="P", merchant_id="TM", amount_minor=900, **PLAIN))
+    posted(world.do("settlement", merchant_id="TM", amount_minor=900))
+    when = on(world, 1)
+    _mode(world, then, 1, **when)
+    world.do("payment", transaction_id="Q", merchant_id="TM", amount_minor=70, **PLAIN, **when)
+    part = {"amount_minor": 50, **when}
+    commands = {
+        "refund": [world.command("refund", transaction_id=f"R{of}", original_transaction_id=of,
+                                 **part, **PLAIN) for of in ("Q", "P")],
+        "dispute": [world.command("dispute", transaction_id=f"R{of}", original_transaction_id=of,
+                                  **part) for of in ("Q", "P")],
+        "chargeback": [world.command("dispute", transaction_id=f"R{of}", case_number="N",
+                                     original_transaction_id=of, **part) | {"type": "chargeback"}
+                       for of in ("Q", "P")],
+        "denied": [world.command("denied_payment", hold_id=f"R{of}", original_transaction_id=of,
+                                 **when) for of in ("Q", "P")],
+    }[what]
+    for result in world.ledger.apply(commands):
+        posted(result)
+    if what == "denied":
+        held = [hold["account_id"] for hold in world.ledger.state.holds.values()]
+        assert held == [f"{new['2201']}:TM", f"{old['2201']}:TM"]
+        return
+    assert world.balance(f"{new['2201']}:TM") == 20
+    assert world.balance(f"{old['2201']}:TM") == -50
+    if what == "dispute":
+        posted(world.do("dispute_release", original_transaction_id="RP", **part))
+        assert (world.balance(f"{old['2201']}:TM"), world.balance(f"{old['2202']}:TM")) == (0, 0)
+        posted(world.do("dispute", transaction_id="R2", original_transaction_id="P", **part))
+        waits = world.send("dispute_capture", ANN, transaction_id="R3", case_number="N",
+                           original_transaction_id="R2", **when)
+        posted(world.approve(waits["sequence"], **when))
+    world.close()
+    assert verify(world.settings).broken is None
+
+
+def test_d0_06_a_change_of_mode_on_the_day_of_the_payment_itself(world):
+    """The booking date has both modes: what was booked decides."""
+    tenant(world)
+    world.open(MEMO)
+    world.do("payment", **PLAIN)  # other money of the reserve
+    posted(world.do("payment", transaction_id="P", merchant_id="TM", amount_minor=900, **PLAIN))
+    posted(world.do("settlement", payout_id="S", merchant_id="TM", amount_minor=900))
+    when = on(world, 1)
+    posted(world.do("payment", transaction_id="Q", merchant_id="TM", amount_minor=7, **PLAIN,
+                    **when))
+    posted(world.do("settlement", payout_id="S2", merchant_id="TM", amount_minor=7, **when))
+    _mode(world, "bank", 1, **when)
+    posted(world.do("refund", original_transaction_id="Q", amount_minor=7, **PLAIN, **when))
+    assert (world.balance("2201:TM"), world.balance("9201:TM")) == (-7, 0)
+
+
+def test_d0_06_what_came_back_to_the_books_that_were_left_is_offset_and_paid_out_of_them(world):
+    """A payout of the old mode comes back from the bank: the run takes what is owed and pays the
+    rest, each in the books that it stands in."""
+    tenant(world)
+    world.open([*MEMO, ("1101", None), ("3001", None)])
+    funds(world)
+    world.do("payment", merchant_id="M2", **PLAIN)  # other money of the reserve
+    world.do("payment", transaction_id="P", merchant_id="TM", amount_minor=900, **PLAIN)
+    posted(world.do("settlement", payout_id="S", merchant_id="TM", amount_minor=900))
+    when = on(world, 1)
+    _mode(world, "bank", 1, **when)
+    world.do("refund", original_transaction_id="P", amount_minor=100, **PLAIN, **when)
+    assert run(world, 1).amounts == {"shortfall": 100, "settlement": 10_000}  # M2's too
+    posted(world.send("settlement_returned", return_id="B", payout_id="S", **when))
+    world.do("payment", merchant_id="TM", amount_minor=70, **PLAIN, **when)
+    assert (world.balance("2201:TM"), world.balance("9201:TM")) == (900, 70)
+    on(world, 2)
+    assert run(world, 2).amounts == {"offset": 100, "settlement": 870}
+    assert run(world, 2).amounts == {}
+    assert (world.balance("2201:TM"), world.balance("9201:TM"), world.balance("1201:TM")) == (
+        0, 0, 0)
 
 
 def test_d0_10_an_objection_defers_one_payment_and_the_rest_settles(world):

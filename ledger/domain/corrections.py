@@ -1,0 +1,96 @@
+"""The institution's own corrections: an adjustment, and the reversal of a wrong journal (rules
+D2.8, D0.73). A customer's undoing of a payment is a void or a refund."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ledger.domain.documents import Handler, Values
+from ledger.domain.holds import frozen
+from ledger.domain.money import AMOUNT_LIMIT
+from ledger.domain.operations import Context, Leg, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
+
+_COMPONENT = re.compile(r"[a-z_]{1,32}\Z")
+
+
+def adjustment(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """Legs as given, by maker and checker, with the incident's number (rule D0.73)."""
+    legs: list[Leg] = []
+    names = {"account_id", "currency_code", "direction", "amount_minor", "component"}
+    for leg in v["legs"]:
+        if not isinstance(leg, dict) or set(leg) != names or (
+            leg["direction"] not in ("D", "C")
+        ) or type(leg["amount_minor"]) is not int or not (
+            1 <= leg["amount_minor"] <= AMOUNT_LIMIT
+        ) or not all(
+            isinstance(leg[n], str) for n in ("account_id", "currency_code", "component")
+        ) or not _COMPONENT.match(leg["component"]):
+            return Refusal(
+                "legs_unbalanced", f"a leg is an object with {', '.join(sorted(names))}",
+                "legs",
+            )
+        reference = v["adjustment_id"] if leg["account_id"] == "1001" else None
+        legs.append([
+            leg["account_id"], leg["currency_code"], leg["direction"], leg["amount_minor"],
+            leg["component"], reference,
+        ])
+    if not legs:
+        return Refusal("legs_unbalanced", "there are no legs", "legs")
+    return Plan(legs)
+
+
+def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """The legs of a journal with sides changed, once. What refers to it is refused from then on,
+    so nothing may have been done to it since; and what it did itself to an original (refunded,
+    disputed, returned …) is taken back (rules D2.8, D0.73)."""
+    journal = c.original
+    assert journal is not None
+    name, operation, entry = v["journal_id"], journal["operation"], journal["entry"]
+    if journal["reversed"]:
+        return Refusal("already_reversed", f"{name} was reversed before")
+    if operation is not None and operation.type == "reversal":
+        return Refusal("already_reversed", f"{name} is a reversal itself: book anew")
+    done = [] if operation is None else [n for n in operation.counters if entry.get(n)]
+    if entry["key"] is not None and frozen(state.holds, entry["key"]):
+        done.append("frozen")
+    if done:
+        return Refusal("exceeds_original", f"{name} was {', '.join(done)} since: undo that first")
+    counters: dict[str, Any] = {journal["key"]: {"reversed": 1}}
+    original, parent = journal["original"], journal["parent"]
+    if operation is not None and operation.undo is not None and original is not None:
+        before = operation.undo(entry, Context(
+            c.booking_date, c.mode, c.codes, c.contract, c.tariff, c.actor, original, parent,
+        ))
+        if isinstance(before, Refusal):
+            return before
+        for of, values in zip((original, parent), before, strict=True):
+            if values:
+                counters[of["key"]] = values
+    elif operation is not None and operation.type == "hold_capture" and original is not None:
+        amount = sum(leg[3] for leg in journal["legs"] if leg[2] == "D")
+        counters[original["key"]] = {"charged_back": original["charged_back"] - amount}
+    return Plan(
+        [
+            [account, currency, "C" if direction == "D" else "D", amount, component, reference]
+            for account, currency, direction, amount, component, reference in journal["legs"]
+        ],
+        counters, effects=_effects(journal),
+    )
+
+
+def _effects(journal: dict[str, Any]) -> list[list]:
+    """What else it did and is taken back: money that it let rest is as before, and what it captured
+    of a hold that it decided on is held again."""
+    found = []
+    for effect in journal["effects"]:
+        if effect[0] == "quiet" and effect[4] > 0:
+            found.append([*effect[:4], -effect[4]])
+        elif effect[0] == "hold" and journal["operation"] and journal["operation"].undo_holds:
+            found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
+    return found
+
+
+HANDLERS: dict[str, Handler] = {f.__name__: f for f in (adjustment, reversal)}
