@@ -108,6 +108,14 @@ def day_kind(day: date) -> str:
     return _entry(day)[1]
 
 
+def is_public_holiday(day: date) -> bool:
+    """Whether the State Council's notice names the day, weekend days of a holiday included.
+
+    :raises PermanentFailure: beyond the calendar's end.
+    """
+    return day_kind(day) == "holiday"
+
+
 def working_days_after(day: date) -> Iterator[date]:
     """Working days after `day`, in order, up to the calendar's end."""
     while True:

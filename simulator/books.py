@@ -103,9 +103,12 @@ def run_day(
         network_fee=today.network_fee[paid], acquirer_fee=today.acquirer_fee[paid],
     )
 
-    # Settlement: what was due when the date opened goes out in the morning.
+    # Settlement: what was due when the date opened goes out in the morning, but for holidays.
     minimum = people.minimum_payout_on(day)
-    pays_today = (people.cycle_of == 2) | ((people.cycle_of == 1) & dates.is_working_day(day))
+    pays = not dates.is_public_holiday(day)
+    pays_today = ((people.cycle_of == 2) & pays) | (
+        (people.cycle_of == 1) & dates.is_working_day(day)
+    )
     due = np.where(
         pays_today & (state.pending >= np.maximum(minimum, 1)), state.pending, 0
     )
@@ -132,7 +135,7 @@ def run_day(
     if dispute is not None:
         pending[dispute.merchant] -= dispute.amount
     same_day = np.where(
-        (people.cycle_of == 0) & (pending >= np.maximum(minimum, 1)), pending, 0
+        (people.cycle_of == 0) & pays & (pending >= np.maximum(minimum, 1)), pending, 0
     )
     payers = np.concatenate([np.flatnonzero(due), np.flatnonzero(same_day)])
     seconds = np.concatenate([

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from paylake import dates
 from simulator.params import Params
 
 MALFORMED = (
@@ -73,7 +74,11 @@ def make_plan(params: Params) -> Plan:
             left_out[kind] = f"needs {before + after + 1} dates before the last three"
         else:
             index = place if len(early) >= _EARLY else place * len(early) // _EARLY
-            day = early[min(max(index, before), len(early) - 1 - after)]
+            index = min(max(index, before), len(early) - 1 - after)
+            if kind == "payout_late":  # on a date with payouts: public holidays have none
+                while index > before and dates.is_public_holiday(early[index]):
+                    index -= 1
+            day = early[index]
             others = {when[other] for other in _APART if other in when and kind in _APART}
             free = [each for each in early if each not in others]
             if day in others and not free:

@@ -5,14 +5,12 @@ that does not hold, or None; nothing is changed."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from datetime import date
 
 from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
-from ledger.domain.settling import WorkingDay, due_date, resting
-from ledger.domain.state import PAYOUT, Account, State
+from ledger.domain.state import Account, State
 
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
@@ -173,41 +171,6 @@ def destination(
         return Refusal(
             "destination_unknown", f"{destination_id} is not bound to {payer}", "destination_id"
         )
-    return None
-
-
-def payout(
-    state: State, legs: Iterable[list], cycle: str | None, booking_date: str,
-    working_day: WorkingDay,
-) -> Refusal | None:
-    """Whoever sends a payout, it takes nothing before its cycle's date (rule D0.7) and nothing that
-    rests for the quiet days of a disputed payment (rule D0.11).
-
-    :param cycle: of the merchant's contract; None: it has none
-    """
-    for account_id, currency, _, amount, component, _ in legs:
-        account = state.account(account_id, currency) if component == PAYOUT else None
-        if account is None or not account.line.settles:
-            continue
-        found = resting(account, booking_date)
-        total = sum(left for _, left in found)
-        if found and account.balance - amount < total:
-            return Refusal(
-                "not_due", f"of {account_id} {total} minor units of disputed payments rest, the "
-                f"first through {min(found)[0]}", "amount_minor",
-            )
-        if cycle is None:
-            continue
-        day = date.fromisoformat(booking_date)
-        due = sum(
-            left for bucket, left in account.buckets.items()
-            if due_date(bucket, cycle, working_day) <= day
-        )
-        if due < amount <= account.balance:  # more than there is: its floor refuses it
-            return Refusal(
-                "not_due", f"of {account_id} {max(due, 0)} minor units are due through "
-                f"{booking_date} ({cycle})", "amount_minor",
-            )
     return None
 
 

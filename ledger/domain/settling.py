@@ -19,6 +19,20 @@ from ledger.domain.state import Account
 LISTED_AFTER_DAYS = 30
 #: (date, number of working days) -> the working day so many later
 WorkingDay = Callable[[date, int], date]
+#: States of a party in which what is left is paid out, however little (rule D4a.10).
+_LAST = frozenset({"leaving", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The working calendar, make-up days included.
+
+    `holiday` says whether a date is a public holiday: of a weekend that the State Council's notice
+    does not name it is not one.
+    """
+
+    working_day: WorkingDay
+    holiday: Callable[[date], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +40,7 @@ class Due:
     """What the run of a date finds for one account, minor units.
 
     `payable` is what will be paid; when it is 0, `reason` says why (`below_minimum`, `held`,
-    `negative`, `nothing_due`). `old` are dates whose payments have been rolled for long.
+    `holiday`, `negative`, `nothing_due`). `old` are dates whose payments have been rolled for long.
     """
 
     due: int
@@ -35,17 +49,27 @@ class Due:
     old: tuple[str, ...]
 
 
-def due_date(bucket: str, cycle: str, working_day: WorkingDay) -> date:
+def due_date(bucket: str, cycle: str, calendar: Calendar) -> date:
     """The first date on which a bucket may be paid out, never earlier (rule D0.7).
 
-    T+0: the business date itself; D+1: the calendar day after; T+1: the next working day.
+    T+0: the business date itself; D+1: the calendar day after; T+1: the next working day. A public
+    holiday pushes each of them on to the next working day.
     """
     if bucket.startswith("quiet/"):
-        return date.fromisoformat(bucket[6:16]) + timedelta(1)
-    day = date.fromisoformat(bucket)
-    if cycle == "T+0":
-        return day
-    return day + timedelta(1) if cycle == "D+1" else working_day(day, 1)
+        day = date.fromisoformat(bucket[6:16]) + timedelta(1)
+    else:
+        day = date.fromisoformat(bucket)
+        if cycle == "T+1":
+            return calendar.working_day(day, 1)
+        if cycle == "D+1":
+            day += timedelta(1)
+    return calendar.working_day(day, 1) if calendar.holiday(day) else day
+
+
+def minimum(contract: Mapping[str, Any], party: Mapping[str, Any] | None) -> int:
+    """The least that is paid out, minor units (rule D0.8); of a merchant that leaves or has left
+    the final payout is whatever it is (rule D4a.10)."""
+    return 0 if party is not None and party["state"] in _LAST else contract["minimum_minor"]
 
 
 def resting(account: Account, day: str) -> list[tuple[str, int]]:
@@ -58,18 +82,20 @@ def resting(account: Account, day: str) -> list[tuple[str, int]]:
 
 
 def due_on(
-    account: Account, contract: Mapping[str, Any], day: date, working_day: WorkingDay
+    account: Account, cycle: str, least: int, day: date, calendar: Calendar
 ) -> Due:
     """What a date's run pays of one account (rules D0.7 to D0.9, D0.11, D0.13).
 
-    The sum of what is due; nothing below the minimum, which then joins the next cycle; never more
-    than is available, so that money under a hold stays and a hold that is not yet full is filled
-    before anything is paid; and never of what rests, when later refunds took the rest.
+    The sum of what is due; nothing on a public holiday; nothing below the minimum, which then joins
+    the next cycle; never more than is available, so that money under a hold stays and a hold that
+    is not yet full is filled before anything is paid; and never of what rests, when later refunds
+    took the rest.
+
+    :param least: the minimum, minor units
     """
-    cycle, least = contract["settlement_cycle"], contract["minimum_minor"]
     total, old = 0, []
     for bucket, amount in account.buckets.items():
-        if due_date(bucket, cycle, working_day) <= day:
+        if due_date(bucket, cycle, calendar) <= day:
             total += amount
             name = bucket[6:16] if bucket.startswith("quiet/") else bucket
             if amount > 0 and (day - date.fromisoformat(name)).days > LISTED_AFTER_DAYS:
@@ -79,6 +105,8 @@ def due_on(
         return Due(total, 0, "negative", listed)
     if not total:
         return Due(0, 0, "nothing_due", listed)
+    if calendar.holiday(day):
+        return Due(total, 0, "holiday", listed)
     rests = sum(left for _, left in resting(account, day.isoformat()))
     payable = min(total, account.available, account.balance - rests)
     if payable <= 0:

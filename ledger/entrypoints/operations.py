@@ -38,7 +38,7 @@ from ledger.service.verify import verify_export as verify_exported_rows
 from ledger.service.verify.since import Since
 from paylake import home
 from paylake.crypto import verify_hex
-from paylake.dates import business_date, next_working_day
+from paylake.dates import business_date, is_public_holiday, next_working_day
 from paylake.errors import EnvironmentFault, NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -313,7 +313,8 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
     store = open_store(settings, simulated=simulated)
     try:
         clock = Clock(
-            simulated, lambda moment: business_date(moment, settings), next_working_day
+            simulated, lambda moment: business_date(moment, settings), next_working_day,
+            is_public_holiday,
         )
         keyring = Keyring(settings)
         return Ledger(

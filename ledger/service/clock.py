@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from ledger.domain.fields import utc_text
 from ledger.domain.refusals import Refusal
-from ledger.domain.settling import WorkingDay
+from ledger.domain.settling import Calendar, WorkingDay
 
 
 class Clock:
@@ -16,14 +16,16 @@ class Clock:
     :param simulated: whether commands bring their time and the clock is set from outside
     :param date_of: the kernel's business date of an aware moment (zone and cut-off applied)
     :param working_day: the kernel's working calendar
+    :param holiday: whether a date is a public holiday, by the same calendar
     :param now: the simulated time as stored, or None
     """
 
     def __init__(
         self, simulated: bool, date_of: Callable[[datetime], date],
-        working_day: WorkingDay, now: str | None = None,
+        working_day: WorkingDay, holiday: Callable[[date], bool], now: str | None = None,
     ) -> None:
         self.working_day = working_day
+        self.calendar = Calendar(working_day, holiday)
         self.simulated = simulated
         self._date_of = date_of
         self._now = now if simulated else None

@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain.chart import MODE_OF_BOOKS
-from ledger.domain.settling import due_on, penalty
+from ledger.domain.payouts import owes
+from ledger.domain.settling import due_on, minimum, penalty
 from ledger.domain.state import Account
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
@@ -51,7 +52,7 @@ class DayRun:
     def __init__(self, ledger: Ledger, day: date) -> None:
         self.ledger = ledger
         self.day = day
-        self.working_day = ledger.clock.working_day
+        self.calendar = ledger.clock.calendar
         self.ran = Ran(day.isoformat())
 
     def run(self) -> Ran:
@@ -150,12 +151,12 @@ class DayRun:
         """A receivable of a negative net is taken first from the next cycles (rule D0.9)."""
         for account in self._accounts("2201"):
             assert account.party_id is not None
-            owed = self.ledger.state.account(f"1201:{account.party_id}", account.currency_code)
+            owed = owes(self.ledger.state, account)
             contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
-            if owed is None or owed.balance <= 0 or contract is None:
+            if not owed or contract is None:
                 continue
-            found = due_on(account, {**contract, "minimum_minor": 0}, self.day, self.working_day)
-            amount = min(found.payable, owed.balance)
+            found = due_on(account, contract["settlement_cycle"], 0, self.day, self.calendar)
+            amount = min(found.payable, owed)
             if amount > 0:
                 yield self._command(
                     "offset", now, account, amount, "movement_id", claim="1201",
@@ -184,13 +185,18 @@ class DayRun:
             contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
             if contract is None:
                 continue
-            found = due_on(account, contract, self.day, self.working_day)
+            least = minimum(contract, self.ledger.state.get("party", account.party_id))
+            found = due_on(
+                account, contract["settlement_cycle"], least, self.day, self.calendar
+            )
             if found.old:
                 self.ran.old.append({
                     "account_id": account.account_id, "dates": list(found.old),
                 })
             reason = found.reason
-            if found.payable and account.party_id not in bound and (
+            if found.payable and owes(self.ledger.state, account):
+                reason = "owed"
+            elif found.payable and account.party_id not in bound and (
                 contract["settlement_mode"] != "self"
             ):
                 reason = "destination_unknown"

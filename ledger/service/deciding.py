@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain import guards, shards
+from ledger.domain import guards, payouts, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.holds import left, reduced
@@ -284,9 +284,8 @@ class Decider:
     ) -> Refusal | None:
         state = self.state
         if operation.module == "settlement":
-            refusal = guards.payout(
-                state, plan.legs, context.contract.get("settlement_cycle"), day,
-                self.ledger.clock.working_day,
+            refusal = payouts.payout(
+                state, plan.legs, context.contract, day, self.ledger.clock.calendar
             )
             if refusal is not None:
                 return refusal

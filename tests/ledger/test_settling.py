@@ -6,12 +6,13 @@ from datetime import date, timedelta
 
 import pytest
 
-from ledger.domain.settling import due_date, penalty
+from ledger.domain.settling import Calendar, due_date, penalty
 from ledger.service.day_run import DayRun
 from ledger.service.faults import RequestRefused
-from paylake.dates import next_working_day
+from paylake.dates import is_public_holiday, next_working_day
 from tests.ledger.conftest import DAY, at
 
+CALENDAR = Calendar(next_working_day, is_public_holiday)
 PLAIN = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
 
 
@@ -34,11 +35,65 @@ def paid(world, merchant: str) -> int:
 
 
 @pytest.mark.parametrize(("cycle", "expected"), [
-    ("T+0", "2026-09-30"), ("D+1", "2026-10-01"), ("T+1", "2026-10-08"),
+    ("T+0", "2026-09-30"), ("D+1", "2026-10-08"), ("T+1", "2026-10-08"),
 ])
 def test_d0_07_cycles_on_the_working_calendar(cycle, expected):
-    found = due_date("2026-09-30", cycle, next_working_day)  # the day before National Day
+    found = due_date("2026-09-30", cycle, CALENDAR)  # the day before National Day
     assert found.isoformat() == expected
+
+
+@pytest.mark.parametrize(("bucket", "cycle", "expected"), [
+    ("2026-10-01", "T+0", "2026-10-08"),  # a public holiday pushes it on
+    ("2026-09-26", "T+0", "2026-09-28"),  # the Saturday of a holiday too
+    ("2026-09-12", "T+0", "2026-09-12"),  # a Saturday by itself is no public holiday
+    ("2026-09-12", "D+1", "2026-09-13"), ("2026-09-12", "T+1", "2026-09-14"),
+    ("2026-09-18", "T+1", "2026-09-20"),  # a Sunday that is worked
+    ("quiet/2026-09-30/P", "T+0", "2026-10-08"), ("quiet/2026-09-11/P", "T+1", "2026-09-12"),
+])
+def test_d0_07_a_public_holiday_pushes_every_payout_to_the_next_working_day(
+    bucket, cycle, expected
+):
+    assert due_date(bucket, cycle, CALENDAR).isoformat() == expected
+
+
+def test_d0_07_nothing_is_paid_on_a_public_holiday(world):
+    """By the run or by hand, whatever its cycle; what was rolled waits as well."""
+    holiday, working = date(2026, 9, 25), date(2026, 9, 28)
+    world.do("payment", amount_minor=5_000, **PLAIN)
+    when = on(world, holiday)
+    assert run(world, holiday).not_paid == [
+        {"account_id": "2201:M1", "due_minor": 5_000, "reason": "holiday"}
+    ]
+    early = world.do("settlement", amount_minor=5_000, **when)
+    assert (early["reason"], early["field"]) == ("not_due", "amount_minor")
+    on(world, working)
+    assert run(world, working).amounts == {"settlement": 5_000}
+
+
+def test_d0_08_a_payout_by_hand_keeps_to_the_minimum_too(world):
+    """But for the final payout of a merchant that has left."""
+    world.merchant("M3", minimum_minor=10_000)
+    world.open([("2201", "M3"), ("1205", "M3")])
+    world.do("payment", merchant_id="M3", amount_minor=9_999, **PLAIN)
+    low = world.do("settlement", merchant_id="M3", amount_minor=9_999)
+    assert (low["reason"], low["field"]) == ("below_minimum", "amount_minor")
+    world.register("party_state", party_id="M3", state="cancelled")
+    assert world.do("settlement", merchant_id="M3", amount_minor=4_000)["status"] == "posted"
+    assert run(world, DAY).amounts == {"settlement": 5_999}
+
+
+def test_d0_09_a_payout_by_hand_waits_for_what_a_negative_net_left_owed(world):
+    world.do("payment", merchant_id="M2", **PLAIN)
+    world.do("payment", transaction_id="P", amount_minor=5_000, **PLAIN)
+    world.do("settlement", amount_minor=5_000)
+    world.do("refund", original_transaction_id="P", amount_minor=1_000, **PLAIN)
+    world.register("own_funds", movement_id="OF", amount_minor=10**6, currency_code="CNY")
+    assert run(world, DAY).amounts == {"shortfall": 1_000, "settlement": 10_000}
+    when = on(world, DAY + timedelta(2))
+    world.do("payment", amount_minor=8_000, **PLAIN, **when)
+    owed = world.do("settlement", amount_minor=8_000, **when)
+    assert owed["reason"] == "older_due"
+    assert run(world, DAY + timedelta(2)).amounts == {"offset": 1_000, "settlement": 7_000}
 
 
 def test_d0_07_paid_on_its_date_never_earlier_and_once(world):

@@ -124,12 +124,23 @@ def test_payouts_follow_the_working_calendar(world):
         if not dates.is_working_day(day):
             assert not (cycle[paid] == 1).any()
         enough = made.opening.pending >= np.maximum(minimum, 1)
-        due = enough & ((cycle == 2) | ((cycle == 1) & dates.is_working_day(day)))
+        due = enough & (
+            ((cycle == 2) & (not dates.is_public_holiday(day)))
+            | ((cycle == 1) & dates.is_working_day(day))
+        )
         assert set(np.flatnonzero(due)) <= set(paid.tolist())
         assert not (cycle[paid] == 1).any() or dates.is_working_day(day)
-    holiday = date(2026, 10, 3)
-    assert not dates.is_working_day(holiday)
     assert dates.is_working_day(date(2026, 9, 20))  # a Sunday that is worked
+
+
+def test_nobody_is_paid_out_on_a_public_holiday():
+    made = World(replace(SMALL, start=date(2026, 9, 24), days=6))
+    counts = {
+        day: len(made.day(day).operations.only(SETTLEMENT).party) for day in made.params.dates()
+    }
+    holidays = [day for day in counts if dates.is_public_holiday(day)]
+    assert len(holidays) == 3 and not any(counts[day] for day in holidays)
+    assert all(counts[day] for day in counts if day not in holidays)
 
 
 def test_success_rate_is_high_but_for_the_outage():

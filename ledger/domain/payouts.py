@@ -1,0 +1,74 @@
+"""What a payout of pending settlement must keep to, whoever sends it: minimum, date, quiet days,
+and what the merchant owes of a negative net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from ledger.domain.refusals import Refusal
+from ledger.domain.settling import Calendar, due_date, minimum, resting
+from ledger.domain.state import PAYOUT, Account, State
+
+
+def payout(
+    state: State, legs: Iterable[list], contract: Mapping[str, Any], booking_date: str,
+    calendar: Calendar,
+) -> Refusal | None:
+    """Whoever sends a payout, it is no less than the minimum (rule D0.8), takes nothing before its
+    cycle's date (rule D0.7) and nothing that rests for the quiet days of a disputed payment (rule
+    D0.11), and waits until a negative net of before is taken back (rule D0.9).
+
+    :param contract: the merchant's, empty when it has none
+    """
+    for account_id, currency, _, amount, component, _ in legs:
+        account = state.account(account_id, currency) if component == PAYOUT else None
+        if account is None or not account.line.settles:
+            continue
+        party_id = account.party_id or ""
+        least = minimum(contract, state.get("party", party_id)) if contract else 0
+        if amount < least:
+            return Refusal(
+                "below_minimum", f"the contract pays {least} minor units at the least",
+                "amount_minor",
+            )
+        early = _early(account, amount, contract.get("settlement_cycle"), booking_date, calendar)
+        if early is not None:
+            return Refusal("not_due", f"of {account_id} {early}", "amount_minor")
+        owed = owes(state, account)
+        if owed:
+            return Refusal(
+                "older_due", f"1201:{party_id} owes {owed} minor units of a negative net, which "
+                "are offset first",
+            )
+    return None
+
+
+def _early(
+    account: Account, amount: int, cycle: str | None, booking_date: str, calendar: Calendar
+) -> str | None:
+    """Why so much of an account is not yet due, or None."""
+    found = resting(account, booking_date)
+    total = sum(left for _, left in found)
+    if found and account.balance - amount < total:
+        return f"{total} minor units of disputed payments rest, the first through {min(found)[0]}"
+    if cycle is None:
+        return None
+    day = date.fromisoformat(booking_date)
+    if calendar.holiday(day):
+        return f"nothing is paid on the public holiday {booking_date}"
+    due = sum(
+        left for bucket, left in account.buckets.items()
+        if due_date(bucket, cycle, calendar) <= day
+    )
+    if due < amount <= account.balance:  # more than there is: its floor refuses it
+        return f"{max(due, 0)} minor units are due through {booking_date} ({cycle})"
+    return None
+
+
+def owes(state: State, account: Account) -> int:
+    """What a merchant owes that is taken first from the next cycles of this account of pending
+    settlement, minor units (rule D0.9)."""
+    owed = state.account(f"1201:{account.party_id}", account.currency_code)
+    return 0 if account.code != "2201" or owed is None else max(owed.balance, 0)
