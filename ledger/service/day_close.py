@@ -17,14 +17,13 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from ledger.domain.chain import GENESIS, entry_digest, sm3
+from ledger.domain.chain import GENESIS, sm3
 from ledger.domain.chart import BOOKS, parts_of
 from ledger.domain.settling import penalty
 from ledger.domain.state import Account
+from ledger.service.day_reading import DayReading
 from ledger.service.day_run import run_key
-from ledger.service.day_statements import FEE_CODES, Fees, in_head
+from ledger.service.day_statements import FEE_CODES, in_head
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
 
 HEAD_FORMAT = "paylake-ledger-head/2"
+#: Entries that are left to the writer to read at the end of a close, and rounds to come there.
+_LITTLE, _ROUNDS = 1000, 10
 _PLACES = ("opening_minor", "debit_minor", "credit_minor", "closing_minor")
 
 
@@ -41,37 +42,58 @@ def head_bytes(document: dict[str, Any]) -> bytes:
 
 
 class DayClose:
-    """One close, in one transaction."""
+    """One close: begun by the writer, read beside it while later dates are posted, finished by the
+    writer in one transaction."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, day: str) -> None:
         self.ledger = ledger
         self.store = ledger.store
+        self.day = day
 
-    def run(self, day: str) -> tuple[dict[str, Any], bool]:
-        """The head document, and whether the date had been closed before.
+    def begin(self) -> dict[str, Any] | None:
+        """What has to stand in the log before: holds that end, a checkpoint. The head document of a
+        date that is closed already.
 
         :raises RequestRefused: with one of the reasons above
         """
-        ledger = self.ledger
+        ledger, day = self.ledger, self.day
         closed = self.store.find_close(day)
         if closed is not None:
             ledger.signer.keep(day, closed["document"], closed["signature"])
-            return json.loads(closed["document"]), True
-        now = ledger.clock.now()
-        if now is None:
-            raise _refused("clock_not_set", "the simulated clock was never set")
-        if ledger.clock.booking_date(now) <= day:
-            raise _refused("before_cut_off", f"the ledger's clock is {now}: {day} is not over")
-        last = ledger.head.closed
-        if last is not None and day < last:
-            raise _refused("date_closed", f"{last} was closed before")
-        earlier = self.store.earlier_open_date(day, last)
-        if earlier is not None:
-            raise _refused("earlier_date_open", f"close {earlier} first")
+            return {**json.loads(closed["document"]), "replayed": True}
+        _, last = self._in_order()
         self._accrued(day, last)
         ledger.end_holds(day)
-        self._chain()
         ledger.checkpoint()
+        head = self.store.last_head()
+        self.reading = DayReading(
+            day, head["sequence"] if head else 0, head["digest"] if head else GENESIS
+        )
+        return None
+
+    def read_beside(self) -> None:
+        """Read the log in the calling thread, which is not the writer's, until little is left of
+        what is posted meanwhile.
+
+        :raises RequestRefused: `chain_broken`
+        """
+        reader = self.store.beside()
+        try:
+            for _ in range(_ROUNDS):
+                self.reading.read(reader)
+                if self.ledger.head.sequence - self.reading.sequence < _LITTLE:
+                    break
+        finally:
+            reader.close()
+
+    def finish(self) -> dict[str, Any]:
+        """The head document of the date, closed now.
+
+        :raises RequestRefused: with one of the reasons above
+        """
+        ledger, day = self.ledger, self.day
+        now, last = self._in_order()
+        self._rest_of_the_chain()
         with self.store.transaction():
             document, rows = self._foot(day, now, last)
             raw = head_bytes(document)
@@ -91,7 +113,24 @@ class DayClose:
             })
         ledger.head.closed = ledger.state.closed = day
         ledger.signer.keep(day, raw, signature)
-        return document, False
+        return {**document, "replayed": False}
+
+    def _in_order(self) -> tuple[str, str | None]:
+        """The time, and the date closed last. Asked again at the end: a simulated clock may have
+        been set, and an earlier date posted to, meanwhile."""
+        ledger, day = self.ledger, self.day
+        now = ledger.clock.now()
+        if now is None:
+            raise _refused("clock_not_set", "the simulated clock was never set")
+        if ledger.clock.booking_date(now) <= day:
+            raise _refused("before_cut_off", f"the ledger's clock is {now}: {day} is not over")
+        last = ledger.head.closed
+        if last is not None and day < last:
+            raise _refused("date_closed", f"{last} was closed before")
+        earlier = self.store.earlier_open_date(day, last)
+        if earlier is not None:
+            raise _refused("earlier_date_open", f"close {earlier} first")
+        return now, last
 
     def _accrued(self, day: str, last: str | None) -> None:
         """The run of every calendar date since the last close has booked its penalties (rule
@@ -120,27 +159,16 @@ class DayClose:
                         )
                 on += timedelta(1)
 
-    def _chain(self) -> None:
-        """Recompute the chain since the last head."""
-        last = self.store.last_head()
-        digest = last["digest"] if last else GENESIS
-        sequence = last["sequence"] if last else 0
-        for row in self.store.entries(sequence + 1):
-            sequence += 1
-            if row[0] != sequence:
-                raise _refused("chain_broken", f"entry {sequence} is missing")
-            digest = entry_digest(digest, row)
-            if digest != row[16]:
-                raise _refused(
-                    "chain_broken", f"entry {sequence}: its digest does not match its content"
-                )
-        if (sequence, digest) != (self.ledger.head.sequence, self.ledger.head.digest):
+    def _rest_of_the_chain(self) -> None:
+        """What was posted since the last round, and that the log ends where the service is."""
+        reading, head = self.reading, self.ledger.head
+        reading.follow(self.store.entries(reading.sequence + 1))
+        if (reading.sequence, reading.digest) != (head.sequence, head.digest):
             raise _refused("chain_broken", "the chain's end is not where the service left it")
 
     def _foot(self, day: str, now: str, last: str | None) -> tuple[dict[str, Any], list[tuple]]:
-        movements = self.store.movements(day)
-        later = self.store.later_movements(day)
-        opening = self.store.closing_before(day)
+        movements, later = self.reading.movements, self.reading.later
+        opening = self.reading.opening
         rows: list[tuple] = []
         trial: dict[tuple[str, str], list[int]] = {}
         net: dict[str, int] = {}
@@ -169,7 +197,8 @@ class DayClose:
                 )
         before = self.store.find_close(last) if last is not None else None
         sub_ledgers = self._sub_ledgers(rows, movements, before)
-        fees, journals, legs = self._fees(day, movements)
+        self._fees(movements)
+        journals, legs = self.reading.journals, self.reading.legs
         anchor = self.store.last_head()
         classes = self.ledger.chart.classes
         head = self.ledger.head
@@ -190,7 +219,7 @@ class DayClose:
             "open_holds": len(self.ledger.state.holds),
             "waiting_approvals": len(self.ledger.state.table("pending")),
             "sub_ledgers": sub_ledgers,
-            "statements": in_head(rows, fees.rows(day)),
+            "statements": in_head(rows, self.reading.fees.rows(day)),
             "trial_balance": [
                 {
                     "account_code": code, "currency_code": currency,
@@ -241,18 +270,9 @@ class DayClose:
             })
         return said
 
-    def _fees(
-        self, day: str, movements: Mapping[tuple[str, str], tuple[int, int]]
-    ) -> tuple[Fees, int, int]:
-        """The date's fees from the log, which have to be what their accounts moved; journals and
-        legs of the date."""
-        fees, journals, legs = Fees(), 0, 0
-        for row in self.store.day_entries(day):
-            listed = orjson.loads(row[13])
-            fees.add(row[12], listed)
-            journals += 1
-            legs += len(listed)
-        sums = fees.sums()
+    def _fees(self, movements: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """The date's fees by item have to be what their accounts moved."""
+        sums = self.reading.fees.sums()
         names = {n for n in movements if parts_of(n[0])[0] in FEE_CODES} | set(sums)
         for name in sorted(names):
             if sums.get(name, (0, 0)) != tuple(movements.get(name, (0, 0))):
@@ -260,7 +280,6 @@ class DayClose:
                     "fees_differ", f"account {name[0]} in {name[1]}: its fees by item are not "
                     "what it moved",
                 )
-        return fees, journals, legs
 
     @staticmethod
     def _same_balance(account: Account, closing: int, later: tuple[int, int]) -> None:

@@ -81,6 +81,9 @@ class Reader(Protocol):
     def day_entries(self, day: str) -> Iterator[Row]:
         """Entries with legs booked on a date, in sequence."""
 
+    def hashed(self, first: int, last: int) -> Iterator[tuple[int, int | None, bytes, bytes]]:
+        """Entries as sequence, journal, canonical bytes after the digest before, and digest."""
+
     def checkpoint(self) -> Checkpoint | None: ...
 
     def documents(self, kinds: Sequence[str] | None = None) -> Iterator[tuple[str, str, Any]]:
@@ -106,6 +109,12 @@ class Reader(Protocol):
 
     def movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
         """Debit and credit totals booked on a date, by account and currency."""
+
+    def later_movements(self, day: str) -> dict[tuple[str, str], tuple[int, int]]:
+        """The same for all later dates together."""
+
+    def closing_before(self, day: str) -> dict[tuple[str, str], int]:
+        """Closing balances at the last close before a date, by account and currency."""
 
     def find_close(self, day: str) -> dict[str, Any] | None: ...
 
