@@ -1,6 +1,8 @@
 """Bills of a merchant's data-processing and verification fees (rule D0.27): items accrue on 1204,
 a bill sums those of a period, and what both have confirmed is due on 1205.
 
+What is left when a merchant has gone stands here too: unused prepaid fees, the deposit.
+
 The institution confirms by issuing, the merchant by its own command or in writing. The source
 knows no confirmation by silence: an unconfirmed bill stays unconfirmed, and nothing of it is due.
 """
@@ -20,6 +22,7 @@ from ledger.domain.state import State
 
 #: Accounts of a merchant's fees: for the next bill, due, paid before they arise.
 ACCRUED, DUE, PREPAID = "1204", "1205", "2601"
+DEPOSIT = "2602"
 #: Items that come on a bill, by how their names begin.
 BILLED = ("data_", "verif")
 #: Fees that a contract asks at the start (rules D0.26, D0.34).
@@ -164,6 +167,20 @@ def fees_unused(state: State, v: Values, c: Context) -> Plan | Refusal:
     ])
 
 
+def deposit_returned(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A deposit goes back when the merchant's business has ended (rule D0.33)."""
+    merchant, amount, currency = v["merchant_id"], v["amount_minor"], v["currency_code"]
+    document = state.get("party", merchant)
+    if document["state"] != "cancelled":
+        return differs(
+            f"{merchant} is {document['state']}; a deposit goes back at closing", "merchant_id"
+        )
+    return Plan([
+        [account_id(DEPOSIT, merchant), currency, "D", amount, "deposit", None],
+        ["1102", currency, "C", amount, "deposit", None],
+    ])
+
+
 def _open_bill(state: State, bill_id: str) -> dict[str, Any] | Refusal:
     bill = state.get("bill", bill_id)
     if bill is None or bill["confirmed_on"] is not None:
@@ -210,5 +227,7 @@ def bill_withdrawn(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 HANDLERS: dict[str, Handler] = {
-    f.__name__: f for f in (fee_charge, fees_unused, bill_issued, bill_confirmed, bill_withdrawn)
+    f.__name__: f for f in (
+        fee_charge, fees_unused, deposit_returned, bill_issued, bill_confirmed, bill_withdrawn,
+    )
 }

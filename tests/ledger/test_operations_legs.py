@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledger.rules.words import ended
+
 CLEARING = "CLR-unionpay-20260912"
 
 
@@ -338,8 +340,6 @@ OWN_FUNDS = [
     ("bill_payment", {"merchant_id": "M2", "amount_minor": 400}, False,
      ["1101 D 400", "1205:M2 C 400"]),
     ("deposit_received", {"merchant_id": "M1"}, False, ["1102 D 1000", "2602:M1 C 1000"]),
-    ("deposit_returned", {"merchant_id": "M1", "amount_minor": 300}, False,
-     ["2602:M1 D 300", "1102 C 300"]),
     ("advance", {"merchant_id": "M1", "case_number": "N"}, False,
      ["1202:M1 D 1000", "1101 C 1000"]),
     ("penalty", {"merchant_id": "M1", "amount_minor": 10}, False,
@@ -366,6 +366,8 @@ OWN_FUNDS = [
     ("points_spend", {"user_id": "U1", "merchant_id": "M1", "amount_minor": 60,
                       "authorisation": "P"}, False,
      ["2702:U1 D 60", "1101 C 60", "1001 D 60 X", "2201:M1 C 60"]),
+    ("deposit_returned", {"merchant_id": "M1", "amount_minor": 300}, False,  # once it has ended
+     ["2602:M1 D 300", "1102 C 300"]),
 ]
 
 
@@ -375,6 +377,8 @@ def test_own_funds(world):
                    currency_code="CNY", method="password")
     for number, (type_, values, approval, wanted) in enumerate(OWN_FUNDS):
         key = f"X{number}"
+        if type_ == "deposit_returned":
+            ended(world, "M1")
         command = {"movement_id": key, "amount_minor": 1000, "currency_code": "CNY", **values}
         result = world.approved(type_, **command) if approval else world.send(type_, **command)
         assert result["status"] == "posted", (type_, result)

@@ -14,7 +14,7 @@ from ledger.entrypoints.operations import verify
 from ledger.service.deciding import Decider
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
-from tests.ledger.rules.words import CNY
+from tests.ledger.rules.words import CNY, ended
 from tests.ledger.test_verify import _broken, _entry, _forge, _terms
 
 
@@ -111,6 +111,7 @@ def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings,
     assert verify(settings).journals == 1
     monkeypatch.setattr(Decider, "_dedicated", lambda *_: False)
     careless(world, "deposit_returned")
+    ended(world, "M1")
     world.register("deposit_returned", movement_id="X", merchant_id="M1", amount_minor=100, **CNY)
     assert _broken(world).endswith("money left 1102, which has a purpose, without an approval")
     world.ledger.close()

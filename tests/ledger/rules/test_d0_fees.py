@@ -381,9 +381,14 @@ def test_d0_33_a_deposit_is_an_own_liability_drawn_after_notice_by_two(world):
     assert refused(alone, "no_right")
     world.approved("deposit_drawn", movement_id="Z", notice_number="N", **draw)
     assert (world.balance("2602:M1"), world.balance("1205:M1")) == (4_200, 0)
+    back = {"merchant_id": "M1", "amount_minor": 4_200, **CNY}
+    for state in ("active", "leaving"):
+        if state == "leaving":
+            world.register("party_state", party_id="M1", state=state)
+        early = world.send("deposit_returned", movement_id=f"E-{state}", **back)
+        assert refused(early, "register_differs", "merchant_id") and state in early["detail"]
     ended(world, "M1")
-    posted(world.send("deposit_returned", movement_id="R", merchant_id="M1",
-                      amount_minor=4_200, **CNY))
+    posted(world.send("deposit_returned", movement_id="R", **back))
     assert (world.balance("2602:M1"), world.balance("1101")) == (0, 0)
 
 

@@ -297,6 +297,7 @@ def test_d4b_13_a_dedicated_account_serves_its_purpose_alone_and_by_two(settings
     world.register("open_account", account_code="1102", purpose=["deposit_returned"], **CNY)
     posted(world.send("deposit_received", movement_id="D", merchant_id="M1", amount_minor=900,
                       **CNY))
+    ended(world, "M1")
     leg = {"amount_minor": 100, "component": "use", **CNY}
     foreign = world.send("adjustment", ANN, adjustment_id="J", incident_number="N", reason="x",
                          legs=[{"account_id": "1102", "direction": "C", **leg},
