@@ -51,6 +51,17 @@ def migrate(ctx: Context, as_json: bool) -> None:
     document(operations.migrate(ctx.settings), as_json=as_json)
 
 
+@ledger.command()
+@click.option("--new-key", is_flag=True, help="Make the next sealing key first.")
+@as_json
+@click.pass_obj
+def reseal(ctx: Context, new_key: bool, as_json: bool) -> None:
+    """Seal sensitive values that older keys sealed with the newest; while no service runs."""
+    from ledger.entrypoints import operations
+
+    document(operations.reseal(ctx.settings, new_key=new_key), as_json=as_json)
+
+
 @ledger.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--rejects", type=click.Path(path_type=Path), help="Default: FILE.rejects.csv.")

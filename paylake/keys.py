@@ -78,8 +78,11 @@ class Keyring:
             write_private(trust, json.dumps(entries, indent=2).encode())
 
     def ensure_secrets(self) -> None:
-        """The token and sealing keys, and the pair that paylake and the institution sign with."""
-        for name in ("token.key", "seal.key"):
+        """The token and sealing keys, the secret of the ledger's salts, and the pair that paylake
+        and the institution sign with."""
+        if (self.folder / "seal.key").exists():
+            self.keep_salt_secret()
+        for name in ("token.key", "seal.key", "salt.key"):
             path = self.folder / name
             if not path.exists():
                 write_private(path, secrets.token_bytes(16).hex().encode())
@@ -115,6 +118,18 @@ class Keyring:
     def seal_key(self) -> bytes:
         """The 16-byte SM4 key that kept files and vault values are sealed with."""
         return self._secret("seal.key")
+
+    def salt_secret(self) -> bytes:
+        """What the salts of the ledger's commitments are drawn from: it stays when keys change. A
+        home from before it was kept apart drew them from its sealing key."""
+        name = "salt.key" if (self.folder / "salt.key").exists() else "seal.key"
+        return self._secret(name)
+
+    def keep_salt_secret(self) -> None:
+        """Keep the secret of the salts apart from the sealing key, once, unchanged."""
+        path = self.folder / "salt.key"
+        if not path.exists():
+            write_private(path, self.seal_key().hex().encode())
 
     def tokeniser(self) -> Tokeniser:
         return Tokeniser(self._secret("token.key"), "t1")

@@ -33,7 +33,7 @@ from paylake.settings import Settings
 FORMAT = "paylake-ledger-backup/1"
 #: Every table, with what its rows are ordered by.
 TABLES = {
-    "meta": "name", "entry": "sequence", "secret": "commitment", "checkpoint": "one",
+    "meta": "name", "entry": "sequence", "secret": "commitment, key_number", "checkpoint": "one",
     "document": "kind, key", "item": "business_key",
     "segment": "account_id, currency_code, first_sequence, booking_date, value_date",
     "head": "number", "day_close": "booking_date",

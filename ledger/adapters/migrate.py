@@ -63,8 +63,7 @@ def migrate(path: Path) -> Migrated:
         config.set_main_option("script_location", str(SCRIPTS))
         with named_faults(path), engine.begin() as connection:
             config.attributes["connection"] = connection
-            if before == 1:
-                command.stamp(config, "0001")
+            command.stamp(config, REVISIONS[before])  # made without Alembic, it says none
             command.upgrade(config, "head")
         engine.dispose()
         return Migrated(before, SCHEMA_VERSION, kept)
@@ -94,6 +93,8 @@ def migrate_postgres(url: str) -> Migrated:
         assert version is not None
         if version < SCHEMA_VERSION:
             with store.transaction():
+                if not store.is_stamped():
+                    store.stamp(revision)
                 store.execute(schemas.upgrade_statements(revision))
         elif not store.is_stamped():
             with store.transaction():

@@ -239,9 +239,9 @@ class PostgresStore(SqlStore, PostgresReader):
         """Run statements as they are."""
         self._run(self.connection.execute(statements))
 
-    def stamp(self) -> None:
-        """Write today's revision down."""
-        self.execute(postgres_schema.stamp_statements())
+    def stamp(self, revision: str = postgres_schema.HEAD) -> None:
+        """Write down which revision the tables are of."""
+        self.execute(postgres_schema.stamp_statements(revision))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

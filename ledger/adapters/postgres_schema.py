@@ -19,9 +19,9 @@ SCRIPTS = Path(__file__).parent / "migrations"
 HEAD = REVISIONS[SCHEMA_VERSION]
 
 
-def stamp_statements() -> str:
-    """What marks a database that has today's tables as such."""
-    return _statements(lambda command, config: command.stamp(config, HEAD, sql=True))
+def stamp_statements(revision: str = HEAD) -> str:
+    """What marks a database that has the tables of a revision as such."""
+    return _statements(lambda command, config: command.stamp(config, revision, sql=True))
 
 
 def upgrade_statements(revision: str) -> str:

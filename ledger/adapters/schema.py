@@ -1,4 +1,4 @@
-"""The tables (version 2), for every storage. The log and what is signed are append-only, by
+"""The tables (version 3), for every storage. The log and what is signed are append-only, by
 triggers, and never purged (rule D0.52); documents, segments and meta are derived from the log or
 set by the service."""
 
@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Alembic's name of each version.
-REVISIONS = {1: "0001", 2: "0002"}
+REVISIONS = {1: "0001", 2: "0002", 3: "0003"}
 
 TABLES = """
 create table meta (name text primary key, value text not null) without rowid;
@@ -35,8 +35,10 @@ create table entry (                      -- the log; ledger/domain/chain.py say
 create index entry_by_date on entry (booking_date);
 
 create table secret (                     -- sealed values behind the commitments of the log
-    commitment text primary key,
-    sealed blob not null
+    commitment text not null,
+    sealed blob not null,
+    key_number integer not null,          -- of the key that sealed it
+    primary key (commitment, key_number)
 ) without rowid;
 
 create table checkpoint (                 -- derived: up to where the fold below reaches
@@ -109,7 +111,18 @@ create table day_balance (
 ) without rowid;
 """
 
-APPEND_ONLY = ("entry", "secret", "head", "day_close", "day_balance")
+APPEND_ONLY = ("entry", "head", "day_close", "day_balance")
+
+#: A sealed value goes only where a newer key has sealed the same one; nothing changes it.
+RESEALED = """
+create trigger secret_no_update before update on secret
+begin select raise(abort, 'secret is append-only'); end;
+create trigger secret_no_delete before delete on secret
+when not exists (
+    select 1 from secret where commitment = old.commitment and key_number > old.key_number
+)
+begin select raise(abort, 'secret is append-only until a newer key sealed the value'); end;
+"""
 
 #: The storage itself refuses a journal whose legs do not balance by currency.
 BALANCED = """
@@ -154,18 +167,42 @@ create trigger entry_balanced after insert on entry referencing new table as add
 """
 
 
+POSTGRES_RESEALED = """
+create function secret_resealed() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select 1 from secret where commitment = old.commitment and key_number > old.key_number
+    ) then
+        raise exception 'secret is append-only until a newer key sealed the value'
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return old;
+end $$;
+
+create trigger secret_append_only before update on secret
+    for each row execute function append_only();
+create trigger secret_resealed before delete on secret
+    for each row execute function secret_resealed();
+"""
+POSTGRES_NO_TRUNCATE = (
+    "create trigger {0}_no_truncate before truncate on {0} "
+    "for each statement execute function append_only();\n"
+)
+
+
 def postgres_statements() -> str:
     """Everything to run on an empty PostgreSQL schema. Texts sort by bytes, as in Python."""
     tables = re.sub(r"\btext\b", 'text collate "C"', TABLES.replace(" without rowid", ""))
     tables = re.sub(r"\bblob\b", "bytea", re.sub(r"\binteger\b", "bigint", tables))
     triggers = "".join(
         f"create trigger {table}_append_only before update or delete on {table} "
-        "for each row execute function append_only();\n"
-        f"create trigger {table}_no_truncate before truncate on {table} "
-        "for each statement execute function append_only();\n"
+        "for each row execute function append_only();\n" + POSTGRES_NO_TRUNCATE.format(table)
         for table in APPEND_ONLY
     )
-    return tables + POSTGRES_FUNCTIONS + triggers
+    return (
+        tables + POSTGRES_FUNCTIONS + triggers + POSTGRES_RESEALED
+        + POSTGRES_NO_TRUNCATE.format("secret")
+    )
 
 
 def statements() -> str:
@@ -176,4 +213,4 @@ def statements() -> str:
         for table in APPEND_ONLY
         for verb in ("update", "delete")
     )
-    return TABLES + triggers + BALANCED
+    return TABLES + triggers + RESEALED + BALANCED

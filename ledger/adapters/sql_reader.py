@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ledger.domain.chain import rest_of
-from ledger.service.ports import Checkpoint, Row, Segment
+from ledger.service.ports import Checkpoint, Row, Secret, Segment
 
 _ENTRY = (
     "sequence, journal, type, version, outcome, idempotency_key, business_key, actor, evidence, "
@@ -278,10 +278,23 @@ class SqlReader(ABC):
         )
         return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
-    def secret(self, commitment: str) -> bytes | None:
-        """The sealed value behind a commitment."""
-        row = self._one("select sealed from secret where commitment = ?", (commitment,))
-        return row[0] if row else None
+    def secret(self, commitment: str) -> tuple[bytes, int] | None:
+        """The sealed value behind a commitment, and the number of the key that sealed it."""
+        row = self._one(
+            "select sealed, key_number from secret where commitment = ? "
+            "order by key_number desc limit 1", (commitment,),
+        )
+        return None if row is None else (row[0], row[1])
+
+    def secrets_sealed_before(self, number: int, after: str, limit: int) -> list[Secret]:
+        """What keys of a lower number sealed, from a commitment on."""
+        return [
+            (row[0], row[1], row[2]) for row in self._all(
+                "select commitment, sealed, key_number from secret "
+                "where key_number < ? and commitment >= ? order by commitment, key_number limit ?",
+                (number, after, limit),
+            )
+        ]
 
     # closes and heads
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ledger.adapters.sql_reader import CLOSE, HEAD, SqlReader
-from ledger.service.ports import Checkpoint, Row, Segment
+from ledger.service.ports import Checkpoint, Row, Secret, Segment
 
 
 def _places(count: int) -> str:
@@ -33,10 +33,20 @@ class SqlStore(SqlReader):
         """Add entries to the log."""
         self._add("entry", rows)
 
-    def keep_secrets(self, secrets: Iterable[tuple[str, bytes]]) -> None:
-        """Add sealed values by commitment."""
+    def keep_secrets(self, secrets: Iterable[Secret]) -> None:
+        """Add sealed values by commitment and key."""
         self._many(
-            "insert into secret values (?, ?) on conflict (commitment) do nothing", secrets
+            "insert into secret values (?, ?, ?) on conflict (commitment, key_number) do nothing",
+            secrets,
+        )
+
+    def replace_secrets(self, added: Iterable[Secret], dropped: Iterable[Secret]) -> None:
+        """Add values that a newer key sealed, and drop those of older keys: the storage drops none
+        without a newer one in its place."""
+        self.keep_secrets(added)
+        self._many(
+            "delete from secret where commitment = ? and key_number = ?",
+            [(commitment, number) for commitment, _, number in dropped],
         )
 
     def write_checkpoint(

@@ -15,6 +15,7 @@ import orjson
 from ledger.adapters.schema import SCHEMA_VERSION, statements
 from ledger.adapters.sql_store import SqlStore
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
+from ledger.service.ports import Secret
 from paylake.errors import LeaseHeld, PermanentFailure
 
 #: Rows of one statement.
@@ -82,6 +83,11 @@ class SqliteStore(SqlStore, SqliteReader):
                 if self.db.in_transaction:
                     self.db.execute("rollback")
                 raise
+
+    def replace_secrets(self, added: Iterable[Secret], dropped: Iterable[Secret]) -> None:
+        """As :meth:`SqlStore.replace_secrets`; what is dropped is overwritten in the file."""
+        self.db.execute("pragma secure_delete = on")
+        super().replace_secrets(added, dropped)
 
     def beside(self) -> SqliteReader:
         """A second connection, to read while another thread writes."""

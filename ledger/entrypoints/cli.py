@@ -85,6 +85,16 @@ def migrate(home: Path | None) -> None:
 
 @main.command()
 @_home
+@click.option("--new-key", is_flag=True, help="Make the next sealing key first.")
+def reseal(home: Path | None, new_key: bool) -> None:
+    """Seal with the newest key what older ones sealed; while no service runs."""
+    print(json.dumps(
+        operations.reseal(settings_module.load(home=home), new_key=new_key), indent=1
+    ))
+
+
+@main.command()
+@_home
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 def backup(home: Path | None, out: Path) -> None:
     """Copy the database into a folder while the service goes on; keys are not in it."""

@@ -244,6 +244,17 @@ def migrate(settings: Settings) -> dict[str, object]:
     }
 
 
+def reseal(settings: Settings, *, new_key: bool) -> dict[str, object]:
+    """Seal the sensitive values that older keys sealed with the newest key.
+
+    :raises LeaseHeld: when the service has the ledger open
+    :raises PaylakeError: when a value does not open
+    """
+    from ledger.adapters.resealing import reseal as run
+
+    return asdict(run(settings, new_key=new_key))
+
+
 def backup(settings: Settings, folder: Path) -> dict[str, object]:
     """Copy the ledger's database into a folder; the service may go on posting.
 
@@ -319,7 +330,7 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
         keyring = Keyring(settings)
         return Ledger(
             store, load_chart(), load_operations(), load_hold_kinds(), clock,
-            HeadFiles(settings), SealedVault(keyring.seal_key), verify_hex,
+            HeadFiles(settings), SealedVault.of_home(keyring), verify_hex,
         )
     except BaseException:
         store.close()

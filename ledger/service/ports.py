@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from ledger.domain.chain import Row
 
+#: Commitment (hex), sealed value, number of the key that sealed it.
+Secret = tuple[str, bytes, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -132,8 +135,8 @@ class Reader(Protocol):
     ) -> tuple[str, str, int, int, int, int] | None:
         """One account's row of :meth:`day_balances`."""
 
-    def secret(self, commitment: str) -> bytes | None:
-        """The sealed value behind a commitment."""
+    def secret(self, commitment: str) -> tuple[bytes, int] | None:
+        """The sealed value behind a commitment, and the number of the key that sealed it."""
 
 
 class Store(Reader, Protocol):
@@ -148,8 +151,8 @@ class Store(Reader, Protocol):
     def append(self, rows: Sequence[Row]) -> None:
         """Add entries to the log."""
 
-    def keep_secrets(self, secrets: Iterable[tuple[str, bytes]]) -> None:
-        """Add sealed values by commitment."""
+    def keep_secrets(self, secrets: Iterable[Secret]) -> None:
+        """Add sealed values by commitment and key."""
 
     def write_checkpoint(
         self, at: Checkpoint, documents: Iterable[tuple[str, str, str | None]],
@@ -179,10 +182,14 @@ class HeadSigner(Protocol):
 class Vault(Protocol):
     """Commitments and sealed values of sensitive (C2) fields."""
 
-    def commit(self, idempotency_key: str, field: str, value: str) -> tuple[str, bytes]:
-        """The salted commitment (hex) that stands in the log, and the sealed value."""
+    def commit(self, idempotency_key: str, field: str, value: str) -> Secret:
+        """The salted commitment (hex) that stands in the log, the sealed value, the number of the
+        key that sealed it."""
+
+    def reveal(self, commitment: str, sealed: bytes, number: int) -> str:
+        """The value behind a commitment."""
 
 
 __all__ = [
-    "Checkpoint", "HeadSigner", "Reader", "Row", "Segment", "Store", "Vault",
+    "Checkpoint", "HeadSigner", "Reader", "Row", "Secret", "Segment", "Store", "Vault",
 ]

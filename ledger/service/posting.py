@@ -21,6 +21,7 @@ from ledger.service import hold_end
 from ledger.service.command import Command
 from ledger.service.deciding import Decider
 from ledger.service.originals import Originals
+from ledger.service.ports import Secret
 from ledger.service.results import posted, refused, replay
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Batch:
         self.closed = head.closed
         self.rows: list[tuple] = []
         self.postings: list[tuple] = []
-        self.secrets: list[tuple[str, bytes]] = []
+        self.secrets: list[Secret] = []
         self.originals = Originals(self.reads, ledger.operations, self.state)
         self.decider = Decider(ledger, actor, self.originals, self.rows)
         self._by_type = ledger.operations.by_type
@@ -229,9 +230,9 @@ class Batch:
         for name in command.operation.form.sensitive:
             value = command.values.get(name)
             if value is not None:
-                commitment, sealed = self.ledger.vault.commit(command.key, name, value)
-                command.values[name] = commitment
-                self.secrets.append((commitment, sealed))
+                secret = self.ledger.vault.commit(command.key, name, value)
+                command.values[name] = secret[0]
+                self.secrets.append(secret)
 
     # what becomes of it
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ledger.domain.actors import Actor
 from ledger.service.command import Command, read
 from ledger.service.folding import Fold
+from ledger.service.ports import Secret
 from ledger.service.posting import Batch
 from ledger.service.unwritten import Entries, Unwritten
 
@@ -48,7 +49,7 @@ class Unit:
     def __init__(self, head: Head) -> None:
         self.head = head
         self.entries = Entries()
-        self.secrets: list[tuple[str, bytes]] = []
+        self.secrets: list[Secret] = []
         self.postings: list[tuple] = []
         self.results: list[Results] = []
         self.mark = 0

@@ -85,9 +85,9 @@ def test_d1_23_a_backup_comes_back_whole_into_either_storage(world, tmp_path, in
     assert verify(there).closed_dates == 2
 
 
-def _sealed(world: World) -> tuple[str, bytes]:
+def _sealed(world: World) -> tuple[str, bytes, int]:
     bound = world.ledger.state.get("destination", "D1")["bound_account"]
-    return bound, world.ledger.store.secret(bound)
+    return bound, *world.ledger.store.secret(bound)
 
 
 def test_nothing_is_overwritten(world, tmp_path):

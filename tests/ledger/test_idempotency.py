@@ -176,7 +176,7 @@ def test_a_sensitive_value_is_compared_though_only_its_commitment_is_kept(world)
     assert bind["bound_account"] not in entry and "Zhang" not in entry
     commitment = world.ledger.state.get("destination", "D7")["bound_account"]
     sealed = world.ledger.store.secret(commitment)
-    assert world.ledger.vault.reveal(commitment, sealed) == "6222000000000001"
+    assert world.ledger.vault.reveal(commitment, *sealed) == "6222000000000001"
 
 
 def _said(results: list[dict]) -> list[str]:

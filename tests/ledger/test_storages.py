@@ -154,7 +154,8 @@ def test_the_storage_itself_refuses_changes_and_unbalanced_legs(world):
     statements = [
         f"{verb} {table}{rest}" for table in ("entry", "head", "day_close", "day_balance")
         for verb, rest in (("delete from", ""),)
-    ] + ["update entry set actor = 'x'", "update day_close set legs = 0"]
+    ] + ["update entry set actor = 'x'", "update day_close set legs = 0",
+         "delete from secret", "update secret set key_number = 9"]
     world.close()
     for statement in statements:
         with pytest.raises(PaylakeError, match="append-only"), store.transaction():
@@ -218,23 +219,23 @@ def test_a_database_is_stamped_with_its_revision(empty):
     with pytest.raises(PermanentFailure, match="there is no ledger here"):
         migrate(empty)
     open_ledger(empty, simulated=True).close()
-    assert _sql(empty, VERSION) == [("0002",)]
-    assert migrate(empty)["schema_before"] == 2
+    assert _sql(empty, VERSION) == [("0003",)]
+    assert migrate(empty)["schema_before"] == 3
     # made before revisions were kept: the next writer, or `migrate`, writes it down
     _sql(empty, "drop table alembic_version", "select 1")
     assert verify(empty).entries == 0
-    assert migrate(empty) == {"schema_before": 2, "schema_after": 2, "kept": None}
-    assert _sql(empty, VERSION) == [("0002",)]
+    assert migrate(empty) == {"schema_before": 3, "schema_after": 3, "kept": None}
+    assert _sql(empty, VERSION) == [("0003",)]
     _sql(empty, "drop table alembic_version", "select 1")
     open_ledger(empty, simulated=True).close()
-    assert _sql(empty, VERSION) == [("0002",)]
+    assert _sql(empty, VERSION) == [("0003",)]
 
 
 @pytest.mark.parametrize(("change", "named"), [
     ("update alembic_version set version_num = '0099'", "schema 0099, which this program"),
     ("update alembic_version set version_num = 'abc'", "schema abc, which this program"),
     ("delete from alembic_version", r"schema \(none\), which this program"),
-    ("update alembic_version set version_num = '0001'", "schema 0001, this program writes 0002"),
+    ("update alembic_version set version_num = '0001'", "schema 0001, this program writes 0003"),
 ])
 def test_another_revision_is_refused_by_name(empty, change, named):
     """By the writer and by every reader."""

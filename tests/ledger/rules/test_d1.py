@@ -342,10 +342,10 @@ def test_d1_23_sensitive_values_are_sealed_with_sm4_and_a_copy_restores(world, t
 
     world.do("top_up", amount_minor=7_000)
     bound = world.ledger.state.get("destination", "D1")["bound_account"]
-    sealed = world.ledger.store.secret(bound)
+    sealed, key = world.ledger.store.secret(bound)
     assert b"card of U1" not in sealed
     vault = world.ledger.vault
-    assert vault.reveal(bound, sealed) == "card of U1"
+    assert vault.reveal(bound, sealed, key) == "card of U1"
     world.close()
     chain = world.ledger.head.digest
     world.ledger.close()

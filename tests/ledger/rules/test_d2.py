@@ -339,11 +339,11 @@ def test_d2_18_the_chain_is_sm3_heads_are_signed_with_sm2_values_sealed_with_sm4
     assert not key.verify(head["document"] + b" ", head["signature"])
     assert len(world.ledger.head.digest) == 32 and read_heads(world.settings)
     bound = world.ledger.state.get("destination", "D1")["bound_name"]
-    sealed = world.ledger.store.secret(bound)
+    sealed, number = world.ledger.store.secret(bound)
     changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
-    assert world.ledger.vault.reveal(bound, sealed) == "name of U1"
+    assert world.ledger.vault.reveal(bound, sealed, number) == "name of U1"
     with pytest.raises(PaylakeError):
-        world.ledger.vault.reveal(bound, changed)
+        world.ledger.vault.reveal(bound, changed, number)
     assert verify(world.settings).entries == world.ledger.head.sequence
 
 

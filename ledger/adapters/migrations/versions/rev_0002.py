@@ -41,7 +41,7 @@ def upgrade() -> None:
         sqlite.execute(f"drop index {name}")
     for table in _OLD:
         sqlite.execute(f"alter table {table} rename to old_{table}")
-    for statement in _split(statements()):
+    for statement in split(statements()):
         sqlite.execute(statement)
     sqlite.execute(
         "insert into meta select name, value from old_meta where name in ('kind', 'clock')"
@@ -62,7 +62,7 @@ def upgrade() -> None:
     sqlite.execute(f"pragma user_version = {SCHEMA_VERSION}")
 
 
-def _split(script: str) -> Iterator[str]:
+def split(script: str) -> Iterator[str]:
     """Single statements of a script; a trigger's own `;` stay inside it."""
     statement = ""
     for line in script.splitlines(keepends=True):
