@@ -249,10 +249,13 @@ class PostgresStore(SqlStore, PostgresReader):
         with named_faults(self.url):
             transaction = self.connection.transaction()
             self._run(transaction.start())
+            asked = False
             try:
                 yield
+                asked = True
                 self._run(transaction.commit())
             except BaseException:
+                self.uncertain = self.uncertain or asked
                 if not self.connection.is_closed() and self.connection.is_in_transaction():
                     self._run(transaction.rollback())
                 raise

@@ -17,6 +17,8 @@ def _places(count: int) -> str:
 class SqlStore(SqlReader):
     """The one writer's statements. A storage adds its connection and its transaction."""
 
+    uncertain = False
+
     @abstractmethod
     def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row."""

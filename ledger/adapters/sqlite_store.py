@@ -66,22 +66,28 @@ class SqliteStore(SqlStore, SqliteReader):
 
     def close(self) -> None:
         """Checkpoint the WAL, close and give up the lock."""
-        with named_faults(self.path):
-            self.db.execute("pragma wal_checkpoint(truncate)")
-        super().close()
-        os.close(self._lock)
+        try:
+            with named_faults(self.path):
+                self.db.execute("pragma wal_checkpoint(truncate)")
+        finally:
+            super().close()
+            os.close(self._lock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is written inside, flushed to disk, or roll all of it back."""
         with named_faults(self.path):
-            self.db.execute("begin immediate")
+            asked = False
             try:
+                self.db.execute("begin immediate")
                 yield
+                asked = True
                 self.db.execute("commit")
             except BaseException:
                 if self.db.in_transaction:
                     self.db.execute("rollback")
+                elif asked:
+                    self.uncertain = True
                 raise
 
     def replace_secrets(self, added: Iterable[Secret], dropped: Iterable[Secret]) -> None:

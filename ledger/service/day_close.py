@@ -57,6 +57,7 @@ class DayClose:
         :raises RequestRefused: with one of the reasons above
         """
         ledger, day = self.ledger, self.day
+        ledger.pipeline.sure()
         closed = self.store.find_close(day)
         if closed is not None:
             ledger.signer.keep(day, closed["document"], closed["signature"])
@@ -92,6 +93,7 @@ class DayClose:
         :raises RequestRefused: with one of the reasons above
         """
         ledger, day = self.ledger, self.day
+        ledger.pipeline.sure()
         now, last = self._in_order()
         self._rest_of_the_chain()
         with self.store.transaction():

@@ -93,15 +93,21 @@ class Ledger:
 
     def _load(self) -> None:
         """The fold at the last checkpoint, and the entries since then."""
-        self.state, self.history, self.head = State(self.chart), History(), Head()
-        folding.load(self.store, self.state, self.history, self.head)
-        self.state.closed = self.head.closed
-        last = self.store.last_head()
+        state, history, head = State(self.chart), History(), Head()
+        with self.store.reading():
+            folding.load(self.store, state, history, head)
+            last, clock = self.store.last_head(), self.store.meta("clock")
+        state.closed = head.closed
+        self.state, self.history, self.head = state, history, head
         if last is not None:  # a crash between the commit of a head and the writing of its files
             self.signer.keep(last["name"], last["document"], last["signature"])
-        clock = self.store.meta("clock")
         if clock is not None and self.clock.simulated:
             self.clock.set(clock)
+
+    def reload(self) -> None:
+        """Read what is in memory from the store again, which says what was committed."""
+        self._load()
+        self.store.uncertain = False
 
     def bootstrapping(self, operation: Operation, actor: Actor) -> bool:
         """Whether this is one of the first people and rights, which none could review yet."""
@@ -266,6 +272,7 @@ class Ledger:
                 "not_simulated", "the clock of a ledger that is not simulated cannot be set",
                 http_status=403,
             )
+        self.pipeline.sure()
         moment = parse_moment(now)
         if moment is None:
             raise RequestRefused(
@@ -295,6 +302,7 @@ class Ledger:
 
         :raises RequestRefused: `clock_not_set`
         """
+        self.pipeline.sure()
         last = self.store.last_head()
         if last is not None and last["sequence"] == self.head.sequence:
             return json.loads(last["document"])
@@ -340,7 +348,7 @@ class Ledger:
         """Write the fold down and give the storage back."""
         try:
             self.pipeline.close()
-            if len(self.history):
+            if len(self.history) and not self.store.uncertain:
                 self.checkpoint()
         finally:
             self.store.close()

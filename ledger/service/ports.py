@@ -142,6 +142,9 @@ class Reader(Protocol):
 class Store(Reader, Protocol):
     """Storage of one ledger; one writer."""
 
+    #: Whether a commit failed of which nobody can say whether it was done.
+    uncertain: bool
+
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what is written inside, or roll all of it back."""
 

@@ -4,7 +4,9 @@ A unit is planned (the state in memory has its changes, the log has not), writte
 in. While the storage writes one unit, the next is planned on top of it: writing costs no Python,
 so both cores work. Nobody is answered before the commit, and nothing else is read or done in
 between (:meth:`Pipeline.settle` comes first). When a write fails, what was planned on top of it
-is undone as well, and planned again. A checkpoint is written in the same way, between two units.
+is undone as well, and planned again. A commit that failed may have been done all the same: then
+what is in memory is read from the storage anew before anything else is planned or told. A
+checkpoint is written in the same way, between two units.
 """
 
 from __future__ import annotations
@@ -131,13 +133,17 @@ class Pipeline:
             self.reads.reader = self.ledger.store.beside()
         if self._flying is not None and self.ledger.due(len(self._flying[0].postings)):
             self._finish()
+        if self._flying is None:
+            self.sure()
         if self.ledger.due():
             self._folded()
+            self.sure()
             fold = Fold(self.ledger)
             self._folding = fold, self._storage.submit(fold.write, self.ledger.store)
         before = self.ledger.head if self._flying is None else self._flying[0].head
         unit = self.plan(jobs, before)
         if not self._finish():
+            self.sure()
             unit = self.plan(jobs, self.ledger.head)
         written = self._storage.submit(self.write, unit)
         self._flying = unit, written
@@ -147,8 +153,16 @@ class Pipeline:
         """Wait until nothing is under way. A fault of the storage was told to those who sent."""
         self._finish()
         self._folded()
+        self.sure()
         if self.ledger.due():
             self.ledger.checkpoint()
+
+    def sure(self) -> None:
+        """Nothing is being written but perhaps a checkpoint. When of a commit that failed nobody
+        can say whether it was done, ask the storage: memory is what it has."""
+        if self.ledger.store.uncertain:
+            self._folded()
+            self.ledger.reload()
 
     def close(self) -> None:
         """Settle and give the second connection back."""

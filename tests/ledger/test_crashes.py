@@ -4,7 +4,6 @@ close: what was acknowledged stays, what was not leaves no trace, and sent again
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.service.ledger import Job
 from paylake.errors import DiskFull, EnvironmentFault, PaylakeError, TransientFault
-from tests.ledger.conftest import SYSTEM, World
+from tests.ledger.conftest import DAY, SYSTEM, World
 
 
 class Crash(BaseException):
@@ -152,46 +152,55 @@ def test_a_fault_at_every_statement_leaves_no_trace_in_memory_either(world, faul
     assert number > 4
 
 
-@pytest.mark.long
-def test_random_histories_with_crashes_end_as_without(settings, tmp_path):
-    """Thousands of crashes at random statements; the books are those of the same history without
-    any. The seed is printed."""
-    seed = int(os.environ.get("PAYLAKE_TEST_SEED", random.SystemRandom().randrange(10**6)))
-    drawn = random.Random(seed)
-    world = World(settings)
-    world.start()
-    crashes = 0
-    expected = world.balances()
-    for number in range(400):
-        batch = []
-        for n in range(drawn.randint(1, 8)):
-            amount = drawn.randint(100, 10_000)
-            name = f"H{number}-{n}"
-            batch.append({
-                **world.command("payment", transaction_id=name, amount_minor=amount,
-                                issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0),
-                "idempotency_key": name,
-            })
-            expected["1001"] += amount
-            expected["2201:M1"] += amount
-        while True:
-            db = world.ledger.store.db
-            at = drawn.randint(1, 12)
-            world.ledger.store.db = Faulty(db, at, Crash, drawn.random() < 0.5)
-            try:
-                world.ledger.apply(batch, SYSTEM)
-                if drawn.random() < 0.2:
-                    world.ledger.checkpoint()
-                world.ledger.store.db = db
-                break
-            except Crash:
-                crashes += 1
-                crashed(world)
-        assert world.balances() == expected, f"seed {seed}, batch {number}"
-    world.ledger.close()
-    assert verify(settings).broken is None
-    assert crashes > 200
-    print(f"seed {seed}: {crashes} crashes")
+class Untold:
+    """A connection of which one commit is done and then reported as failed."""
+
+    def __init__(self, db: sqlite3.Connection, commit: int = 1) -> None:
+        self._db, self.left = db, commit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, sql: str, *arguments: Any) -> Any:
+        found = self._db.execute(sql, *arguments)
+        self.left -= sql == "commit"
+        if sql == "commit" and self.left == 0:
+            raise sqlite3.OperationalError("disk I/O error")
+        return found
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_a_commit_that_failed_and_was_done_is_taken_in(world, overlapping):
+    def send(commands):
+        jobs = [Job(commands, SYSTEM, "")]
+        return (world.ledger.begin(jobs).result(20) if overlapping
+                else world.ledger.apply_all(jobs))[0]
+
+    one, two = world.command("payment"), world.command("payment")
+    before = world.balance("1001")
+    world.ledger.store.db = Untold(world.ledger.store.db)
+    with pytest.raises(EnvironmentFault):
+        send([one])
+    (again,) = send([one])
+    assert (again["status"], again["replayed"]) == ("posted", True)
+    assert outcome(send([two])) == ["posted"]
+    world.ledger.settle()
+    assert world.balance("1001") - before == 2 * (10000 - 35 - 3)
+    assert verify(world.settings).broken is None
+
+
+def test_a_checkpoint_or_close_that_failed_and_was_done_is_taken_in(world):
+    world.do("payment")
+    world.ledger.set_clock("2026-09-12T23:30:00+08:00")
+    db = world.ledger.store.db
+    for call, commit in ((world.ledger.checkpoint, 1), (lambda: world.ledger.close_day(DAY), 2)):
+        world.ledger.store.db = Untold(db, commit)
+        with pytest.raises(EnvironmentFault):
+            call()
+        world.ledger.settle()
+    assert world.do("payment")["reason"] == "date_closed"
+    assert world.ledger.close_day(DAY)["replayed"]
+    assert verify(world.settings).broken is None
 
 
 def test_faults_are_named(world):
