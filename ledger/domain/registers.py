@@ -24,6 +24,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 # accounts
 
+#: Kinds of parties that may have an account of a class, by whose the chart says that it is.
+_KINDS = {
+    "user": {"user"}, "card": {"card"}, "merchant": {"merchant", "tenant", "provider"},
+}
+
 
 def open_account(state: State, v: Values, c: Context) -> Plan | Refusal:
     """An account of the chart, for a registered party when its class has one (rule D0.1)."""
@@ -35,8 +40,11 @@ def open_account(state: State, v: Values, c: Context) -> Plan | Refusal:
         return differs(
             f"{code} {'has no' if line.party == 'none' else 'needs a'} party", "party_id"
         )
-    if party is not None and state.get("party", party) is None:
+    owner = state.get("party", party or "")
+    if party is not None and owner is None:
         return Refusal("party_unknown", f"{party} is not registered", "party_id")
+    if owner is not None and owner["kind"] not in _KINDS[line.party]:
+        return differs(f"{code} is not for a {owner['kind']}", "party_id")
     name = account_id(code, party)
     if state.account(name, currency) is not None:
         return differs(f"account {name} in {currency} is open")
@@ -45,8 +53,7 @@ def open_account(state: State, v: Values, c: Context) -> Plan | Refusal:
         refusal = _parent_fault(state, parent, currency, line.books)
         if refusal is not None:
             return refusal
-    owner = state.get("party", party or "") or {}
-    tenant = v.get("tenant_id", owner.get("owner_id"))
+    tenant = v.get("tenant_id", (owner or {}).get("owner_id"))
     if tenant is not None and state.get("party", tenant) is None:
         return Refusal("party_unknown", f"{tenant} is not registered", "tenant_id")
     purpose = v.get("purpose")

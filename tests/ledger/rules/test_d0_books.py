@@ -32,6 +32,23 @@ def test_d0_01_each_member_of_a_merchants_system_has_a_book_of_its_own(world):
     assert [line["amount_minor"] for line in found] == [20_000, -3_000, -5_025]
 
 
+def test_d0_01_a_book_is_opened_for_a_party_of_its_class_alone(world):
+    """No user account for a merchant, no settlement account for a user, nothing of a card's."""
+    world.approved("party", party_id="PR", party_kind="provider")
+    world.approved("party", party_id="TE", party_kind="tenant")
+    world.register("party", party_id="K1", party_kind="card", identity_check="ID")
+    world.approved("party", party_id="T1", party_kind="terminal", owner_id="M1")
+    mine = {"2101": {"U1"}, "9101": {"U1"}, "2702": {"U1"}, "2501": {"K1"},
+            "2201": {"M1", "PR", "TE"}, "1201": {"M1", "PR", "TE"}}
+    for code, right in mine.items():
+        for party in ("U1", "M1", "PR", "TE", "K1", "T1"):
+            if party not in right:
+                wrong = world.send("open_account", account_code=code, party_id=party, **CNY)
+                assert refused(wrong, "register_differs", "party_id"), (code, party)
+            elif world.ledger.state.account(f"{code}:{party}", "CNY") is None:
+                posted(world.send("open_account", account_code=code, party_id=party, **CNY))
+
+
 def test_d0_02_the_mode_holds_for_all_books_and_changes_only_when_they_are_empty(world):
     """By maker and checker, from the day on which they are empty; a member's book counts."""
     tenant(world)
