@@ -1,5 +1,6 @@
 """What goes to the banks of a date: the instruction file of bank-managed merchants, and the
 fund-movement file of self-managed ones, which is empty with zero control totals (rules D0.3, D0.5).
+The bank is told of payouts to merchants and of withdrawals that their users asked for (rule D0.1).
 What a freeze keeps back is in neither (rule D0.17).
 
 The bytes depend on the closed date alone. Each file has its SM3 digest, counts and totals in a
@@ -25,8 +26,9 @@ from paylake.settings import Settings
 
 FORMAT = "paylake-instructions/1"
 COLUMNS = ("payout_id", "merchant_id", "amount_minor", "currency_code", "booking_date", "booked_at")
-#: settlement mode -> (file, code of the pending-settlement account behind it)
-_FILES = {"bank": ("bank_instructions", "9201"), "self": ("fund_movements", "9211")}
+_FILES = {"bank": "bank_instructions", "self": "fund_movements"}
+#: Accounts of bank-managed books: pending settlement, users.
+_PENDING, _USERS = "9201", "9101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +53,47 @@ def write_instructions(settings: Settings, day: date) -> list[Written]:
                     f"the ledger has not closed {day}", "close the date first",
                     where=place(settings),
                 )
-            rows = {mode: _rows(reader, day, code) for mode, (_, code) in _FILES.items()}
+            rows = {
+                "bank": [*_payouts(reader, day), *_withdrawals(reader, day)],
+                "self": [],  # the institution takes no part: the books moved, no money does
+            }
     finally:
         reader.close()
-    rows["self"] = []  # the institution takes no part: the books moved, no money does
     folder = settings.path("ledger", "instructions", day.isoformat())
     return [_write(settings, folder, day, mode, listed) for mode, listed in rows.items()]
 
 
-def _rows(reader: SqlReader, day: date, code: str) -> list[tuple]:
-    """Payouts of a date whose pending settlement stands in accounts of a code."""
+def _payouts(reader: SqlReader, day: date) -> list[tuple]:
+    """Payouts of a date to bank-managed merchants."""
     found = []
     for row in reader.day_entries(day.isoformat()):
         if row[2] != "settlement":
             continue
         for account_id, currency, direction, amount, _, _ in orjson.loads(row[13]):
             account, merchant = parts_of(account_id)
-            if account == code and direction == "D":
+            if account == _PENDING and direction == "D":
                 found.append((row[6], merchant, amount, currency, row[10], row[9]))
     return found
+
+
+def _withdrawals(reader: SqlReader, day: date) -> list[tuple]:
+    """Withdrawals that were asked for on a date from bank-managed books, each under the merchant
+    whose user's book it is: its number is the withdrawal's."""
+    asked = []
+    for row in reader.day_requests(day.isoformat(), "withdrawal"):
+        holds = [effect[2] for effect in orjson.loads(row[14]) if effect[0] == "hold"]
+        asked += [(row, hold) for hold in holds if parts_of(hold["account_id"])[0] == _USERS]
+    if not asked:
+        return []
+    tenants = {
+        key: document["tenant"] for _, key, document in reader.documents(["account"])
+        if parts_of(key)[0] == _USERS
+    }
+    return [
+        (row[6], tenants[f"{hold['account_id']}/{hold['currency_code']}"], hold["placed"],
+         hold["currency_code"], row[10], row[9])
+        for row, hold in asked
+    ]
 
 
 def _write(
@@ -83,7 +107,7 @@ def _write(
     totals: dict[str, int] = {}
     for row in rows:
         totals[row[3]] = totals.get(row[3], 0) + row[2]
-    path = folder / f"{_FILES[mode][0]}_{day:%Y%m%d}.csv"
+    path = folder / f"{_FILES[mode]}_{day:%Y%m%d}.csv"
     write_signed(settings, path, data, {
         "format": FORMAT, "settlement_mode": mode, "booking_date": day.isoformat(),
         "rows": len(rows), "amount_totals_minor": totals or {"CNY": 0},

@@ -150,6 +150,13 @@ class SqlReader(ABC):
             "order by sequence", (day,),
         )
 
+    def day_requests(self, day: str, type_: str) -> Iterator[Row]:
+        """Entries of a type that a date posted, with or without legs, in sequence."""
+        return self._stream(
+            f"select {_ENTRY} from entry where booking_date = ? and type = ? "
+            "and outcome = 'posted' order by sequence", (day, type_),
+        )
+
     def earlier_open_date(self, day: str, after: str | None) -> str | None:
         """The first date before `day` and after `after` that has journals."""
         return self._single(

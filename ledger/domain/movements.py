@@ -236,7 +236,8 @@ class Movements:
 
     def compensation(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """A customer's loss, in full: out of the provision as far as it goes, the rest an expense
-        of own funds (rule D0.61). The shares come of the provision's balance alone."""
+        of own funds (rule D0.61). The shares come of the provision's balance alone. It goes to
+        the customer's book, whoever manages the money behind it."""
         amount, currency, user = v["amount_minor"], v["currency_code"], v["user_id"]
         provision = state.account("2701", currency)
         # no provision was ever formed: own funds bear the whole
@@ -249,8 +250,8 @@ class Movements:
             legs.append(["6401", currency, "D", amount - covered, "compensation", None])
         return Plan([
             *legs, ["1101", currency, "C", amount, "compensation", None],
-            ["1001", currency, "D", amount, "deposit", v["movement_id"]],
-            [f"2101:{user}", currency, "C", amount, "compensation", None],
+            [c.codes["1001"], currency, "D", amount, "deposit", v["movement_id"]],
+            [f"{c.codes['2101']}:{user}", currency, "C", amount, "compensation", None],
         ])
 
     def split(self, state: State, v: Values, c: Context) -> Plan | Refusal:

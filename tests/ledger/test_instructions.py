@@ -51,6 +51,27 @@ def test_d0_03_a_payout_of_bank_managed_money_is_an_instruction_to_the_bank(mode
     assert (control["rows"], control["amount_totals_minor"]) == (1, {"CNY": 3000})
 
 
+def test_d0_03_a_withdrawal_of_a_users_bank_managed_book_is_an_instruction_too(modes):
+    """Under its merchant; the day that it was asked for, whenever the bank answers."""
+    for merchant, user, code in (("MB", "UB", "9101"), ("MS", "US", "9111"), ("MI", "UI", "2101")):
+        modes.register("party", party_id=user, party_kind="user", owner_id=merchant,
+                       identity_check="ID")
+        modes.open([(code, user)])
+        modes.register("bind_account", destination_id=f"D{user[1:]}", party_id=user,
+                       bound_account="6222", bound_name="T", bank_code="ICBC")
+        modes.do("top_up", user_id=user, amount_minor=20_000)
+        asked = modes.do("withdrawal", withdrawal_id=f"W-{user}", user_id=user,
+                         amount_minor=5_000, fee_minor=25 if merchant == "MI" else 0)
+        assert asked["status"] == "posted", asked
+    modes.close()
+    _, read = files(modes)
+    rows, control = read["bank_instructions_20260912.csv"]
+    assert [(row["payout_id"], row["merchant_id"], row["amount_minor"]) for row in rows][1:] == [
+        ("W-UB", "MB", "5000")]
+    assert (control["rows"], control["amount_totals_minor"]) == (2, {"CNY": 8000})
+    assert read["fund_movements_20260912.csv"][0] == []
+
+
 def test_d0_05_the_fund_movement_file_of_self_managed_money_is_empty(modes):
     modes.close()
     _, read = files(modes)

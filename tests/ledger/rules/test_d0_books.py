@@ -13,23 +13,82 @@ from tests.ledger.conftest import ANN, DAY
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run, tenant
 
 
-def test_d0_01_each_member_of_a_merchants_system_has_a_book_of_its_own(world):
-    """Opened, topped up, paid from, withdrawn from and queried by member."""
-    tenant(world)
-    world.open([("2201", "TM"), ("2101", "TU1"), ("2101", "TU2")])
-    book = world.ledger.state.account("2101:TU1", "CNY")
+@pytest.mark.parametrize("mode", ["institution", "bank", "self"])
+def test_d0_01_each_member_of_a_merchants_system_has_a_book_of_its_own(world, mode):
+    """Opened, topped up, paid from, withdrawn from and queried by member, in each settlement
+    mode; only the first takes a fee out of the book, and moves the reserve."""
+    tenant(world, settlement_mode=mode)
+    cash, user, pending = (world.ledger.chart.modes[mode][code] for code in
+                           ("1001", "2101", "2201"))
+    world.open([(cash, None), (pending, "TM"), (user, "TU1"), (user, "TU2")])
+    mine = f"{user}:TU1"
+    book = world.ledger.state.account(mine, "CNY")
     assert book.tenant == "TM"
     world.register("bind_account", destination_id="DU1", party_id="TU1", bound_account="6222",
                    bound_name="T", bank_code="ICBC")
     posted(world.do("top_up", user_id="TU1", amount_minor=20_000))
     posted(world.do("payment", merchant_id="TM", channel="internal", user_id="TU1",
                     amount_minor=3_000, **PLAIN))
-    posted(world.do("withdrawal", withdrawal_id="W", user_id="TU1", destination_id="DU1",
-                    amount_minor=5_000, fee_minor=25))
+    fee = 25 if mode == "institution" else 0
+    asked = {"user_id": "TU1", "destination_id": "DU1", "amount_minor": 5_000}
+    other = {"fee_minor": 25 - fee}
+    assert refused(world.do("withdrawal", **asked, **other),
+                   "fee_not_allowed" if fee == 0 else "fee_differs", "fee_minor")
+    for name in ("W", "W2", "W3"):
+        posted(world.do("withdrawal", withdrawal_id=name, fee_minor=fee, **asked))
+    assert (book.balance, book.held) == (17_000, 3 * (5_000 + fee))
     posted(world.do("withdrawal_result", withdrawal_id="W"))
-    assert (book.balance, world.balance("2101:TU2")) == (11_975, 0)
-    found = statement(world.ledger, "2101:TU1", "CNY", Asked(), 0, 10)["movements"]
-    assert [line["amount_minor"] for line in found] == [20_000, -3_000, -5_025]
+    posted(world.do("withdrawal_result", withdrawal_id="W2", result="failed"))
+    posted(world.do("withdrawal_result", withdrawal_id="W3"))
+    posted(world.do("withdrawal_returned", withdrawal_id="W3"))
+    assert (book.balance, book.held, world.balance(f"{user}:TU2")) == (12_000 - fee, 0, 0)
+    found = statement(world.ledger, mine, "CNY", Asked(), 0, 10)["movements"]
+    assert [line["amount_minor"] for line in found] == [
+        20_000, -3_000, -5_000 - fee, -5_000 - fee, 5_000 + fee]
+    moved = {line["account_code"] for line in world.close()["trial_balance"]
+             if line["debit_minor"] or line["credit_minor"]}
+    assert moved == {cash, user, pending} | ({"2301"} if fee else set())
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("mode", ["bank", "self"])
+def test_d0_01_what_memo_books_cannot_do_is_refused_by_name(world, mode):
+    """Money of the institution: prepaid cards, wealth products, points, payouts on behalf. A
+    customer's loss is made good in the books of every mode."""
+    tenant(world, settlement_mode=mode)
+    codes = world.ledger.chart.modes[mode]
+    world.open([(codes["1001"], None), (codes["2201"], "TM"), (codes["2101"], "TU1"),
+                ("2211", "M1"), ("2702", "TU1")])
+    for name, owner in (("K1", "TM"), ("K2", "M1")):
+        world.register("party", party_id=name, party_kind="card", owner_id=owner,
+                       identity_check="ID")
+        world.open([("2501", name)])
+    posted(world.do("top_up", user_id="TU1", amount_minor=20_000))
+    amount = {"amount_minor": 100, **CNY}
+    posted(world.send("prepaid_issue", transaction_id="I", card_id="K2", **amount))
+    posted(world.send("points_issue", movement_id="PI", user_id="TU1", **amount))
+    for type_, field, values in (
+        ("prepaid_issue", "card_id", {"transaction_id": "A1", "card_id": "K1"}),
+        ("prepaid_load", "card_id", {"transaction_id": "A2", "card_id": "K1"}),
+        ("prepaid_spend", "merchant_id", {
+            "transaction_id": "A3", "card_id": "K2", "merchant_id": "TM", "acquirer_fee_minor": 0,
+            "authorisation": world.authorise("K2", "TM", 100)}),
+        ("prepaid_pre_authorisation", "merchant_id", {
+            "transaction_id": "A4", "card_id": "K2", "merchant_id": "TM",
+            "authorisation": world.authorise("K2", "TM", 100)}),
+        ("wealth_purchase", "user_id", {
+            "transaction_id": "A5", "user_id": "TU1", "product_id": "F",
+            "authorisation": world.authorise("TU1", "F", 100)}),
+        ("points_spend", "merchant_id",
+         {"movement_id": "A6", "user_id": "TU1", "merchant_id": "TM"}),
+        ("payout_on_behalf", "user_id", {
+            "transaction_id": "A7", "merchant_id": "M1", "user_id": "TU1", "fee_minor": 0}),
+    ):
+        assert refused(world.send(type_, **values, **amount), "mode_differs", field), type_
+    funds(world)
+    posted(world.approved("compensation", movement_id="C", user_id="TU1", case_number="N",
+                          finding="this_institution", evidence="E", **amount))
+    assert world.balance(f"{codes['2101']}:TU1") == 20_100
 
 
 def test_d0_01_a_book_is_opened_for_a_party_of_its_class_alone(world):
