@@ -23,6 +23,8 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     known = state.get("party", name)
     if known is not None and (known["kind"] != kind or known["state"] == "cancelled"):
         return differs(f"{name} is a {known['kind']} and {known['state']}", "party_id")
+    if known is not None and v.get("grade") not in (None, known["grade"]):
+        return differs(f"the grade of {name} is changed by a grade_change", "grade")
     if kind == "terminal" and owner is None:
         return differs("a terminal has an owner", "owner_id")
     if owner is not None:
@@ -39,15 +41,32 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         entered = "active" if v.get("identity_check") else "entered"
     else:
         entered = "reviewed" if kind == "merchant" else "active"
-    # entered anew, it stays suspended on the ground and evidence that it has (rule D0.46)
+    # entered anew, it stays suspended on the ground and evidence that it has (rule D0.46), in the
+    # grade that two people gave it
     kept = {} if known is None else {
-        name: known.get(name) for name in ("ground", "evidence", "since", "channels")
+        **{name: known.get(name) for name in ("ground", "evidence", "since", "channels")},
+        **{name: known[name] for name in ("grade", "grade_evidence", "grade_since")
+           if name in known},
     }
     return put("party", name, {
         "kind": kind, "state": entered, "owner_id": owner,
         "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
         "ground": None, "details": v.get("details"), "since": c.booking_date,
         "channels": {} if kind == "merchant" else None, **kept,
+    })
+
+
+def grade_change(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """Another grade, with the rating behind it; its limits hold at once (rules D0.45, D2.9)."""
+    name = v["party_id"]
+    document = state.get("party", name)
+    if document is None:
+        return Refusal("party_unknown", f"{name} is not registered", "party_id")
+    if document["state"] == "cancelled" or document["grade"] == v["grade"]:
+        return differs(f"{name} is {document['state']} and of grade {document['grade']}", "grade")
+    return put("party", name, {
+        **document, "grade": v["grade"], "grade_evidence": v["evidence"],
+        "grade_since": c.booking_date,
     })
 
 
@@ -240,5 +259,5 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 HANDLERS: dict[str, Handler] = {
-    f.__name__: f for f in (party, channel_onboarded, party_state, contract)
+    f.__name__: f for f in (party, grade_change, channel_onboarded, party_state, contract)
 }

@@ -78,7 +78,5 @@ def test_a_changed_grade_has_its_limits_at_once(world):
     world.approved("limit", limit_id="L", scene="top_up", account_code="2101", grade="trusted",
                    single_minor=1, valid_from=_TODAY, **CNY)
     assert world.do("top_up")["status"] == "posted"
-    party = world.ledger.state.get("party", "U1")
-    assert party["grade"] != "trusted"
-    world.ledger.state.change([["put", "party", "U1", {**party, "grade": "trusted"}]], _TODAY)
+    world.approved("grade_change", party_id="U1", grade="trusted", evidence="RATING-1")
     assert world.do("top_up")["reason"] == "limit_exceeded"

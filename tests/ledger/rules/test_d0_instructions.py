@@ -86,7 +86,7 @@ def test_d0_34_a_payment_goes_over_a_channel_that_has_given_its_parameters(world
     assert refused(world.do("payment", channel="unionpay", **PLAIN, **pay), "channel_not_open")
     assert refused(world.do("payment", **INTERNAL, **pay), "channel_not_open")
     posted(world.do("refund", original_transaction_id="P", amount_minor=1_000, **PLAIN))
-    world.approved("party", party_id="M3", party_kind="merchant", grade="gold")
+    world.approved("party", party_id="M3", party_kind="merchant")
     world.onboard("M3", "internal")
     posted(world.do("payment", **INTERNAL, **pay))  # channels outlive an entry made anew
     posted(world.do("payment", channel="netsunion", **PLAIN, **pay))
@@ -264,7 +264,8 @@ def test_d0_46_a_merchant_entered_anew_stays_suspended_on_its_ground(world):
     """So that it is lifted by two all the same."""
     world.approved("party_state", party_id="M1", state="suspended", suspension_ground="7",
                    evidence="DOC-1")
-    world.approved("party", party_id="M1", party_kind="merchant", grade="gold")
+    world.approved("grade_change", party_id="M1", grade="gold", evidence="RATING-1")
+    world.approved("party", party_id="M1", party_kind="merchant")
     assert refused(_state(world, "M1", "active"), "register_differs", "suspension_ground")
     document = world.ledger.state.get("party", "M1")
     assert (document["grade"], document["ground"], document["evidence"]) == ("gold", "7", "DOC-1")

@@ -16,7 +16,7 @@ from ledger.service.steps import status_log
 from paylake.crypto import PrivateKey
 from paylake.errors import PaylakeError
 from paylake.keys import Keyring
-from tests.ledger.conftest import ANN, DAY, at
+from tests.ledger.conftest import ANN, DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused
 
 WHOLE = {"issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22}
@@ -235,7 +235,7 @@ def test_d2_09_exactly_the_limit_passes_and_refused_ones_do_not_count(
 
 def test_d2_09_a_limit_is_by_scene_account_kind_grade_and_validity(world):
     """Another scene, grade, date or business day is not touched."""
-    world.register("party", party_id="U3", party_kind="user", identity_check="ID", grade="gold")
+    world.approved("party", party_id="U3", party_kind="user", identity_check="ID", grade="gold")
     world.open([("2101", "U3")])
     _limit(world, grade="standard", day_minor=1_000, valid_from=days(1).isoformat(),
            valid_to=days(2).isoformat())
@@ -249,6 +249,31 @@ def test_d2_09_a_limit_is_by_scene_account_kind_grade_and_validity(world):
     posted(world.do("top_up", amount_minor=1_000, **when))  # counts anew
     when = on(world, 3)
     posted(world.do("top_up", amount_minor=2_000, **when))  # no longer
+
+
+def test_d2_09_a_grade_is_changed_by_two_with_the_rating_behind_it(world):
+    """Entered anew a party keeps its grade, and nobody gives another one alone."""
+    _limit(world, grade="standard", single_minor=1_000)
+    user = {"party_id": "U1", "party_kind": "user", "identity_check": "ID1"}
+    for actor in (SYSTEM, ANN):
+        assert refused(world.send("party", actor, grade="gold", **user), "register_differs",
+                       "grade")
+    new = world.send("party", party_id="U9", party_kind="user", grade="gold")
+    assert refused(new, "no_right")  # a graded newcomer needs a checker as well
+    assert refused(world.do("top_up", amount_minor=2_000), "limit_exceeded")
+    change = {"party_id": "U1", "grade": "gold", "evidence": "RATING-7"}
+    assert refused(world.send("grade_change", **change), "no_right")
+    waits = world.send("grade_change", ANN, **change)
+    assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
+    assert refused(world.do("top_up", amount_minor=2_000), "limit_exceeded")
+    posted(world.approve(waits["sequence"]))
+    posted(world.do("top_up", amount_minor=2_000))
+    assert refused(world.send("grade_change", ANN, **change), "register_differs", "grade")
+    world.register("party", **user)
+    document = world.ledger.state.get("party", "U1")
+    assert (document["grade"], document["grade_evidence"], document["grade_since"]) == (
+        "gold", "RATING-7", DAY.isoformat())
+    posted(world.do("top_up", amount_minor=2_000))
 
 
 def test_d2_09_a_refund_gives_nothing_of_a_limit_back(world):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from ledger.domain.settling import Calendar
 from ledger.service.day_run import DayRun
 from tests.ledger.conftest import DAY, World, at
 
@@ -23,6 +24,17 @@ def on(world: World, number: int, hour: str = "12:00:00") -> dict[str, Any]:
     """Move the clock to a later date; the time of its commands."""
     world.ledger.set_clock(at(days(number), "22:59:59"))
     return {"occurred_at": at(days(number), hour)}
+
+
+def plain_weekdays(world: World) -> None:
+    """A calendar without public holidays, for dates of a year whose holidays nobody knows yet."""
+    def moved(day: date, number: int) -> date:
+        while number:
+            day += timedelta(1)
+            number -= day.weekday() < 5
+        return day
+
+    world.ledger.clock.calendar = Calendar(moved, lambda day: False)
 
 
 def run(world: World, number: int) -> Any:
