@@ -310,15 +310,21 @@ def _status(
 
 
 def limits(
-    state: State, uses: Iterable[tuple], currency: str, booking_date: str,
+    state: State, uses: Iterable[tuple], currency: str, booking_date: str, batch: int,
 ) -> Refusal | None:
-    """No limit may be crossed (rules D0.45, D2.9)."""
+    """No limit may be crossed (rules D0.45, D2.9).
+
+    :param batch: the batch that they are of: the sequence of its first entry
+    """
     if not state.tables.get("limit"):
         return None
     usage = state.usage
     for scene, account_id, amount in uses:
         for limit in state.limits(scene, account_id, currency, booking_date):
             crossed = limit.crossed(usage, scene, account_id, currency, amount, booking_date)
+            if crossed is None and limit.batch is not None:
+                used, count = state.used_in(batch, scene, account_id, currency)
+                crossed = limit.crossed_in_batch(used, count, amount)
             if crossed is not None:
                 return Refusal(
                     "limit_exceeded", f"limit {limit.id}: {crossed} of {account_id}",

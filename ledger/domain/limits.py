@@ -10,17 +10,22 @@ from typing import Any
 _PERIODS = {"day": 10, "month": 7}
 Usage = Mapping[tuple[str, str, str, str], tuple[int, int]]
 _UNUSED = (0, 0)
+_UNBOUND = (None, None)
 
 
 class Limit:
     """One limit. `periods` are those that it bounds: name, length of the period's text within a
-    date, most minor units or None, most times or None."""
+    date, most minor units or None, most times or None; `batch` are the last two of a batch, or
+    None when it bounds none."""
 
-    __slots__ = ("id", "periods", "single")
+    __slots__ = ("batch", "id", "periods", "single")
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.id: str = row["id"]
         self.single: int | None = row.get("single_minor")
+        self.batch = (
+            (row.get("batch_minor"), row.get("batch_count")) if bounds_batch(row) else None
+        )
         bounds = (
             (name, length, row.get(f"{name}_minor"), row.get(f"{name}_count"))
             for name, length in _PERIODS.items()
@@ -45,6 +50,18 @@ class Limit:
             if often is not None and count >= often:
                 return f"{often} times a {name}"
         return None
+
+    def crossed_in_batch(self, used: int, count: int, amount: int) -> str | None:
+        """As `crossed`, of what the account's batch has used so far."""
+        most, often = self.batch or _UNBOUND
+        if most is not None and used + amount > most:
+            return f"{most} minor units a batch"
+        return f"{often} times a batch" if often is not None and count >= often else None
+
+
+def bounds_batch(row: Mapping[str, Any]) -> bool:
+    """Whether a limit bounds batches: what counts against it then records its batch."""
+    return row.get("batch_minor") is not None or row.get("batch_count") is not None
 
 
 def in_force(

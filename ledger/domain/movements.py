@@ -222,8 +222,9 @@ class Movements:
                 "account_code",
             )
         names = (
-            "scene", "account_code", "grade", "currency_code", "single_minor", "day_minor",
-            "day_count", "month_minor", "month_count", "valid_from", "valid_to",
+            "scene", "account_code", "grade", "currency_code", "single_minor", "batch_minor",
+            "batch_count", "day_minor", "day_count", "month_minor", "month_count", "valid_from",
+            "valid_to",
         )
         return Plan([], effects=[["put", "limit", v["limit_id"], {
             "id": v["limit_id"], "interface_class": self.scenes[v["scene"]],

@@ -11,7 +11,8 @@ Effects are lists, as they stand in an entry:
 - `["open", account id, currency, document]`, `["account", account id, currency, changes]`
 - `["hold", hold id, document]`
 - `["item", business key, counters]`: what later commands did to an original, all counters
-- `["use", scene, account id, currency, amount]`: counts against limits
+- `["use", scene, account id, currency, amount]`: counts against limits; a sixth item, where a
+  limit bounds batches, is the batch that it is of: the sequence of the batch's first entry
 - `["quiet", account id, currency, payment, amount]`: that much of a settlement account rests for
   the quiet days of a payment; a negative amount ends the rest
 """
@@ -23,7 +24,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from ledger.domain.chart import AccountClass, Chart
-from ledger.domain.limits import Limit, in_force
+from ledger.domain.limits import Limit, bounds_batch, in_force
 
 _MISSING: Any = object()
 #: Registers of what is used up: whether a party may do something does not depend on them.
@@ -101,6 +102,11 @@ class State:
         self._standing: dict[str, dict[tuple, Any]] = {}
         #: Whether an account of the institution ever had a purpose: most ledgers have none.
         self.dedicates = False
+        #: Whether a limit ever bounded batches. What the last batch of an account used, by scene,
+        #: account and currency: batch, minor units, times. Batches follow one another in the log,
+        #: so no more is needed, and after a start nothing.
+        self.bounds_batches = False
+        self._batches: dict[tuple[str, str, str], tuple[int, int, int]] = {}
 
     # reading
 
@@ -175,6 +181,13 @@ class State:
             self._limits.clear()
         self._limits[key] = found
         return found
+
+    def used_in(
+        self, batch: int, scene: str, account_id: str, currency: str
+    ) -> tuple[int, int]:
+        """Minor units and times that a batch has used of an account in a scene."""
+        last, used, count = self._batches.get((scene, account_id, currency), (0, 0, 0))
+        return (used, count) if last == batch else (0, 0)
 
     # changing
 
@@ -262,7 +275,7 @@ class State:
         for effect in effects:
             kind = effect[0]
             if kind == "use":
-                self._use(*effect[1:], booking_date)
+                self._use(booking_date, *effect[1:])
             elif kind == "item":
                 self._set(self.items, effect[1], effect[2])
             elif kind == "put":
@@ -270,6 +283,8 @@ class State:
                 self._set(self.table(table), key, document)
                 if table not in _USED_UP:
                     self._registers_change()
+                    if table == "limit":
+                        self.has_limit(document)
             elif kind == "quiet":
                 self._quiet(*effect[1:], booking_date)
             elif kind == "hold":
@@ -284,9 +299,21 @@ class State:
                         self.dedicates = True
                     self._attribute(account, name, value)
 
+    def has_limit(self, document: Mapping[str, Any] | None) -> None:
+        """Take note of what a limit bounds."""
+        if document is not None and bounds_batch(document):
+            self.bounds_batches = True
+
     def _use(
-        self, scene: str, account_id: str, currency: str, amount: int, booking_date: str
+        self, booking_date: str, scene: str, account_id: str, currency: str, amount: int,
+        batch: int | None = None,
     ) -> None:
+        if batch is not None:
+            before = self.used_in(batch, scene, account_id, currency)
+            self._set(
+                self._batches, (scene, account_id, currency),
+                (batch, before[0] + amount, before[1] + 1),
+            )
         usage = self.usage
         for period in (booking_date, booking_date[:7]):
             key = (scene, account_id, currency, period)

@@ -33,16 +33,19 @@ class Decider:
     :param actor: who sends the batch
     :param originals: what its commands refer to
     :param rows: entries of the batch so far, to be filled by it
+    :param number: of the batch: the sequence of its first entry
     """
 
     def __init__(
-        self, ledger: Ledger, actor: Actor, originals: Originals, rows: Sequence[tuple]
+        self, ledger: Ledger, actor: Actor, originals: Originals, rows: Sequence[tuple],
+        number: int,
     ) -> None:
+        self.rows = rows
+        self.number = number
         self.ledger = ledger
         self.state = ledger.state
         self.actor = actor
         self.originals = originals
-        self.rows = rows
         self.taken: set[str] = set()  # business keys that entries carry, of those asked for
         chart = ledger.chart
         self._institution = chart.modes["institution"]
@@ -349,7 +352,7 @@ class Decider:
                 if refusal is not None:
                     return refusal
         if plan.uses:
-            return guards.limits(state, plan.uses, currency or "", day)
+            return guards.limits(state, plan.uses, currency or "", day, self.number)
         return None
 
     def _hold_effects(

@@ -150,5 +150,7 @@ def _read(state: State, kind: str, key: str, document: Any) -> None:
         state.usage[scene, account_id, currency, period] = (document[0], document[1])
     else:
         state.table(kind.removeprefix("table."))[key] = document
+        if kind == "table.limit":
+            state.has_limit(document)
 
 

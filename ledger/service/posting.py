@@ -57,7 +57,7 @@ class Batch:
         self.postings: list[tuple] = []
         self.secrets: list[Secret] = []
         self.originals = Originals(self.reads, ledger.operations, self.state)
-        self.decider = Decider(ledger, actor, self.originals, self.rows)
+        self.decider = Decider(ledger, actor, self.originals, self.rows, head.sequence + 1)
         self._by_type = ledger.operations.by_type
         self._called = actor.kind == "caller"
 
@@ -326,6 +326,8 @@ class Batch:
         if plan.uses:
             effects += [["use", scene, account, currency, amount]
                         for scene, account, amount in plan.uses]
+            if state.bounds_batches:
+                self._of_batch(effects, day)
         effects += more
         self.sequence = sequence = self.sequence + 1
         legs = plan.legs
@@ -355,6 +357,15 @@ class Batch:
         if business_key is not None:
             self.originals.posted(business_key, self.rows[-1])
         return posted(key, self.rows[-1])
+
+    def _of_batch(self, effects: list[list], day: str) -> None:
+        """What counts against a limit of batches says which batch it is of, so that `verify` can
+        judge it again."""
+        for effect in effects:
+            if effect[0] == "use" and any(
+                limit.batch is not None for limit in self.state.limits(*effect[1:4], day)
+            ):
+                effect.append(self.decider.number)
 
     # approvals
 

@@ -64,6 +64,8 @@ class Log:
         self._waiting: dict[int, bytes] = {}
         self._keys: dict[str, set[str]] = {}  # the public keys that each signer has had
         self._request: tuple[int, str] = (0, "")
+        self._sent: tuple[str, int] = ("", 0)  # a sender, and its first entry of those in a row
+        self._batch = 0  # the last batch that an entry named
         # Fingerprints of postings are values of a polynomial at a point drawn for this run, so
         # that no edit can be made to fit.
         self._point = secrets.randbelow(_PRIME - 2**40) + 2**40
@@ -114,6 +116,8 @@ class Log:
             return f"expected journal {found.journals + 1}"
         if (row[1] is None) == bool(legs):
             return "it has legs and no journal number, or the other way round"
+        if row[7] != self._sent[0] or (row[8] and '"request"' not in row[8][:12]):
+            self._sent = (row[7], row[0])
         if row[4] == "refused":
             found.refusals += 1
         else:
@@ -162,13 +166,9 @@ class Log:
                 return f"its legs do not balance in {key}: {total} minor units"
         if has_fees:
             of.fees.add(row[12], legs)
-        uses = [(e[1], e[2], e[4]) for e in effects if e[0] == "use"]
-        if uses:
-            currency = next(e[3] for e in effects if e[0] == "use")
-            refusal = guards.limits(state, uses, currency, day)
-            if refusal is not None:
-                return f"it crossed a limit: {refusal.detail}"
-        reason = None
+        reason = self._limits(row, [effect for effect in effects if effect[0] == "use"])
+        if reason is not None:
+            return reason
         if row[15]:
             reason = self._approval(row)
         elif row[4] == "posted":
@@ -189,6 +189,28 @@ class Log:
                 self._keys.setdefault(f"{effect[1]}:{effect[2]}", set()).add(
                     effect[3]["public_key"]
                 )
+        return None
+
+    def _limits(self, row: tuple, uses: list[list]) -> str | None:
+        """Why it crossed a limit. What counts against one of batches names its own: that of the
+        request which the entry carries; without one (the house's own systems) no earlier than its
+        sender's entries that come one after the other."""
+        state, day, batch = self.state, row[10], 0
+        for _, scene, account, currency, amount, *named in uses:
+            if state.bounds_batches and not named and any(
+                limit.batch is not None for limit in state.limits(scene, account, currency, day)
+            ):
+                return "it does not say which batch it is of"
+            if named:
+                batch, first = named[0], self._sent[1]
+                if not (
+                    batch == first if row[8] else max(first, self._batch) <= batch <= row[0]
+                ):
+                    return f"it is not of batch {batch}"
+                self._batch = batch
+            refusal = guards.limits(state, [(scene, account, amount)], currency, day, batch)
+            if refusal is not None:
+                return f"it crossed a limit: {refusal.detail}"
         return None
 
     def print_on(self, before: int, sequence: int, moment: int, amount: int) -> int:

@@ -93,7 +93,8 @@ def fill(world: World) -> SimpleNamespace:
     )
     world.approved(
         "limit", limit_id="LIM-1", scene="withdrawal", account_code="2101", grade="standard",
-        currency_code="CNY", single_minor=5_000_000, day_minor=20_000_000, day_count=10,
+        currency_code="CNY", single_minor=5_000_000, batch_minor=10_000_000, batch_count=5,
+        day_minor=20_000_000, day_count=10,
         valid_from=DAY.isoformat(), valid_to="2027-12-31",
     )
     world.approved(
