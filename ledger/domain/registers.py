@@ -316,12 +316,18 @@ def foreign_read(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """Nothing is dated back into a closed period any more (rule D0.56)."""
+    """Nothing is dated back into a closed period any more; what two people sign holds the digest
+    of the trial balance that it ends with (rule D0.56)."""
     through = state.get("period", "closed")
     if state.closed is None or v["valid_to"] > state.closed:
         return differs(f"{v['valid_to']} is not closed", "valid_to")
     if through is not None and v["valid_to"] <= through:
         return differs(f"the period through {through} is closed", "valid_to")
+    signed = state.trial_balance(v["valid_to"])
+    if signed is None:
+        return differs(f"{v['valid_to']} has no close", "valid_to")
+    if v.get("trial_balance_sm3") != signed:  # entered under the first version: without one
+        return differs(f"the trial balance of {v['valid_to']} is another", "trial_balance_sm3")
     return put("period", "closed", v["valid_to"])
 
 

@@ -19,7 +19,7 @@ Effects are lists, as they stand in an entry:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -79,6 +79,10 @@ class Account:
         return self.balance - self.held
 
 
+def _no_close(_: str) -> str | None:
+    return None
+
+
 class State:
     """Accounts, registers, holds, originals' counters, usage of limits."""
 
@@ -92,6 +96,9 @@ class State:
         self.closed: str | None = None  # the last closed date; not a matter of the log
         #: No hold is left that had to end before this date, as far as is known.
         self.holds_ended = ""
+        #: Digest of a closed date's trial balance, hexadecimal, None without a close; set by the
+        #: service, as the dates themselves are.
+        self.trial_balance: Callable[[str], str | None] = _no_close
         self._undo: list[tuple] = []
         self._kept = 0  # changes that stayed: marks count them too, so that none ever moves
         self._marks = 0  # raised with each point to which changes may be taken back

@@ -257,7 +257,8 @@ def _schemas() -> dict[str, Any]:
         "Forbidden": {"anyOf": [ref("Result"), ref("Error")]},
         "Head": {
             "type": "object",
-            "description": "A day's head: the document that was signed, without its signature",
+            "description": "A day's head: the document that was signed, without its signature; "
+            "beside it trial_balance_sm3 and replayed",
             "properties": {
                 "format": text, "booking_date": text, "closed_at": text, "key_id": text,
                 "previous_date": nullable, "previous_head": nullable,
@@ -276,6 +277,10 @@ def _schemas() -> dict[str, Any]:
                     "description": "rows and SM3 of the lists of accounts and of fees",
                 },
                 "trial_balance": {"type": "array", "items": {"type": "object"}},
+                "trial_balance_sm3": {
+                    "type": "string",
+                    "description": "of the trial balance; not signed here, named by period_close",
+                },
                 "replayed": {"type": "boolean"},
             },
         },

@@ -36,9 +36,23 @@ _LITTLE, _ROUNDS = 1000, 10
 _PLACES = ("opening_minor", "debit_minor", "credit_minor", "closing_minor")
 
 
-def head_bytes(document: dict[str, Any]) -> bytes:
+def head_bytes(document: Any) -> bytes:
     """The exact bytes that are signed."""
     return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def shown_head(close: Mapping[str, Any], *, replayed: bool) -> dict[str, Any]:
+    """What is answered of a close: its document, and beside it what is not signed."""
+    document = json.loads(close["document"])
+    return {
+        **document, "trial_balance_sm3": trial_balance_sm3(document), "replayed": replayed,
+    }
+
+
+def trial_balance_sm3(head: Mapping[str, Any]) -> str:
+    """Digest of the trial balance of a head, hexadecimal: what closes a period names it, so that
+    two people sign it. Of its lines' text as it stands in the head."""
+    return sm3(head_bytes(head["trial_balance"])).hex()
 
 
 class DayClose:
@@ -61,7 +75,7 @@ class DayClose:
         closed = self.store.find_close(day)
         if closed is not None:
             ledger.signer.keep(day, closed["document"], closed["signature"])
-            return {**json.loads(closed["document"]), "replayed": True}
+            return shown_head(closed, replayed=True)
         _, last = self._in_order()
         self._accrued(day, last)
         ledger.end_holds(day)
@@ -115,7 +129,7 @@ class DayClose:
             })
         ledger.head.closed = ledger.state.closed = day
         ledger.signer.keep(day, raw, signature)
-        return {**document, "replayed": False}
+        return shown_head({"document": raw}, replayed=False)
 
     def _in_order(self) -> tuple[str, str | None]:
         """The time, and the date closed last. Asked again at the end: a simulated clock may have

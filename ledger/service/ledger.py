@@ -23,7 +23,7 @@ from ledger.service import folding
 from ledger.service.authority import Authority, Verifier
 from ledger.service.breaker import Breaker
 from ledger.service.clock import Clock
-from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes
+from ledger.service.day_close import HEAD_FORMAT, DayClose, head_bytes, trial_balance_sm3
 from ledger.service.faults import RequestRefused
 from ledger.service.history import History
 from ledger.service.hold_end import before, ended
@@ -97,7 +97,7 @@ class Ledger:
         with self.store.reading():
             folding.load(self.store, state, history, head)
             last, clock = self.store.last_head(), self.store.meta("clock")
-        state.closed = head.closed
+        state.closed, state.trial_balance = head.closed, self._trial_balance
         self.state, self.history, self.head = state, history, head
         if last is not None:  # a crash between the commit of a head and the writing of its files
             self.signer.keep(last["name"], last["document"], last["signature"])
@@ -108,6 +108,10 @@ class Ledger:
         """Read what is in memory from the store again, which says what was committed."""
         self._load()
         self.store.uncertain = False
+
+    def _trial_balance(self, day: str) -> str | None:
+        close = self.pipeline.reads.reader.find_close(day)
+        return None if close is None else trial_balance_sm3(json.loads(close["document"]))
 
     def bootstrapping(self, operation: Operation, actor: Actor) -> bool:
         """Whether this is one of the first people and rights, which none could review yet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from ledger.domain.chain import journal_id, journal_of
 from ledger.domain.fields import parse_day, parse_moment
 from ledger.domain.holds import left
 from ledger.domain.shards import shards_of
+from ledger.service.day_close import shown_head
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 
@@ -274,4 +274,4 @@ def head(ledger: Ledger, day: date) -> dict[str, Any]:
     close = ledger.store.find_close(day.isoformat())
     if close is None:
         raise RequestRefused("date_open", f"{day} is not closed", 404)
-    return {**json.loads(close["document"]), "replayed": True}
+    return shown_head(close, replayed=True)

@@ -71,11 +71,12 @@ def test_clock_not_set(settings):
 
 
 def test_a_closed_period_takes_nothing_dated_back_into_it(world):
-    world.close()
+    head = world.close()
     world.ledger.set_clock(at(DAY.replace(day=13), "12:00:00"))
     today = {"occurred_at": at(DAY.replace(day=13), "10:00:00")}
     assert world.do("fee", value_date="2026-09-12", **today)["status"] == "posted"
-    waits = world.send("period_close", ANN, valid_to="2026-09-12", reason="month", **today)
+    waits = world.send("period_close", ANN, valid_to="2026-09-12", reason="month",
+                       trial_balance_sm3=head["trial_balance_sm3"], **today)
     assert world.approve(waits["sequence"], **today)["status"] == "posted"
     _refused(world.do("fee", value_date="2026-09-12", **today), "value_date_closed",
              "value_date")

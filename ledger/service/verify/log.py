@@ -57,6 +57,7 @@ class Log:
         self.digests: dict[int, bytes] = {0: GENESIS}  # at the entries that something signed names
         self.first = format1.Replay()
         self.sessions: dict[str, dict[int, str]] = {}
+        self.periods: list[tuple[int, str]] = []  # entries that closed one, with their content
         self.booked_at = ""
         self._named = {head["sequence"] for head in self.heads} | {
             reader.find_close(day)["chain_sequence"] for day in reader.closed_dates()
@@ -185,6 +186,8 @@ class Log:
                 effect[2]["captured"] + effect[2]["released"] > effect[2]["placed"]
             ):
                 return f"hold {effect[1]} gave more than was placed"
+            if effect[:2] == ["put", "period"] and row[3] > 1:
+                self.periods.append((row[0], row[12]))
             if effect[0] == "put" and effect[1] in ("operator", "caller") and effect[3]:
                 self._keys.setdefault(f"{effect[1]}:{effect[2]}", set()).add(
                     effect[3]["public_key"]

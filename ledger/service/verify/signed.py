@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger.domain import format1
 from ledger.domain.chain import sm3
+from ledger.service.day_close import trial_balance_sm3
 from ledger.service.day_statements import in_head
 from ledger.service.verify.found import UNREADABLE, Broken, not_of_its_form
 from ledger.service.verify.log import Day, Log
@@ -50,6 +51,24 @@ class Signed:
         for day in self.reader.balance_dates():
             if day not in days:
                 return Broken(f"day balances of {day}", "the date is not closed")
+        return None
+
+    def periods(self) -> Broken | None:
+        """What closed a period names the trial balance of its last date."""
+        for sequence, content in self.log.periods:
+            try:
+                said = json.loads(content)
+                close = self.reader.find_close(said["valid_to"])
+                same = close is not None and said["trial_balance_sm3"] == trial_balance_sm3(
+                    json.loads(close["document"])
+                )
+            except UNREADABLE as error:
+                return Broken(f"entry {sequence}", not_of_its_form(error))
+            if not same:
+                return Broken(
+                    f"entry {sequence}", "it closed a period with another trial balance than "
+                    "that of its last date"
+                )
         return None
 
     def _close_reason(self, close: dict, previous: dict | None) -> str | None:

@@ -33,6 +33,7 @@ def verify(
             log.run(derived.sequence, derived.at_checkpoint)
             or derived.beyond_log()
             or signed.closes()
+            or signed.periods()
             or signed.heads()
             or signed.files(before, files)
         )

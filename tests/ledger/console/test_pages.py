@@ -265,7 +265,7 @@ def test_an_account_with_accounts_below_it(site, english):
         f"Total {money.amount(own + seven + eight, 2)}"
     ) in text
     found = queries.tree(site.world.ledger, "2101:U1", "CNY")
-    assert found["total_minor"] == own + seven + eight
+    assert found["accounts"][0]["total_minor"] == own + seven + eight
 
 
 def test_a_balance_at_a_date_and_as_known_at_a_time(site, english, chinese):
@@ -426,7 +426,8 @@ def test_a_stop_of_an_older_log_does_not_say_since_when(site, english):
 
 def test_limits_stops_and_parties(site, english, chinese):
     text = english.text("/console/limits")
-    row = "LIM-1 withdrawal user 2101 user payment account standard 50,000.00 100,000.00 5 200,000.00 10"
+    row = ("LIM-1 withdrawal user 2101 user payment account standard "
+           "50,000.00 100,000.00 5 200,000.00 10")
     assert row in text
     later = text.index("Limits that begin later")
     assert text.index("LIM-1") < later < text.index("LIM-2")

@@ -8,7 +8,9 @@ import pytest
 from ledger.domain.chain import GENESIS, entry_digest
 from ledger.entrypoints.operations import verify
 from ledger.service import queries
+from ledger.service.day_close import trial_balance_sm3
 from ledger.service.statements import Asked, statement
+from paylake.errors import NotVerified
 from tests.ledger.conftest import ANN, DAY
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run, tenant
 
@@ -414,8 +416,42 @@ def test_d0_56_each_transaction_is_double_entry_traceable_and_undeniable(world):
 
 def test_d0_56_a_closed_period_takes_nothing_dated_back(world):
     """Two people close a period; what belongs into it is booked today."""
-    world.close()
+    head = world.close()
     when = on(world, 1)
-    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month", **when)
+    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month",
+                       trial_balance_sm3=head["trial_balance_sm3"], **when)
     posted(world.approve(waits["sequence"], **when))
     assert refused(world.do("fee", value_date=DAY.isoformat(), **when), "value_date_closed")
+
+
+def test_d0_56_a_period_is_closed_with_the_trial_balance_that_two_people_sign(world):
+    """Of its last date, by currency and kind of books; a third one's figures close nothing."""
+    world.do("payment")
+    head = world.close()
+    when = on(world, 1)
+    asked = {"valid_to": DAY.isoformat(), "reason": "month", **when}
+    assert refused(world.send("period_close", ANN, **asked), "missing_field", "trial_balance_sm3")
+    for other in ("00" * 32, head["chain_digest"]):
+        assert refused(world.send("period_close", ANN, trial_balance_sm3=other, **asked),
+                       "register_differs", "trial_balance_sm3")
+    digest = head["trial_balance_sm3"]
+    assert digest == trial_balance_sm3(queries.head(world.ledger, DAY))
+    assert {(line["currency_code"], line["books"]) for line in head["trial_balance"]} >= {
+        ("CNY", "reserve"), ("CNY", "own")}
+    waits = world.send("period_close", ANN, trial_balance_sm3=digest, **asked)
+    posted(world.approve(waits["sequence"], **when))
+    content = orjson.loads(world.ledger.store.last_entry()[12])
+    assert content["trial_balance_sm3"] == digest
+    assert verify(world.settings).approvals > 0
+
+
+def test_d0_56_verify_names_a_period_closed_with_another_trial_balance(world):
+    """A program that took any digest."""
+    world.close()
+    when = on(world, 1)
+    world.ledger.state.trial_balance = lambda _: "00" * 32
+    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month",
+                       trial_balance_sm3="00" * 32, **when)
+    row = posted(world.approve(waits["sequence"], **when))["sequence"]
+    with pytest.raises(NotVerified, match=f"entry {row}: .* another trial balance"):
+        verify(world.settings)

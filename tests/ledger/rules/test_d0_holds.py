@@ -6,7 +6,17 @@ import pytest
 
 from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN, SYSTEM
-from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, plain_weekdays, posted, refused, run
+from tests.ledger.rules.words import (
+    CNY,
+    INTERNAL,
+    PLAIN,
+    days,
+    on,
+    plain_weekdays,
+    posted,
+    refused,
+    run,
+)
 
 WHOLE = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
 

@@ -252,9 +252,10 @@ def test_d1_15_parts_return_the_fee_and_add_up_to_the_full_refund(world):
 def test_d1_15_a_payment_of_a_closed_period_is_refunded_today(world):
     """No entry goes back into the period."""
     world.do("payment", transaction_id="P", amount_minor=10_000, **PLAIN)
-    world.close()
+    head = world.close()
     when = on(world, 1)
-    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month", **when)
+    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month",
+                       trial_balance_sm3=head["trial_balance_sm3"], **when)
     posted(world.approve(waits["sequence"], **when))
     back = {"value_date": DAY.isoformat(), **when}
     assert refused(_refund(world, 10_000, (0, 0, 0), **back), "value_date_closed")
