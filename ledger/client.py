@@ -383,6 +383,15 @@ class LedgerClient:
         """What waits for a checker: sequence, type, maker, content, digest to sign."""
         return self._call("GET", "/v1/pending")["pending"]
 
+    def pending_values(self, sequence: int) -> dict[str, str]:
+        """The sensitive values of what waits; for a person who may review it, and recorded."""
+        return self._call("GET", f"/v1/pending/{sequence}/values")["values"]
+
+    def destination(self, destination_id: str) -> dict[str, str]:
+        """A bound account with its number and name; for a person who may review those, and
+        recorded."""
+        return self._call("GET", f"/v1/destinations/{destination_id}")
+
     def holds(self, account_id: str | None = None) -> list[dict[str, Any]]:
         """Open holds, of one account or of all."""
         query = {} if account_id is None else {"account_id": account_id}

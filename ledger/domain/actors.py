@@ -91,7 +91,9 @@ def may_enter(state: State, actor: Actor, operation: Operation) -> Refusal | Non
         if operation.callers is None:
             return Refusal("no_right", f"a caller does not send a {operation.type}", "type")
         return None
-    if operation.module == "approvals" or has_right(state, actor.id, operation.module, "enter"):
+    if operation.module in ("approvals", "reads") or has_right(
+        state, actor.id, operation.module, "enter"
+    ):
         return None
     return Refusal(
         "no_right", f"{actor.id} has not the right to enter in {operation.module}", "type"

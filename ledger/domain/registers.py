@@ -9,6 +9,7 @@ import re
 from collections.abc import Container
 
 from ledger.domain import billing, corrections, parties, people, shards
+from ledger.domain.actors import has_right
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.operations import CLASSES, RAILS, Context, Plan
@@ -20,6 +21,11 @@ DEFAULT_TARIFF = {
     "bank_ppm": 5000, "third_party_ppm": 10000, "least_minor": 0, "approval_above_minor": None,
 }
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+#: Where sensitive values are read: the register, and the reason when the name is not in it.
+_READ = {
+    "destination": ("destination", "destination_unknown"),
+    "waiting": ("pending", "pending_unknown"),
+}
 
 
 # accounts
@@ -315,6 +321,22 @@ def foreign_read(state: State, v: Values, c: Context) -> Plan | Refusal:
     return Refusal("not_your_merchant", f"{v['asked']} is not of {c.actor}", "asked")
 
 
+def sensitive_read(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """A person who may review in the module reads sensitive values; this is the record, of a try
+    that was refused too (rules D0.42, D2.17)."""
+    kind, _, name = c.actor.partition(":")
+    if kind != "operator" or not has_right(state, name, v["module"], "review"):
+        return Refusal(
+            "no_right", f"{c.actor} has not the right to review in {v['module']}", "type"
+        )
+    table, unknown = _READ.get(v["interface"], ("", ""))
+    if not table:
+        return differs("no sensitive values are read there", "interface")
+    if state.get(table, v["asked"]) is None:
+        return Refusal(unknown, f"there is no {table} {v['asked']}", "asked")
+    return Plan([], effects=[])
+
+
 def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
     """Nothing is dated back into a closed period any more; what two people sign holds the digest
     of the trial balance that it ends with (rule D0.56)."""
@@ -347,6 +369,6 @@ HANDLERS: dict[str, Handler] = {
         open_account, move_account, account_status, account_floor, shards.account_shards,
         destination, bind_account, tariff, authorise, mandate, mandate_end, people.operator,
         people.membership, caller, stop, stop_lift, period_close, breaker, session_open,
-        session_cover, foreign_read,
+        session_cover, foreign_read, sensitive_read,
     )},
 }

@@ -35,8 +35,9 @@ _NONCE = re.compile(r"[0-9a-f]{16,64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,160}\Z")
 #: What a signed person or caller may ask over HTTP; tokens carry their own rights. `own` is to
 #: read what is one's own: of the house's systems and people that is everything, so `read` has it.
+#: `reveal` is to read sensitive values: people alone, each by the rights of its groups.
 _SIGNED_RIGHTS = {
-    "operator": frozenset({"read", "own", "post"}), "caller": frozenset({"own", "post"}),
+    "operator": frozenset({"read", "own", "post", "reveal"}), "caller": frozenset({"own", "post"}),
 }
 
 

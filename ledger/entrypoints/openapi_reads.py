@@ -80,6 +80,28 @@ def read_schemas() -> dict[str, Any]:
                 },
             }}},
         },
+        "Destination": {
+            "type": "object", "required": ["destination_id", "party_id", "bank_code"],
+            "properties": {
+                "destination_id": text, "party_id": text, "bank_code": text,
+                "bound_account": text, "bound_name": text,
+            },
+            "example": {
+                "destination_id": "D000001", "party_id": "M000001", "bank_code": "ICBC",
+                "bound_account": "6222020000000000000", "bound_name": "as on the account",
+            },
+        },
+        "PendingValues": {
+            "type": "object", "required": ["sequence", "type", "values"],
+            "properties": {
+                "sequence": whole, "type": text,
+                "values": {"type": "object", "additionalProperties": text},
+            },
+            "example": {
+                "sequence": 17, "type": "destination",
+                "values": {"bound_account": "6222020000000000000"},
+            },
+        },
         "Movements": {
             "type": "object", "required": ["movements", "next"],
             "properties": {

@@ -1,10 +1,10 @@
 """The paths of the HTTP service, by purpose: `commands.py` what is posted, `days.py` clock, close
 and files of a date, `accounts.py` what an account's owner may ask, `house.py` what the house alone
-reads."""
+reads, `sensitive.py` sensitive values."""
 
 from __future__ import annotations
 
-from ledger.entrypoints.routes import accounts, commands, days, house
+from ledger.entrypoints.routes import accounts, commands, days, house, sensitive
 from ledger.entrypoints.routes.room import Room
 
 
@@ -14,6 +14,7 @@ def add_routes(room: Room) -> None:
     days.add(room)
     accounts.add(room)
     house.add(room)
+    sensitive.add(room)
 
 
 __all__ = ["Room", "add_routes"]

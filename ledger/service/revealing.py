@@ -1,0 +1,89 @@
+"""Sensitive (C2) values for the eyes of those who need them: a person who may review what names
+them. Each read, and each try, is an entry of the log with the person's signed request beside it,
+written before the value is handed out. Rules D0.42, D0.54, D2.17."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ledger.domain.actors import Actor
+from ledger.domain.refusals import BY_CODE
+from ledger.service.faults import RequestRefused
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
+
+_OF_DESTINATION = ("bound_account", "bound_name")
+
+
+def opened(
+    ledger: Ledger, document: Mapping[str, Any], names: Iterable[str]
+) -> dict[str, str]:
+    """The values behind the commitments that a document has under these names.
+
+    :raises PaylakeError: when one does not open with the home's keys
+    """
+    found = {}
+    for name in names:
+        commitment = document.get(name)
+        sealed = None if commitment is None else ledger.store.secret(commitment)
+        if sealed is not None:
+            found[name] = ledger.vault.reveal(commitment, *sealed)
+    return found
+
+
+def destination(
+    ledger: Ledger, actor: Actor, evidence: str, destination_id: str
+) -> dict[str, Any]:
+    """A bound account with its number and name.
+
+    :raises RequestRefused: `no_right`, `destination_unknown`
+    """
+    _recorded(ledger, actor, evidence, "destination", destination_id, "destinations")
+    bound = ledger.state.get("destination", destination_id)
+    return {
+        "destination_id": destination_id, "party_id": bound["party_id"],
+        "bank_code": bound["bank_code"], **opened(ledger, bound, _OF_DESTINATION),
+    }
+
+
+def waiting(ledger: Ledger, actor: Actor, evidence: str, sequence: int) -> dict[str, Any]:
+    """The sensitive values of a command that waits, so that its checker sees what the digest
+    stands for; without any, there are none.
+
+    :raises RequestRefused: `no_right`, `pending_unknown`
+    """
+    document = ledger.state.get("pending", str(sequence))
+    if document is None:
+        raise RequestRefused(
+            "pending_unknown", f"no entry {sequence} waits for approval", 404
+        )
+    operation = ledger.operations.by_type[document["type"]]
+    _recorded(ledger, actor, evidence, "waiting", str(sequence), operation.module)
+    return {"sequence": sequence, "type": operation.type, "values": opened(
+        ledger, orjson.loads(document["content"]), sorted(operation.form.sensitive)
+    )}
+
+
+def _recorded(
+    ledger: Ledger, actor: Actor, evidence: str, interface: str, asked: str, module: str
+) -> None:
+    """The entry of a read.
+
+    :raises RequestRefused: when the person may not, or there is nothing of that name
+    """
+    command = {
+        "type": "sensitive_read", "idempotency_key": f"read-{secrets.token_hex(16)}",
+        "interface": interface, "asked": asked, "module": module,
+    }
+    if ledger.clock.simulated:
+        command["occurred_at"] = ledger.clock.now() or ""
+    (result,) = ledger.apply([command], actor, evidence)
+    if result["status"] == "refused":
+        raise RequestRefused(
+            result["reason"], result["detail"], BY_CODE[result["reason"]].http_status
+        )
