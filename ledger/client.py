@@ -257,6 +257,10 @@ class LedgerClient:
         """
         return self._answer(self._http.get("/readyz"))
 
+    def clock(self) -> str | None:
+        """The ledger's time as UTC text; None in a simulated one that was never set."""
+        return self._call("GET", "/v1/clock")["now"]
+
     def set_clock(self, now: datetime) -> dict[str, Any]:
         """Set the clock of a service started as simulated (refused by any other)."""
         if now.tzinfo is None:
@@ -273,7 +277,7 @@ class LedgerClient:
 
     def command(self, command: Command) -> Result:
         """Post one command. A refusal is a result, not an error."""
-        return self.batch([command])[0]
+        return self._call("POST", "/v1/commands", command, results=True)
 
     def batch(self, commands: Sequence[Command]) -> list[Result]:
         """Post commands in order, each thousand in one transaction; one result a command.
@@ -286,6 +290,15 @@ class LedgerClient:
             body = {"commands": list(commands[first : first + BATCH_LIMIT])}
             results += self._call("POST", "/v1/batches", body)["results"]
         return results
+
+    def run_day(self, day: date) -> dict[str, Any]:
+        """The ledger's own bookings of a date (penalties, shortfalls, payouts), each once: counts
+        and amounts by kind, and who got nothing, with the reason."""
+        return self._call("POST", f"/v1/days/{day.isoformat()}/run", {})
+
+    def anchor(self) -> dict[str, Any]:
+        """Sign the end of the log now; the last head again when nothing came since."""
+        return self._call("POST", "/v1/heads", {})
 
     def close_day(self, day: date) -> dict[str, Any]:
         """Close a business date: trial balance and signed chain head. Closes once."""
@@ -315,15 +328,10 @@ class LedgerClient:
         if currency_code is not None:
             query["currency_code"] = currency_code
         wanted = None if party_ids is None else set(party_ids)
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self._call("GET", "/v1/balances", query=query)
-            found += [
-                row for row in page["balances"] if wanted is None or row["party_id"] in wanted
-            ]
-            if page["next"] is None:
-                return found
-            query["after"] = page["next"]
+        return [
+            row for row in self._pages("/v1/balances", "balances", query)
+            if wanted is None or row["party_id"] in wanted
+        ]
 
     def balance_at(
         self, account_id: str, currency_code: str = "CNY", *, value_date: date | None = None,
@@ -355,12 +363,8 @@ class LedgerClient:
             "currency_code": currency_code, "limit": BATCH_LIMIT,
             **{name: value for name, value in filters.items() if value is not None},
         }
-        while True:
-            page = self._call("GET", f"/v1/accounts/{_quoted(account_id)}/movements", query=query)
-            yield from page["movements"]
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        path = f"/v1/accounts/{_quoted(account_id)}/movements"
+        return self._pages(path, "movements", query)
 
     def day_statement(self, party_id: str, day: date) -> dict[str, Any]:
         """A closed date of one party: its accounts' balances, and its fees by item."""
@@ -369,6 +373,16 @@ class LedgerClient:
     def write_statements(self, day: date) -> list[dict[str, Any]]:
         """Write a closed date's balances of every account and fees by item as files."""
         return self._call("POST", f"/v1/days/{day.isoformat()}/statements", {})["files"]
+
+    def write_instructions(self, day: date) -> list[dict[str, Any]]:
+        """Write a closed date's files for the banks: path, rows and totals of each."""
+        return self._call("POST", f"/v1/days/{day.isoformat()}/instructions", {})["files"]
+
+    def tree(self, account_id: str, currency_code: str = "CNY") -> dict[str, Any]:
+        """An account with all accounts below it: `balance_minor` its own, `total_minor` with
+        them."""
+        query = {"currency_code": currency_code}
+        return self._call("GET", f"/v1/accounts/{_quoted(account_id)}/tree", query=query)
 
     def steps(self, idempotency_key: str) -> list[dict[str, Any]]:
         """The five steps of a command, as far as it came: step, time, actor, result, next."""
@@ -405,13 +419,62 @@ class LedgerClient:
         """One journal with its legs and chain digest."""
         return self._call("GET", f"/v1/journals/{journal_id}")
 
+    def journals(
+        self, booking_date: date | None = None, business_key: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Journals in chain order, of a date or with a business key, or all."""
+        query: dict[str, Any] = {"limit": BATCH_LIMIT}
+        if booking_date is not None:
+            query["booking_date"] = booking_date.isoformat()
+        if business_key is not None:
+            query["business_key"] = business_key
+        return self._pages("/v1/journals", "journals", query)
+
+    def events(self, after: str | None = None) -> Iterator[dict[str, Any]]:
+        """What happened after an event (its `key`, which the consumer keeps), to be taken once."""
+        query: dict[str, Any] = {"limit": BATCH_LIMIT}
+        if after is not None:
+            query["after"] = after
+        return self._pages("/v1/events", "events", query)
+
+    def log(self, after: int = 0) -> Iterator[list[Any]]:
+        """Entries of the log after a sequence: the columns that `ledger/domain/chain.py` names.
+
+        A stream is not tried again; ask once more after the last sequence that came.
+        """
+        request = self._http.build_request("GET", "/v1/log", params={"after": after})
+        if self._signer is not None:
+            request.headers.update(
+                self._signer.headers("GET", request.url.raw_path.decode("ascii"), b"")
+            )
+        answer = self._http.send(request, stream=True)
+        try:
+            if answer.status_code >= 400:
+                answer.read()
+                self._answer(answer)
+            for line in answer.iter_lines():
+                yield orjson.loads(line)
+        finally:
+            answer.close()
+
+    def _pages(self, path: str, name: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._call("GET", path, query=query)
+            yield from page[name]
+            if page["next"] is None or not page[name]:  # the outbox says where to go on later
+                return
+            query = {**query, "after": page["next"]}
+
     def _call(
         self,
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        *,
+        results: bool = False,
+    ) -> Any:
+        """:param results: whether a refusal of the command is an answer, not an error"""
         content = None if body is None else orjson.dumps(body)
         request = self._http.build_request(method, path, content=content, params=query)
         fault = "no answer"
@@ -430,7 +493,7 @@ class LedgerClient:
             if answer.status_code in _TRANSIENT_STATUS:
                 fault = f"answer {answer.status_code}"
                 continue
-            return self._answer(answer)
+            return self._answer(answer, results=results)
         raise TransientFault(
             f"the ledger service did not answer {method} {path} ({fault})",
             "see that it runs (`bin/paylake status`), then repeat the command",
@@ -438,7 +501,7 @@ class LedgerClient:
         )
 
     @staticmethod
-    def _answer(answer: httpx.Response) -> dict[str, Any]:
+    def _answer(answer: httpx.Response, *, results: bool = False) -> Any:
         try:
             document = orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:
@@ -447,7 +510,7 @@ class LedgerClient:
                 "see that the address is that of a paylake ledger",
                 where=str(answer.url),
             ) from error
-        if answer.status_code >= 400:
+        if answer.status_code >= 400 and not (results and "status" in document):
             problem = document.get("error", {})
             raise LedgerRefusal(
                 problem.get("reason", f"http_{answer.status_code}"),
