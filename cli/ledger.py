@@ -10,13 +10,13 @@ import click
 
 from cli.app import Context
 from cli.options import DateType, as_json
-from cli.output import console, document
+from cli.output import document, errors
 from paylake.errors import UsageFault
 
 
 @click.group()
 def ledger() -> None:
-    """The double-entry ledger service: state, verify, export."""
+    """The double-entry ledger service: state, verify, import, export, backup."""
 
 
 @ledger.command()
@@ -30,15 +30,62 @@ def state(ctx: Context, as_json: bool) -> None:
 
 
 @ledger.command()
+@click.option("--chain", is_flag=True, help="Recompute the digests alone, on every core.")
+@click.option("--since", metavar="HEAD", help="The digests after a signed head (a date).")
+@click.option("--export", "export_", type=click.Path(path_type=Path, exists=True),
+              help="An export of the log, without the database.")
 @as_json
 @click.pass_obj
-def verify(ctx: Context, as_json: bool) -> None:
+def verify(
+    ctx: Context, chain: bool, since: str | None, export_: Path | None, as_json: bool
+) -> None:
     """Check every journal, leg and signed head; names the first broken row (exit code 16)."""
     from ledger.entrypoints import operations
 
-    document(
-        operations.verified_as_dict(operations.verify(ctx.settings)), as_json=as_json
-    )
+    if since:
+        found = operations.verify_since(ctx.settings, since)
+    elif chain:
+        found = operations.verify_chain(ctx.settings)
+    else:
+        found = operations.verified_as_dict(
+            operations.verify(ctx.settings) if export_ is None
+            else operations.verify_export(ctx.settings, export_)
+        )
+    document(found, as_json=as_json)
+
+
+@ledger.command(name="export-log")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder.")
+@as_json
+@click.pass_obj
+def export_log(ctx: Context, out: Path, as_json: bool) -> None:
+    """Write the whole log with its signed heads, for verifying it elsewhere."""
+    from ledger.entrypoints import operations
+
+    document(operations.export_log(ctx.settings, out), as_json=as_json)
+
+
+@ledger.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@as_json
+@click.pass_obj
+def backup(ctx: Context, out: Path, as_json: bool) -> None:
+    """Copy the ledger's database while the service goes on; keys are not in it."""
+    from ledger.entrypoints import operations
+
+    document(operations.backup(ctx.settings, out), as_json=as_json)
+
+
+@ledger.command()
+@click.option("--from", "source", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              required=True, help="A backup's folder.")
+@as_json
+@click.pass_obj
+def restore(ctx: Context, source: Path, as_json: bool) -> None:
+    """Verify a backup and put it where no ledger is: SQLite in the home, or PostgreSQL."""
+    from ledger.entrypoints import operations
+
+    document(operations.restore(ctx.settings, source), as_json=as_json)
 
 
 @ledger.command()
@@ -65,15 +112,20 @@ def reseal(ctx: Context, new_key: bool, as_json: bool) -> None:
 @ledger.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--rejects", type=click.Path(path_type=Path), help="Default: FILE.rejects.csv.")
+@click.option("--signer", help="operator:ID or caller:ID that signs; else a token is sent.")
+@click.option("--key", type=click.Path(path_type=Path), help="The signer's private key, PEM.")
 @as_json
 @click.pass_obj
-def import_(ctx: Context, file: Path, rejects: Path | None, as_json: bool) -> None:
+def import_(
+    ctx: Context, file: Path, rejects: Path | None, signer: str | None, key: Path | None,
+    as_json: bool,
+) -> None:
     """Send commands of a CSV or Parquet file to the running service; may be repeated."""
-    from ledger.entrypoints import operations
+    from ledger.entrypoints import imports
 
-    done = operations.import_file(
+    done = imports.import_file(
         ctx.settings, file, rejects or file.with_suffix(".rejects.csv"),
-        lambda rows, refused: console.print(f"{rows:,} rows, {refused:,} refused"),
+        lambda rows, refused: errors.print(f"{rows:,} rows, {refused:,} refused"), signer, key,
     )
     document(done, as_json=as_json)
 

@@ -41,6 +41,12 @@ class Settings:
         "", "postgresql://user:password@host:port/database of the ledger; SQLite in the home by "
         "default", secret=True,
     )
+    ledger_token: str = _setting(
+        "", "bearer token with which a file of commands is sent to the ledger service", secret=True
+    )
+    ledger_token_file: str = _setting(
+        "", "file that holds it, instead; keys/ledger.token of the home by default"
+    )
     ledger_log: str = _setting(
         "text", "text or json: the ledger service's own log, in JSON with a line a request"
     )

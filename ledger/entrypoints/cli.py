@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ledger.entrypoints import operations
+from ledger.entrypoints import imports, operations
 from paylake import settings as settings_module
 from paylake.dates import parse_date
 from paylake.errors import PaylakeError, UsageFault
@@ -67,11 +67,16 @@ def export_log(home: Path | None, out: Path) -> None:
 @_home
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--rejects", type=click.Path(path_type=Path), help="Default: FILE.rejects.csv.")
-def import_(home: Path | None, file: Path, rejects: Path | None) -> None:
+@click.option("--signer", help="operator:ID or caller:ID that signs; else a token is sent.")
+@click.option("--key", type=click.Path(path_type=Path), help="The signer's private key, PEM.")
+def import_(
+    home: Path | None, file: Path, rejects: Path | None, signer: str | None, key: Path | None
+) -> None:
     """Send commands of a CSV or Parquet file to the running service; may be repeated."""
-    done = operations.import_file(
+    done = imports.import_file(
         settings_module.load(home=home), file, rejects or file.with_suffix(".rejects.csv"),
         lambda rows, refused: print(f"{rows:,} rows, {refused:,} refused", file=sys.stderr),
+        signer, key,
     )
     print(json.dumps(done, indent=1))
 

@@ -9,7 +9,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -203,27 +202,6 @@ def verify_chain(settings: Settings) -> dict[str, object]:
         "entries": found.entries, "journals": found.journals,
         "chain_digest": found.chain_digest,
     }
-
-
-def import_file(
-    settings: Settings, file: Path, rejects: Path, progress: Callable[[int, int], None]
-) -> dict[str, object]:
-    """Send the rows of a file to the service of this home.
-
-    :raises UsageFault: when the home has no token of its own, or the file cannot be read
-    """
-    from ledger.adapters.bulk_import import import_file as run
-    from ledger.client import LedgerClient
-
-    token = settings.path("keys", "ledger.token")
-    if not token.is_file():
-        raise UsageFault(
-            "This home has no ledger token in clear", "Use the Python client with your own token.",
-            where=str(token),
-        )
-    url = f"http://127.0.0.1:{settings.ledger_port}"
-    with LedgerClient(url, token.read_text("ascii").strip()) as client:
-        return asdict(run(file, client.batch, rejects, progress))
 
 
 def migrate(settings: Settings) -> dict[str, object]:

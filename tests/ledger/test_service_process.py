@@ -49,7 +49,7 @@ class Service:
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
         )
 
-    def client(self) -> LedgerClient:
+    def client(self, token: str | None = None) -> LedgerClient:
         deadline = time.monotonic() + 60
         while True:
             assert self.process.poll() is None, self.process.stderr.read()
@@ -59,7 +59,7 @@ class Service:
                 break
             except httpx.TransportError:
                 time.sleep(0.05)
-        token = (self.home / "keys" / "ledger.token").read_text("ascii")
+        token = token or (self.home / "keys" / "ledger.token").read_text("ascii")
         return LedgerClient(f"http://127.0.0.1:{self.port}", token, retries=0)
 
     def end(self, number: int = signal.SIGTERM) -> int:

@@ -208,13 +208,13 @@ def restarts(world, settings, caller_key):
 def test_what_a_lost_session_sent_is_covered_from_the_log(restarts, world, settings):
     session = restarts().session()
     for _ in range(3):
-        session.command(world.command("payment"))
+        session.command(world.of("C1", world.command("payment")))
     session.cover()
     for _ in range(4):
-        session.command(world.command("payment"))
+        session.command(world.of("C1", world.command("payment")))
     restarts()
     with pytest.raises(LedgerRefusal) as caught:
-        session.command(world.command("payment"))
+        session.command(world.of("C1", world.command("payment")))
     assert caught.value.reason == "session_unknown"
     session.session.digests.pop()  # it was not accepted
     session.session.number -= 1
@@ -228,11 +228,11 @@ def test_requests_of_a_lost_session_that_left_no_entry_are_given_by_the_caller(
     restarts, world, settings,
 ):
     session = restarts().session()
-    command = world.command("payment")
+    command = world.of("C1", world.command("payment"))
     session.command(command)
     session.read(lambda client: client.standing("2201:M1"))
     assert session.command(command)["replayed"] is True
-    session.command(world.command("payment"))
+    session.command(world.of("C1", world.command("payment")))
     restarts()
     session.cover()
     assert verify(settings).uncovered_requests == 0
@@ -244,7 +244,7 @@ def test_a_lost_session_is_covered_by_its_caller_alone_and_as_the_log_has_it(
     client = restarts()
     session = client.session()
     for _ in range(2):
-        session.command(world.command("payment"))
+        session.command(world.of("C1", world.command("payment")))
     path, digests = f"/v1/sessions/{session.session.session_id}/cover", session.session.digests
     client = restarts()
 

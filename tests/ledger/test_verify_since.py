@@ -38,12 +38,13 @@ class Since:
         world = self.world
         waits = world.send(
             "caller", ANN, caller_id="C1", party_id="M1", on_behalf=[], enabled=True,
-            public_key=key.public.point, rates={"transaction": 1000}, **when,
+            public_key=key.public.point, rates={"transaction": 1000}, rails=["unionpay"], **when,
         )
         assert world.approve(waits["sequence"], **when)["status"] == "posted"
 
     def pay(self, name: str, key: PrivateKey) -> None:
-        body = orjson.dumps(self.world.command("payment", transaction_id=name, **self.when))
+        payment = self.world.command("payment", transaction_id=name, **self.when)
+        body = orjson.dumps(self.world.of("C1", payment))
         answer = Signed(self.http, "caller:C1", key).send("POST", "/v1/commands", body)
         assert answer.status_code == 201, answer.text
 

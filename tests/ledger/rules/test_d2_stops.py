@@ -11,6 +11,7 @@ import yaml
 
 from ledger.domain.actors import Actor
 from ledger.domain.operations import RAILS
+from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
 
@@ -65,14 +66,14 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
                                               {"merchant_id": "M2", "weight": 1}]},
               {"M1", "M2"}, "internal"),
     "fee": ({"merchant_id": "M1"}, {"M1"}, None),
-    "settlement": ({"merchant_id": "M1"}, {"M1"}, "bank"),
+    "settlement": ({"merchant_id": "M1", "destination_id": "S-M1"}, {"M1"}, "bank"),
     "settlement_returned": ({"payout_id": "SO"}, {"M2"}, "bank"),
     "fee_income": ({}, set(), "bank"),
     "fee_prepayment": ({"merchant_id": "M1"}, {"M1"}, "bank"),
     "fee_charge": ({"merchant_id": "M1", "fee_item": "service"}, {"M1"}, None),
     "bill_payment": ({"merchant_id": "M1", "amount_minor": 1}, {"M1"}, "bank"),
     "deposit_received": ({"merchant_id": "M1"}, {"M1"}, "bank"),
-    "deposit_returned": ({"merchant_id": "M1"}, {"M1"}, "bank"),
+    "deposit_returned": ({"merchant_id": "M5"}, {"M5"}, "bank"),
     "deposit_drawn": ({"merchant_id": "M1", "claim": "1202", "notice_number": "N"}, {"M1"}, None),
     "advance": ({"merchant_id": "M1", "case_number": "C"}, {"M1"}, "bank"),
     "claim_payment": ({"merchant_id": "M1", "claim": "1202"}, {"M1"}, "bank"),
@@ -86,7 +87,8 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "reserve_yield": ({}, set(), "bank"),
     "own_funds": ({}, set(), "bank"),
     "points_issue": ({"user_id": "U1"}, {"U1"}, None),
-    "points_spend": ({"user_id": "U1", "merchant_id": "M1"}, {"U1", "M1"}, "bank"),
+    "points_spend": ({"user_id": "U1", "merchant_id": "M1", "authorisation": "A-PS"},
+                     {"U1", "M1"}, "bank"),
     "hold_capture": ({"hold_id": "H", "to_account_id": "2201:M1", "case_number": "C"},
                      {"U1", "M1"}, "internal"),
     "adjustment": ({"incident_number": "I", "reason": "x", "legs": [
@@ -100,10 +102,10 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
 #: Handlers that move no money between accounts: registers, freezes, bills; the day's
 #: accrual, and unused fees that become income.
 STILL = frozenset({
-    "open_account", "account_shards", "account_status", "move_account", "party", "party_state",
+    "open_account", "account_shards", "account_status", "account_floor", "move_account", "party", "party_state",
     "grade_change", "channel_onboarded", "contract", "bind_account", "destination", "authorise",
     "mandate", "mandate_end", "operator", "membership", "right", "caller", "limit", "tariff",
-    "stop", "stop_lift", "session_open", "session_cover", "foreign_read", "period_close", "breaker",
+    "stop", "stop_lift", "session_open", "session_cover", "foreign_read", "sensitive_read", "period_close", "breaker",
     "approve", "reject", "hold", "denied_payment", "hold_release", "hold_takeover",
     "hold_expiry", "bill_issued", "bill_confirmed", "bill_withdrawn", "fees_unused", "penalty",
 })
@@ -144,6 +146,7 @@ def _scene(world):
     for reference, payer, payee in (
         ("A-D1", "U1", "D1"), ("A-U2", "U1", "U2"), ("A-K1", "K1", "M1"), ("A-DK", "K1", "DK"),
         ("A-FUND", "U1", "FUND"), ("A-M1", "U1", "M1"), ("A-KP", "K1", "M1"),
+        ("A-PS", "U1", "M1"),
         ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"),
     ):
         world.register("authorise", authorisation_id=reference, payer_id=payer, payee=payee,
@@ -171,6 +174,11 @@ def _scene(world):
         ("advance", {"merchant_id": "M1", "case_number": "C"}),
     ):
         posted(world.send(type_, movement_id=f"S-{type_}", amount_minor=10_000, **values, **CNY))
+    world.approved("party", party_id="M5", party_kind="merchant")
+    world.open([("2602", "M5")])
+    posted(world.send("deposit_received", movement_id="S-M5", merchant_id="M5",
+                      amount_minor=10_000, **CNY))
+    posted(world.send("party_state", party_id="M5", state="cancelled"))
     posted(world.do("fee", amount_minor=100))
     for _ in range(3):  # so that fees and what the reserve is owed can be taken
         posted(world.do("payment", **{**PLAIN, "acquirer_fee_minor": 9_000}))
@@ -286,7 +294,8 @@ def test_d2_10_the_days_run_goes_on_around_what_is_stopped(world):
 def test_d0_38_a_caller_is_stopped_by_one_person(caller, world, mode, voids):
     """Everything that it sends, or what starts alone; others go on, and two people lift it."""
     known = world.ledger.state.get("caller", "C1")
-    world.approved("caller", caller_id="C1", rates={"transaction": 99, "data": 99}, **{
+    world.approved("caller", caller_id="C1", rates={"transaction": 99, "data": 99},
+                   rails=["unionpay"], **{
         name: known[name] for name in ("party_id", "public_key", "on_behalf", "enabled")
     })
     posted(world.do("payment", transaction_id="P", **PLAIN))
@@ -294,7 +303,7 @@ def test_d0_38_a_caller_is_stopped_by_one_person(caller, world, mode, voids):
                    stop_mode=mode, reason="its key leaked")
 
     def send(type_, **values):
-        body = orjson.dumps(world.command(type_, **values))
+        body = orjson.dumps(world.of("C1", world.command(type_, **values)))
         return caller.send("POST", "/v1/commands", body).json()
 
     assert refused(send("payment"), "stopped")
@@ -316,10 +325,15 @@ def test_d0_38_a_stopped_provider_is_cut_off_with_all_its_callers(world):
     """The stop of the provider as a party covers what its callers send for its merchants."""
     world.approved("party", party_id="PR", party_kind="provider")
     world.approved("caller", caller_id="PV", party_id="PR", on_behalf=["M1"], enabled=True,
-                   public_key=world.keys["ann"].public.point, rates={"transaction": 9})
+                   public_key=PrivateKey.generate().public.point, rates={"transaction": 9},
+                   rails=["unionpay"])
     sender = Actor("caller", "PV")
-    posted(world.ledger.apply([world.command("payment")], sender)[0])
+
+    def pay():
+        return world.ledger.apply([world.of("PV", world.command("payment"))], sender)[0]
+
+    posted(pay())
     world.register("stop", stop_id="S", stop_scope="merchant", stop_target="PR",
                    stop_mode="new_business", reason="x")
-    assert refused(world.ledger.apply([world.command("payment")], sender)[0], "stopped")
+    assert refused(pay(), "stopped")
     posted(world.do("payment"))
