@@ -69,7 +69,7 @@ def _operation(operation: Operation, spec: dict[str, Any], table: Table) -> list
         also = spec.get("approval_register")
         said.append("maker and checker" if when is True else (
             f"maker and checker when `{when}`"
-            + (f" or the change `{also['condition']}`" if also else "")
+            + (f" or the register's condition `{also['condition']}` holds" if also else "")
         ))
     if operation.original_types:
         said.append(f"original: {', '.join(sorted(operation.original_types))}")
