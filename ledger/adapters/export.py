@@ -62,8 +62,9 @@ def export_day(
                     f"the ledger has not closed {day}", "close the date first",
                     where=place(settings),
                 )
-            journal, journal_totals = journal_file(reader, day)
-            balance, balance_totals = balance_file(reader, day, load_chart())
+            chart = load_chart()
+            journal, journal_totals = journal_file(reader, day, chart)
+            balance, balance_totals = balance_file(reader, day, chart)
     finally:
         reader.close()
     paths = [
@@ -78,7 +79,9 @@ def export_day(
     return Exported(day, sequence, paths[0], journal.rows, paths[1], balance.rows)
 
 
-def journal_file(reader: SqlReader, day: date) -> tuple[DeliveryFile, dict[str, Decimal]]:
+def journal_file(
+    reader: SqlReader, day: date, chart: Chart
+) -> tuple[DeliveryFile, dict[str, Decimal]]:
     """JSON Lines, one leg a line, in chain order; and Σ amount by currency."""
     operations = load_operations().by_type
     lines: list[bytes] = []
@@ -108,7 +111,7 @@ def journal_file(reader: SqlReader, day: date) -> tuple[DeliveryFile, dict[str, 
                 "chain_digest": row[16].hex(),
             }, option=orjson.OPT_APPEND_NEWLINE))
     name = f"ledger_journal_{day:%Y%m%d}.jsonl"
-    return DeliveryFile(name, b"".join(lines), len(lines)), _yuan(totals)
+    return DeliveryFile(name, b"".join(lines), len(lines)), _in_units(totals, chart)
 
 
 def balance_file(
@@ -128,12 +131,12 @@ def balance_file(
         totals[currency] = totals.get(currency, 0) + amounts[-1]
         count += 1
     name = f"ledger_balance_{day:%Y%m%d}.csv"
-    return DeliveryFile(name, text.getvalue().encode("utf-8"), count), _yuan(totals)
+    return DeliveryFile(name, text.getvalue().encode("utf-8"), count), _in_units(totals, chart)
 
 
-def _yuan(totals: dict[str, int]) -> dict[str, Decimal]:
-    """Minor units / 100, as design.md section 3 says of the ledger's feeds; always 2 decimals."""
+def _in_units(totals: dict[str, int], chart: Chart) -> dict[str, Decimal]:
+    """Minor units as units of their currency, with as many decimals as it has."""
     return {
-        currency: (Decimal(total) / 100).quantize(Decimal("0.01"))
+        currency: Decimal(total).scaleb(-chart.currencies[currency])
         for currency, total in totals.items()
     }

@@ -12,7 +12,8 @@ _POINT = (
 )
 _ACCOUNT = {
     "account_id": "2201:M000001", "account_code": "2201", "account_kind": "liability",
-    "books": "reserve", "party_id": "M000001", "currency_code": "CNY", "balance_minor": 9940,
+    "books": "reserve", "party_id": "M000001", "currency_code": "CNY", "scale": 2,
+    "balance_minor": 9940,
     "held_minor": 0, "available_minor": 9940, "status": "normal", "parent_account_id": None,
 }
 _RESULT = {
@@ -56,8 +57,8 @@ EXAMPLES: dict[str, Any] = {
     ]},
     "Balances": {"balances": [_ACCOUNT], "next": None},
     "BalanceAt": {
-        "account_id": "2201:M000001", "currency_code": "CNY", "value_date": "2026-09-12",
-        "known_at": "2026-09-12T04:00:00Z", "balance_minor": 9940,
+        "account_id": "2201:M000001", "currency_code": "CNY", "scale": 2,
+        "value_date": "2026-09-12", "known_at": "2026-09-12T04:00:00Z", "balance_minor": 9940,
     },
     "Tree": {
         "account_id": "2201:M000001", "currency_code": "CNY", "accounts": [
@@ -66,7 +67,8 @@ EXAMPLES: dict[str, Any] = {
     },
     "Holds": {"holds": [{
         "hold_id": "H0001", "kind": "suspicious", "scope": "amount",
-        "account_id": "2101:U000001", "currency_code": "CNY", "placed_minor": 500,
+        "account_id": "2101:U000001", "currency_code": "CNY", "scale": 2,
+        "placed_minor": 500,
         "captured_minor": 0, "released_minor": 0, "left_minor": 500, "case_number": "C-17",
         "placed_on": "2026-09-12", "expires_on": None,
     }]},
@@ -94,7 +96,7 @@ EXAMPLES: dict[str, Any] = {
         "chain_digest": "5f" * 32, "previous_anchor": None,
     },
     "Movements": {
-        "account_id": "2101:U000001", "currency_code": "CNY", "first": "2026-06-12",
+        "account_id": "2101:U000001", "currency_code": "CNY", "scale": 2, "first": "2026-06-12",
         "last": "2026-09-12", "next": None, "movements": [{
             "sequence": 42, "journal_id": "J000000000001", "type": "top_up",
             "time": "2026-09-12T02:11:12Z", "booking_date": "2026-09-12",

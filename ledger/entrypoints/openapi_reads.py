@@ -14,6 +14,10 @@ def read_schemas() -> dict[str, Any]:
     """Schemas of the answers to reads, by name."""
     text, whole = {"type": "string"}, {"type": "integer", "format": "int64"}
     nullable = {"type": ["string", "null"]}
+    scale = {
+        "type": "integer", "minimum": 0,
+        "description": "decimals of the currency: amounts are in its units times ten to this",
+    }
     return {
         "Balances": {
             "type": "object", "required": ["balances", "next"],
@@ -22,7 +26,8 @@ def read_schemas() -> dict[str, Any]:
                     "type": "object",
                     "properties": {
                         "account_id": text, "account_code": text, "account_kind": text,
-                        "party_id": nullable, "currency_code": text, "balance_minor": whole,
+                        "party_id": nullable, "currency_code": text, "scale": scale,
+                        "balance_minor": whole,
                         "books": text, "held_minor": whole, "available_minor": whole,
                         "status": text, "parent_account_id": nullable,
                     },
@@ -33,7 +38,8 @@ def read_schemas() -> dict[str, Any]:
         "BalanceAt": {
             "type": "object",
             "properties": {
-                "account_id": text, "currency_code": text, "value_date": text, "known_at": text,
+                "account_id": text, "currency_code": text, "scale": scale,
+                "value_date": text, "known_at": text,
                 "balance_minor": whole,
             },
         },
@@ -64,7 +70,8 @@ def read_schemas() -> dict[str, Any]:
                 "type": "object",
                 "properties": {
                     "hold_id": text, "kind": text, "scope": text, "account_id": text,
-                    "currency_code": text, "placed_minor": whole, "captured_minor": whole,
+                    "currency_code": text, "scale": scale,
+                    "placed_minor": whole, "captured_minor": whole,
                     "released_minor": whole, "left_minor": whole, "case_number": text,
                     "placed_on": text, "expires_on": nullable,
                 },
@@ -105,7 +112,8 @@ def read_schemas() -> dict[str, Any]:
         "Movements": {
             "type": "object", "required": ["movements", "next"],
             "properties": {
-                "account_id": text, "currency_code": text, "first": text, "last": text,
+                "account_id": text, "currency_code": text, "scale": scale,
+                "first": text, "last": text,
                 "movements": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
@@ -149,14 +157,16 @@ def read_schemas() -> dict[str, Any]:
                 "accounts": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
-                        "account_id": text, "currency_code": text, "opening_minor": whole,
+                        "account_id": text, "currency_code": text, "scale": scale,
+                        "opening_minor": whole,
                         "debit_minor": whole, "credit_minor": whole, "closing_minor": whole,
                     },
                 }},
                 "fees": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
-                        "merchant_id": text, "currency_code": text, "account_code": text,
+                        "merchant_id": text, "currency_code": text, "scale": scale,
+                        "account_code": text,
                         "item": text, "charges": whole, "charged_minor": whole,
                         "paid_minor": whole,
                     },
@@ -165,11 +175,13 @@ def read_schemas() -> dict[str, Any]:
             "example": {
                 "party_id": "M000001", "booking_date": "2026-09-12",
                 "accounts": [{
-                    "account_id": "1205:M000001", "currency_code": "CNY", "opening_minor": 0,
+                    "account_id": "1205:M000001", "currency_code": "CNY", "scale": 2,
+                    "opening_minor": 0,
                     "debit_minor": 150, "credit_minor": 0, "closing_minor": 150,
                 }],
                 "fees": [{
-                    "merchant_id": "M000001", "currency_code": "CNY", "account_code": "1205",
+                    "merchant_id": "M000001", "currency_code": "CNY", "scale": 2,
+                    "account_code": "1205",
                     "item": "data_fee", "charges": 3, "charged_minor": 150, "paid_minor": 0,
                 }],
             },
@@ -190,7 +202,7 @@ def read_schemas() -> dict[str, Any]:
             "description": "What an account's owner is shown (rule D1.7)",
             "properties": {
                 "account_id": text, "account_code": text, "account_kind": text, "books": text,
-                "party_id": nullable, "currency_code": text, "balance_minor": whole,
+                "party_id": nullable, "currency_code": text, "scale": scale, "balance_minor": whole,
                 "held_minor": whole, "available_minor": whole, "frozen_minor": whole,
                 "status": text, "parent_account_id": nullable,
                 "shows": {"type": "string", "enum": ["normal", "frozen", "abnormal"]},
@@ -200,7 +212,7 @@ def read_schemas() -> dict[str, Any]:
             "example": {
                 "account_id": "2101:U000001", "account_code": "2101",
                 "account_kind": "liability", "books": "reserve",
-                "party_id": "U000001", "currency_code": "CNY", "balance_minor": 10000,
+                "party_id": "U000001", "currency_code": "CNY", "scale": 2, "balance_minor": 10000,
                 "held_minor": 500, "available_minor": 9500, "frozen_minor": 500,
                 "status": "normal", "parent_account_id": None, "shows": "frozen",
                 "party_state": "active", "grade": "standard", "destinations": ["D000001"],

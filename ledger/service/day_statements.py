@@ -147,10 +147,13 @@ def of_party(ledger: Ledger, party_id: str, day: str) -> dict[str, Any]:
         ])
     return {
         "party_id": party_id, "booking_date": day,
-        "accounts": [_named(ACCOUNT_COLUMNS, (day, *row)) for row in rows if row is not None],
-        "fees": [_named(FEE_COLUMNS, row) for row in fees.rows(day)],
+        "accounts": [
+            _named(ledger, ACCOUNT_COLUMNS, (day, *row)) for row in rows if row is not None
+        ],
+        "fees": [_named(ledger, FEE_COLUMNS, row) for row in fees.rows(day)],
     }
 
 
-def _named(columns: tuple[str, ...], row: tuple) -> Mapping[str, Any]:
-    return dict(zip(columns[1:], row[1:], strict=True))
+def _named(ledger: Ledger, columns: tuple[str, ...], row: tuple) -> Mapping[str, Any]:
+    named = dict(zip(columns[1:], row[1:], strict=True))
+    return {**named, "scale": ledger.chart.currencies[named["currency_code"]]}

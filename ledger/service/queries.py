@@ -43,11 +43,12 @@ def today(ledger: Ledger) -> date:
     return date.fromisoformat(ledger.clock.booking_date(now))
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _account(ledger: Ledger, account: Account) -> dict[str, Any]:
     return {
         "account_id": account.account_id, "account_code": account.code,
         "account_kind": account.line.kind, "books": account.line.books,
         "party_id": account.party_id, "currency_code": account.currency_code,
+        "scale": ledger.chart.currencies[account.currency_code],
         "balance_minor": account.balance, "held_minor": account.held,
         "available_minor": account.available, "status": account.status,
         "parent_account_id": account.parent,
@@ -74,7 +75,7 @@ def balances(
     ]
     page = found[:limit]
     return {
-        "balances": [_account(account) for account in page],
+        "balances": [_account(ledger, account) for account in page],
         "next": (
             f"{page[-1].account_id}/{page[-1].currency_code}" if len(found) > limit else None
         ),
@@ -104,8 +105,9 @@ def balance_at(
         for part in (account, *shards_of(ledger.state, account))
     )
     return {
-        "account_id": account_id, "currency_code": currency_code, "value_date": day,
-        "known_at": moment, "balance_minor": shown(sum_, account.line.normal_side),
+        "account_id": account_id, "currency_code": currency_code,
+        "scale": ledger.chart.currencies[currency_code], "value_date": day, "known_at": moment,
+        "balance_minor": shown(sum_, account.line.normal_side),
     }
 
 
@@ -132,7 +134,7 @@ def standing(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, A
         shows = "normal"
     below = sum(shard.balance for shard in shards_of(ledger.state, account))
     return {
-        **_account(account), "balance_minor": account.balance + below,
+        **_account(ledger, account), "balance_minor": account.balance + below,
         "available_minor": account.available + below,
         "frozen_minor": account.balance if account.frozen else account.held,
         "shows": shows, "party_state": party.get("state"), "grade": party.get("grade"),
@@ -171,7 +173,7 @@ def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
         "account_id": account_id, "currency_code": currency_code,
         "accounts": [
             {
-                **_account(one), "level": level, "total_debit_minor": totals[one.account_id],
+                **_account(ledger, one), "level": level, "total_debit_minor": totals[one.account_id],
                 "total_minor": shown(totals[one.account_id], one.line.normal_side),
             }
             for one, level in listed
@@ -258,6 +260,7 @@ def holds(
         {
             "hold_id": name, "kind": hold["kind"], "scope": hold["scope"],
             "account_id": hold["account_id"], "currency_code": hold["currency_code"],
+            "scale": ledger.chart.currencies[hold["currency_code"]],
             "placed_minor": hold["placed"], "captured_minor": hold["captured"],
             "released_minor": hold["released"], "left_minor": left(hold),
             "case_number": hold["case"], "placed_on": hold["placed_on"],

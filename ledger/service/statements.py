@@ -83,7 +83,8 @@ def statement(
                 break
     page = found[:limit]
     return {
-        "account_id": account_id, "currency_code": currency_code, "first": first, "last": last,
+        "account_id": account_id, "currency_code": currency_code,
+        "scale": ledger.chart.currencies[currency_code], "first": first, "last": last,
         "movements": page, "next": page[-1]["sequence"] if len(found) > limit else None,
     }
 

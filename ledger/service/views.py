@@ -364,7 +364,7 @@ def content_of(
     known = dict(_COMMON)
     if operation is not None:
         known.update((field.name, field) for field in operation.form.fields)
-    currency = content.get("currency_code", "CNY")
+    currency = content.get("currency_code", ledger.chart.base_currency)
     return [
         {
             "name": name, "value": value, "currency": currency,

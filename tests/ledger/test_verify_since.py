@@ -73,16 +73,16 @@ def test_what_follows_a_head_verifies_with_the_keys_of_its_time(since, settings)
 
 def test_a_payment_nobody_signed_is_named_though_the_chain_is_recomputed(since):
     """Its amount and its chain are re-written, but not the caller's signature."""
-    row = since.entry("business_key = 'P1'")
+    row = since.entry("business_key = 'C1.P1'")
     _forge(since.world, "update entry set evidence = json_set(evidence, '$.digest', "
-           f"'{'00' * 32}') where business_key = 'P1'")
+           f"'{'00' * 32}') where business_key = 'C1.P1'")
     assert since.broken() == row + "the signature of caller:C1 over its request does not verify"
 
 
 def test_a_signature_by_a_key_that_the_caller_never_had_is_named(since):
     other = PrivateKey.generate().public.point
     _forge(since.world, f"update entry set evidence = json_set(evidence, '$.public_key', '{other}')"
-           " where business_key = 'P2'")
+           " where business_key = 'C1.P2'")
     assert since.broken().endswith("its request was signed with a key that caller:C1 never had")
 
 
@@ -102,9 +102,9 @@ def test_an_approval_that_the_checker_did_not_sign_is_named(since, change, reaso
 
 
 def test_an_edited_row_is_named_by_its_digest_first(since):
-    row = since.entry("business_key = 'P2'")
+    row = since.entry("business_key = 'C1.P2'")
     _edit(since.world, "update entry set content = json_set(content, '$.amount_minor', 1) "
-          "where business_key = 'P2'")
+          "where business_key = 'C1.P2'")
     assert since.broken().startswith(row + "its digest")
 
 
