@@ -32,7 +32,7 @@ _KEYS = frozenset({
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "approval_since", "approval_register", "legs", "counters", "set",
     "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first",
-    "before_start", "needs_channel", "mode", "undo",
+    "before_start", "needs_channel", "mode", "outcome", "undo",
 })
 _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 _WORD = re.compile(r"[A-Za-z_]+")
@@ -138,6 +138,7 @@ class Operation:
     books: Callable[[Mapping[str, Any], Context], str | None]
     user: Callable[[Mapping[str, Any], Context], str | None]
     rail: Callable[[Mapping[str, Any], Context], str | None]
+    outcome: Callable[[Mapping[str, Any], Context], bool | None] | None  # None: it succeeded
     needs_channel: bool  # the merchant is paid over the rail, and must be onboarded to it
     parties: tuple[str, ...]  # its fields that name a party beside merchant and user
     check: Callable[[Mapping[str, Any], Context], Refusal | None] | None
@@ -431,6 +432,8 @@ class _Compiler:
             functions["undo"] = self._undo()
         for key in ("merchant", "user", "rail", "books"):
             functions[key] = self._small(key)
+        if "outcome" in spec:
+            functions["outcome"] = self._small("outcome")
         approval = spec.get("approval")
         register = spec.get("approval_register")
         if register is not None and (
@@ -478,7 +481,7 @@ class _Compiler:
             approval_register=register and (register["condition"], register["since"]),
             merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
-            needs_channel=spec.get("needs_channel", False),
+            needs_channel=spec.get("needs_channel", False), outcome=space.get("outcome"),
             parties=tuple(name for name in _PARTIES if name in self.names),
             check=space.get("check"), plan=space.get("plan"),
             undo=space.get("undo"), undo_holds=bool(spec.get("undo", {}).get("holds")),

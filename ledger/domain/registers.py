@@ -354,10 +354,10 @@ def period_close(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """When the ledger stops a merchant by itself (rules D0.66, D2.10)."""
+    """When the ledger stops a merchant, or a rail, by itself (rules D0.66, D2.10)."""
     if not 1 <= v["refused_percent"] <= 100 or not v["window_seconds"] or not v["least_count"]:
         return differs("a share is 1 to 100 per cent, window and count are from 1")
-    return put("breaker", "merchant", {
+    return put("breaker", v.get("breaker_scope", "merchant"), {
         "window_seconds": v["window_seconds"], "least_count": v["least_count"],
         "refused_percent": v["refused_percent"],
     })

@@ -1,78 +1,110 @@
-"""The circuit breaker: many refusals of a merchant in a short time stop its new business.
+"""The circuit breaker: many refusals or failed results of a merchant, or over a rail, in a short
+time stop its new business.
 
-Works on what the log says (times and outcomes of entries), so that a replay finds the same. The
-stop is an ordinary emergency stop, placed by the ledger, with a record of why, who, how much; two
-people lift it. Rules D0.66, D2.10.
+Works on times and outcomes of entries. Whose they are is known as they are decided: a refund names
+its payment alone, a withdrawal its user, and a bank's result comes later, under a number of its
+own. The stop is an ordinary emergency stop, placed by the ledger, with a record of why, who, how
+much; two people lift it. Rules D0.66, D2.10.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
+from ledger.domain.state import State
 from ledger.service.history import seconds
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
 
 
+class Noted(NamedTuple):
+    """What one command counts for: `amount` minor units, `failed` when it was refused or is the
+    failed result of an earlier one."""
+
+    at: str
+    merchant: str | None
+    rail: str | None
+    failed: bool
+    amount: int
+
+
+def noted(
+    state: State, values: Mapping[str, Any],
+    seen: tuple[str | None, str | None, str | None, Mapping[str, Any] | None] | None, done: bool,
+    at: str,
+) -> Noted:
+    """What a decided command counts for.
+
+    :param seen: merchant, user, rail and original as decided; None: it was refused before these
+        were known
+    """
+    merchant, user, rail, original = seen or (
+        values.get("merchant_id"), values.get("user_id"), None, None
+    )
+    if merchant is None and user is not None:  # a member's business is its merchant's
+        merchant = (state.get("party", user) or {}).get("owner_id")
+    if merchant not in state.table("party"):  # a stop names something that there is
+        merchant = None
+    amount = values.get("amount_minor") or (original or {}).get("amount_minor") or 0
+    return Noted(at, merchant, rail, not done, amount)
+
+
 class Breaker:
-    """Counts per merchant over one open ledger; starts empty with the service."""
+    """Counts by merchant and by rail over one open ledger; starts empty with the service."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._seen: dict[str, deque[tuple[int, bool, int]]] = {}
+        self._seen: dict[tuple[str, str], deque[tuple[int, bool, int]]] = {}
 
-    def watch(self, rows: Iterable[tuple]) -> Iterator[dict[str, Any]]:
-        """Take committed entries in; the commands that stop who crosses the rule, each to be
-        posted before the next is asked for."""
-        rule = self.ledger.state.get("breaker", "merchant")
-        if rule is None:
+    def watch(self, commands: Iterable[Noted]) -> Iterator[dict[str, Any]]:
+        """Take in what was committed; the commands that stop who crosses a rule, each to be posted
+        before the next is asked for."""
+        rules = self.ledger.state.tables.get("breaker")
+        if not rules:
             return
-        touched: dict[str, str] = {}
-        for row in rows:
-            content = orjson.loads(row[12])
-            merchant = content.get("merchant_id")
-            if merchant is None or row[4] == "pending":
-                continue
-            refused = row[4] == "refused"
-            self._seen.setdefault(merchant, deque()).append(
-                (seconds(row[9]), refused, content.get("amount_minor", 0) if refused else 0)
-            )
-            touched[merchant] = row[9]
-        for merchant, at in touched.items():
-            command = self._judge(merchant, at, rule)
-            if command is not None:
-                yield command
-                self._seen[merchant].clear()
+        touched: dict[tuple[str, str], str] = {}
+        for command in commands:
+            for scope, target in (("merchant", command.merchant), ("rail", command.rail)):
+                if target is not None and scope in rules:
+                    self._seen.setdefault((scope, target), deque()).append((
+                        seconds(command.at), command.failed,
+                        command.amount if command.failed else 0,
+                    ))
+                    touched[scope, target] = command.at
+        for (scope, target), at in touched.items():
+            stop = self._judge(scope, target, at, rules[scope])
+            if stop is not None:
+                yield stop
+                self._seen[scope, target].clear()
 
-    def _judge(self, merchant: str, at: str, rule: dict[str, Any]) -> dict[str, Any] | None:
-        seen = self._seen[merchant]
+    def _judge(
+        self, scope: str, target: str, at: str, rule: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        seen = self._seen[scope, target]
         oldest = seconds(at) - rule["window_seconds"]
         while seen and seen[0][0] < oldest:
             seen.popleft()
-        refused = sum(entry[1] for entry in seen)
-        if len(seen) < rule["least_count"] or (
-            refused * 100 < rule["refused_percent"] * len(seen)
-        ):
+        failed = sum(entry[1] for entry in seen)
+        if len(seen) < rule["least_count"] or failed * 100 < rule["refused_percent"] * len(seen):
             return None
         if any(
-            stop["scope"] == "merchant" and stop["target"] == merchant
+            stop["scope"] == scope and stop["target"] == target
             for stop in self.ledger.state.table("stop").values()
         ):
             return None
         amount = sum(entry[2] for entry in seen)
         reason = (
-            f"{refused} of {len(seen)} commands of {merchant} refused within "
-            f"{rule['window_seconds']} seconds, {amount} minor units in all"
+            f"{failed} of {len(seen)} commands {'over' if scope == 'rail' else 'of'} {target} "
+            f"refused or failed within {rule['window_seconds']} seconds, {amount} minor units in "
+            "all"
         )
         number = self.ledger.head.sequence + 1
         command = {
             "type": "stop", "idempotency_key": f"breaker-{number}", "stop_id": f"breaker-{number}",
-            "stop_scope": "merchant", "stop_target": merchant, "stop_mode": "new_business",
+            "stop_scope": scope, "stop_target": target, "stop_mode": "new_business",
             "reason": reason,
         }
         if self.ledger.clock.simulated:

@@ -51,6 +51,10 @@ class Decider:
         self._institution = chart.modes["institution"]
         self._currencies = chart.currencies
         self._standing = ledger.state.standing(actor.name)
+        self.watches = bool(ledger.state.tables.get("breaker"))
+        #: of the last command, when a breaker watches: merchant, user, rail, original
+        self.seen: tuple[str | None, str | None, str | None, Mapping[str, Any] | None] | None
+        self.seen = None
 
     def decide(
         self, operation: Operation, values: Mapping[str, Any], actor: Actor, day: str,
@@ -104,6 +108,8 @@ class Decider:
                 mode = context.original.get("mode")
         merchant, user = operation.merchant(values, context), operation.user(values, context)
         rail = operation.rail(values, context)
+        if self.watches:
+            self.seen = merchant, user, rail, context.original
         standing = (
             operation.type, day, merchant, user, rail, values.get("terminal_id"), mode,
         )

@@ -18,6 +18,7 @@ from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.service import hold_end
+from ledger.service.breaker import Noted, noted
 from ledger.service.command import Command
 from ledger.service.deciding import Decider
 from ledger.service.originals import Originals
@@ -60,6 +61,7 @@ class Batch:
         self.decider = Decider(ledger, actor, self.originals, self.rows, head.sequence + 1)
         self._by_type = ledger.operations.by_type
         self._called = actor.kind == "caller"
+        self.noted: list[Noted] = []
 
     # the batch
 
@@ -161,7 +163,7 @@ class Batch:
         """
         mark, rows, postings = self.state.mark(), len(self.rows), len(self.postings)
         at = (self.sequence, self.journal, self.digest, self.booked_at, self.evidence)
-        taken, fresh = set(self.decider.taken), self.originals.mark()
+        taken, fresh, notes = set(self.decider.taken), self.originals.mark(), len(self.noted)
         before = dict(here)
         failed = malformed
         if failed is None:
@@ -172,6 +174,7 @@ class Batch:
                 return
         first = results[failed]
         self.state.back(mark)
+        self.noted[notes:] = [note for note in self.noted[notes:] if note.failed][:1]
         del self.rows[rows:], self.postings[postings:]
         self.sequence, self.journal, self.digest, self.booked_at, self.evidence = at
         self.decider.taken = taken
@@ -212,6 +215,8 @@ class Batch:
         outcome = self.decider.decide(
             command.operation, values, self.actor, day, self.sequence
         )
+        if self.decider.watches:
+            self._note(command.operation, values, outcome, booked_at)
         if type(outcome) is Refusal:
             if not BY_CODE[outcome.code].recorded:
                 return refused(command.key, outcome)
@@ -224,6 +229,23 @@ class Batch:
             command.operation, command.key, values, text(values), plan,
             context, booked_at, day, "", (),
         )
+
+    def _note(
+        self, operation: Operation, values: Mapping[str, Any],
+        outcome: tuple[Plan, Context, bool] | Refusal, booked_at: str,
+    ) -> None:
+        """What the breaker counts of a command. Not what a stop refused, which says nothing of
+        whom it stops, nor what has no result yet."""
+        seen, self.decider.seen = self.decider.seen, None
+        if type(outcome) is Refusal:
+            done: bool | None = None if outcome.code == "stopped" else False
+        else:
+            _, context, waits = outcome
+            done = None if waits else (
+                True if operation.outcome is None else operation.outcome(values, context)
+            )
+        if done is not None:
+            self.noted.append(noted(self.state, values, seen, done, booked_at))
 
     def _commit_sensitive(self, command: Command) -> None:
         """Sensitive values leave the command here; only their commitments go on."""
@@ -404,6 +426,8 @@ class Batch:
             outcome = self.decider.decide(
                 operation, content, Actor(kind, name), day, self.sequence, waiting
             )
+            if self.decider.watches:
+                self._note(operation, content, outcome, booked_at)
             if type(outcome) is not Refusal:
                 plan, context, _ = outcome
                 return self._record(

@@ -173,7 +173,8 @@ def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
         "account_id": account_id, "currency_code": currency_code,
         "accounts": [
             {
-                **_account(ledger, one), "level": level, "total_debit_minor": totals[one.account_id],
+                **_account(ledger, one), "level": level,
+                "total_debit_minor": totals[one.account_id],
                 "total_minor": shown(totals[one.account_id], one.line.normal_side),
             }
             for one, level in listed

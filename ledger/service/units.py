@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.domain.actors import Actor
+from ledger.service.breaker import Noted
 from ledger.service.command import Command, read
 from ledger.service.folding import Fold
 from ledger.service.ports import Secret
@@ -53,6 +54,7 @@ class Unit:
         self.entries = Entries()
         self.secrets: list[Secret] = []
         self.postings: list[tuple] = []
+        self.noted: list[Noted] = []
         self.results: list[Results] = []
         self.mark = 0
 
@@ -61,6 +63,7 @@ class Unit:
         self.entries.add(batch.rows)
         self.secrets += batch.secrets
         self.postings += batch.postings
+        self.noted += batch.noted
         self.results.append(results)
         self.head.follow(batch)
 
@@ -205,7 +208,7 @@ class Pipeline:
         self.reads.drop(unit.entries)
         ledger.head = unit.head
         ledger.history.add(unit.postings)
-        stops = ledger.breaker.watch(unit.entries.rows)
+        stops = ledger.breaker.watch(unit.noted)
         first = next(stops, None)
         if first is None:
             return True

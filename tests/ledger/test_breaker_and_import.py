@@ -21,7 +21,7 @@ def test_d2_10_mass_refusals_stop_new_business_with_a_record(world):
     (stop,) = world.ledger.state.table("stop").values()
     assert stop["placed_by"] == "system:ledger" and stop["target"] == "M1"
     assert stop["reason"] == (
-        "4 of 5 commands of M1 refused within 60 seconds, 4000000000 minor units in all"
+        "4 of 5 commands of M1 refused or failed within 60 seconds, 4000000000 minor units in all"
     )
     assert world.do("payment")["reason"] == "stopped"
     assert world.do("payment", merchant_id="M2")["status"] == "posted"
