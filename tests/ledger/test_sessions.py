@@ -177,7 +177,7 @@ def restarts(world, settings, caller_key):
     a client of the caller C1 for the next."""
     world.approved(
         "caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
-        on_behalf=[], rates={"transaction": 10**6, "data": 10**6}, enabled=True,
+        on_behalf=[], rates={"transaction": 10**6, "data": 10**6}, rails=["unionpay"], enabled=True,
         cover_count=CALLER_COUNT, cover_seconds=60,
     )
     running: list[TestClient] = []

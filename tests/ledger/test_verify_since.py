@@ -113,7 +113,7 @@ def test_a_session_after_the_head_is_checked(since, settings, client):
 
     caller = client.as_signer(Signer("caller:C1", since.keys[1]))
     session = caller.session()
-    session.command(since.world.command("payment", **since.when))
+    session.command(since.world.of("C1", since.world.command("payment", **since.when)))
     assert verify_since(settings, HEAD)["uncovered_requests"] == 1
     session.cover()
     assert verify_since(settings, HEAD)["uncovered_requests"] == 0
