@@ -37,7 +37,7 @@ _KEYS = frozenset({
 _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
-_CONTEXT = ("booking_date", "mode", "actor")
+_CONTEXT = ("booking_date", "mode", "actor", "owner")
 #: What money goes over: the channels of merchants, the institution's own books, its banks, and a
 #: third party that pays in or out for a user.
 RAILS = ("unionpay", "netsunion", "internal", "bank", "third_party")
@@ -50,10 +50,11 @@ Leg = list
 
 class Context:
     """What a plan may know beside the command. `codes` maps an account code to that of the books
-    of the merchant's settlement mode."""
+    of the merchant's settlement mode; `contract` is that of `owner`: the merchant, or the one
+    whose user or card moves; None without a contract."""
 
     __slots__ = (
-        "actor", "booking_date", "codes", "contract", "hold", "mode", "original", "parent",
+        "actor", "booking_date", "codes", "contract", "hold", "mode", "original", "owner", "parent",
         "tariff",
     )
 
@@ -72,6 +73,7 @@ class Context:
         self.original = original
         self.parent = parent
         self.hold = hold
+        self.owner: str | None = None
 
 
 class Plan:
@@ -248,6 +250,7 @@ class _Compiler:
         for field in self.fields:
             lines.append(f"{field.name} = get({field.name!r})")
         lines += ["booking_date = c.booking_date", "mode = c.mode", "actor = c.actor",
+                  "owner = c.owner",
                   "contract = c.contract", "tariff = c.tariff"]
         return lines + self._named(late=False)
 

@@ -124,7 +124,7 @@ class Decider:
             known = self._books(owner, merchant, day, mode)
             if actor is self.actor:
                 self._standing[standing] = known
-        context.mode, context.codes, context.contract = known
+        context.mode, context.codes, context.contract, context.owner = known
         if operation.check is not None:
             refusal = operation.check(values, context)
             if refusal is not None:
@@ -203,23 +203,29 @@ class Decider:
 
     def _books(
         self, owner: str | None, merchant: str | None, day: str, mode: str | None
-    ) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
-        """The settlement mode whose books the command is in, with its account codes; and the
-        merchant's contract.
+    ) -> tuple[str, Mapping[str, str], Mapping[str, Any], str | None]:
+        """The settlement mode whose books the command is in, with its account codes; the contract
+        of the merchant, or of the one whose user or card moves, and who that is.
 
         :param owner: whose books move; a user's or a card's are of its merchant's mode
         :param mode: of the original that the command refers to: its books are those in which it
             was booked, whatever the contract says since (rules D0.2, D0.6)
         """
-        contract = None if merchant is None else self.state.contract(merchant, day)
+        above = owner
+        if owner is not None and owner != merchant:
+            party = self.state.get("party", owner)
+            above = owner if party is None or party["owner_id"] is None else party["owner_id"]
+        whose = above if merchant is None else merchant
+        contract = None if whose is None else self.state.contract(whose, day)
         if mode is None:
             found = contract
-            if owner is not None and owner != merchant:
-                party = self.state.get("party", owner)
-                above = owner if party is None or party["owner_id"] is None else party["owner_id"]
+            if above is not None and above != whose:
                 found = self.state.contract(above, day)
             mode = "institution" if found is None else found["settlement_mode"]
-        return mode, self.ledger.chart.modes[mode], _EMPTY if contract is None else contract
+        return (
+            mode, self.ledger.chart.modes[mode], _EMPTY if contract is None else contract,
+            None if contract is None else whose,
+        )
 
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is
