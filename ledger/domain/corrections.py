@@ -11,6 +11,7 @@ from ledger.domain.holds import frozen
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
+from ledger.domain.splitting import given_again
 from ledger.domain.state import State
 
 _COMPONENT = re.compile(r"[a-z_]{1,32}\Z")
@@ -69,6 +70,8 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
         for of, values in zip((original, parent), before, strict=True):
             if values:
                 counters[of["key"]] = values
+        if operation.type in ("refund", "void") and original["parts"]:
+            counters[original["key"]]["parts"] = given_again(original["parts"], journal["legs"])
     elif operation is not None and operation.type == "hold_capture" and original is not None:
         amount = sum(leg[3] for leg in journal["legs"] if leg[2] == "D")
         counters[original["key"]] = {"charged_back": original["charged_back"] - amount}

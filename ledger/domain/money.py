@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 #: Largest amount of one command, in minor units.
 AMOUNT_LIMIT = 10**15
@@ -63,3 +64,28 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     for index in order[: total - sum(parts)]:
         parts[index] += 1
     return parts
+
+
+def taken_back(parts: list[list[Any]] | None, amount: int, merchant: str) -> list[tuple[str, int]]:
+    """Of whom a refund is taken back: of each part of a split payment in proportion to what is
+    left of it (largest remainder), so the shares add up to the refund, no part is taken below
+    nothing, and the last refund takes the rest of every part. An unsplit payment is its
+    merchant's.
+
+    >>> taken_back([["A", 50], ["B", 45], ["C", 5]], 10, "A")
+    [('A', 5), ('B', 5), ('C', 0)]
+
+    :param parts: (merchant, what is left of its part), minor units
+    :param merchant: of the payment
+    """
+    if not parts or not any(left for _, left in parts):
+        return [(merchant, amount)]
+    shares = largest_remainder(amount, [left for _, left in parts])
+    return [(name, share) for (name, _), share in zip(parts, shares, strict=True)]
+
+
+def parts_left(parts: list[list[Any]] | None, taken: list[tuple[str, int]]) -> Any:
+    """The parts of a split payment after :func:`taken_back`; of an unsplit one 0."""
+    if not parts:
+        return 0
+    return [[name, left - share] for (name, left), (_, share) in zip(parts, taken, strict=True)]

@@ -1,5 +1,5 @@
-"""Handlers of the operations whose legs a template cannot say: holds, splits, compensations; and
-of limits and rights, which refer to scenes and modules of the templates."""
+"""Handlers of the operations whose legs a template cannot say: holds and compensations; and of
+limits and rights, which refer to scenes and modules of the templates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from ledger.domain import people, shards
 from ledger.domain.chart import SHARD
 from ledger.domain.holds import HoldKind, ends_on, frozen, left, reduced
-from ledger.domain.money import largest_remainder
 from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
@@ -254,41 +253,6 @@ class Movements:
             [c.codes["1001"], currency, "D", amount, "deposit", v["movement_id"]],
             [f"{c.codes['2101']}:{user}", currency, "C", amount, "compensation", None],
         ])
-
-    def split(self, state: State, v: Values, c: Context) -> Plan | Refusal:
-        """One sum to several merchants; the parts add up to it (largest remainder)."""
-        parts, total, currency = v["parts"], v["amount_minor"], v["currency_code"]
-        fault = Refusal(
-            "parts_differ", "parts is a list of objects with merchant_id and amount_minor, or "
-            "merchant_id and weight, the same in all, each a whole number from 1", "parts",
-        )
-        if not parts or not all(isinstance(p, dict) for p in parts):
-            return fault
-        name = "amount_minor" if "amount_minor" in parts[0] else "weight"
-        for part in parts:
-            if set(part) != {"merchant_id", name} or type(part[name]) is not int or (
-                part[name] < 1
-            ) or not isinstance(part["merchant_id"], str):
-                return fault
-        values = [part[name] for part in parts]
-        amounts = values if name == "amount_minor" else largest_remainder(total, values)
-        if sum(amounts) != total:
-            return Refusal(
-                "parts_differ", f"the parts add up to {sum(amounts)} minor units", "parts"
-            )
-        pending = c.codes["2201"]
-        legs: list[Leg] = [[f"{pending}:{v['merchant_id']}", currency, "D", total, "split", None]]
-        for part, amount in zip(parts, amounts, strict=True):
-            owner = state.get("party", part["merchant_id"])
-            if owner is None or owner["state"] != "active":
-                return Refusal(
-                    "party_not_active", f"{part['merchant_id']} is not active", "parts"
-                )
-            if amount:
-                legs.append(
-                    [f"{pending}:{part['merchant_id']}", currency, "C", amount, "split", None]
-                )
-        return Plan(legs)
 
 
 def _route(original: Mapping[str, Any], codes: Mapping[str, str]) -> str:

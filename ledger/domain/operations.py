@@ -236,8 +236,8 @@ class _Compiler:
     def _source(self, text: Any) -> str:
         return expressions.source(text, [*self.known, *self.lets], _RECORDS)
 
-    def _text(self, text: str) -> str:
-        return expressions.text_source(text, [*self.known, *self.lets], _RECORDS)
+    def _text(self, text: str, *more: str) -> str:
+        return expressions.text_source(text, [*self.known, *self.lets, *more], _RECORDS)
 
     def _needs(self, record: str) -> bool:
         return f"{record}." in json.dumps(self.spec)
@@ -314,27 +314,35 @@ class _Compiler:
                       f"    return Refusal({check['refuse']!r}, {self._text(detail)}, {shown})"]
         return lines
 
-    def _account(self, text: str) -> str:
+    def _account(self, text: str, *more: str) -> str:
         code, colon, rest = text.partition(":")
-        shown = self._text(rest) if colon else None
+        shown = self._text(rest, *more) if colon else None
         if "books" in self.spec:
             if shown is None:
                 return f"codes[{code!r}]"
             return "f\"{codes['" + code + "']}:" + shown.removeprefix('f"')
         if shown is None:
             return repr(code)
-        return self._text(text)
+        return self._text(text, *more)
 
     def _legs(self) -> list[str]:
         lines = []
         for leg in self.spec.get("legs", ()):
-            if "for" in leg:
-                raise KeyError("legs take no loop")
             sides = [s for s in ("debit", "credit") if s in leg]
             if len(sides) != 1:
                 raise KeyError("a leg has a debit or a credit account")
             side = sides[0]
             reference = leg.get("reference")
+            if "each" in leg:  # a leg for each (party, amount) of a list
+                account = self._account(leg[side], "party")
+                currency = self._source(leg.get("currency", "currency_code"))
+                lines += [
+                    f"for party, amount_ in {self._source(leg['each'])}:",
+                    "    if amount_:",
+                    f"        legs.append([{account}, {currency}, {side[0].upper()!r}, amount_, "
+                    f"{leg['component']!r}, None])",
+                ]
+                continue
             lines.append(f"amount_ = {self._source(leg['amount'])}")
             condition = "amount_"
             if "when" in leg:

@@ -102,8 +102,13 @@ class Originals:
             return False
         for leg in legs:
             account = self.state.account(leg[0], leg[1])
-            if account is not None and account.line.settles and account.taken.get(row[10]):
-                return True
+            if account is None or not account.line.settles:
+                continue
+            names = {merchant, *(name for name, _ in record.get("parts") or ())}
+            for name in names:
+                account = self.state.account(f"{account.code}:{name}", leg[1]) or account
+                if account.taken.get(row[10]):
+                    return True
         return False
 
     def journal(self, name: str) -> dict[str, Any] | None:

@@ -1,0 +1,135 @@
+"""D1.15 and K11: a payment split among merchants is given back in the same proportions."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.domain.money import parts_left, taken_back
+from ledger.entrypoints.operations import verify
+from tests.ledger.conftest import ANN
+from tests.ledger.rules.words import CNY, PLAIN, posted, refused
+
+PENDING = ("2201:M1", "2201:M2", "2201:M3")
+
+
+@pytest.fixture
+def three(world):
+    """A payment of 100.00 to M1, other money of the reserve beside it."""
+    world.merchant("M3")
+    world.merchant("M4")
+    world.open([("2201", "M3"), ("2201", "M4")])
+    world.do("payment", merchant_id="M4", amount_minor=50_000, **PLAIN)
+    posted(world.do("payment", transaction_id="P", amount_minor=10_000, issuer_fee_minor=35,
+                    network_fee_minor=3, acquirer_fee_minor=22))
+    return world
+
+
+def _split(world, **values):
+    return world.send("split", **{
+        "transaction_id": "S", "original_transaction_id": "P", "merchant_id": "M1",
+        "amount_minor": 9_000, **CNY, "parts": [{"merchant_id": "M2", "weight": 2},
+                                                {"merchant_id": "M3", "weight": 1}], **values})
+
+
+def _refund(world, amount, issuer=0, network=0, acquirer=0):
+    return world.do("refund", original_transaction_id="P", amount_minor=amount,
+                    issuer_fee_minor=issuer, network_fee_minor=network,
+                    acquirer_fee_minor=acquirer)
+
+
+def _pending(world):
+    return [world.balance(name) for name in PENDING]
+
+
+def test_d1_15_a_split_payments_refund_takes_back_from_each_part(three):
+    """6,000 to M2, 3,000 to M3, M1 keeps 1,000 and bears the fees; the last refund takes the rest
+    of every part and all are where they were."""
+    posted(_split(three))
+    assert _pending(three) == [940, 6_000, 3_000]
+    first = posted(_refund(three, 1_001, issuer=4, acquirer=2))
+    assert [leg[:3] for leg in three.legs(first) if leg[3] == "gross"] == [
+        ("2201:M1", "D", 100), ("2201:M2", "D", 601), ("2201:M3", "D", 300)]
+    assert _pending(three) == [846, 5_399, 2_700]
+    three.ledger.checkpoint()
+    three.reopen()
+    posted(_refund(three, 8_999, issuer=31, network=3, acquirer=20))
+    assert _pending(three) == [0, 0, 0]
+    assert refused(_refund(three, 1), "exceeds_original")
+    assert verify(three.settings).broken is None
+
+
+def test_d1_15_what_was_refunded_or_charged_back_before_is_not_split(three):
+    """A payment is split once, at most what is left of it, by its merchant, in its currency."""
+    posted(_refund(three, 1_000, issuer=4, acquirer=2))
+    assert refused(_split(three, amount_minor=9_001), "exceeds_original", "amount_minor")
+    assert refused(_split(three, transaction_id="S2", merchant_id="M2"), "original_differs",
+                   "merchant_id")
+    assert refused(_split(three, transaction_id="S3", original_transaction_id="Q"),
+                   "original_unknown")
+    posted(_split(three, transaction_id="S4", amount_minor=8_900))
+    assert refused(_split(three, transaction_id="S5", amount_minor=1), "already_decided")
+    posted(_refund(three, 9_000, issuer=31, network=3, acquirer=20))
+    assert _pending(three) == [0, 0, 0]
+
+
+def test_d2_08_a_void_takes_every_part_back_before_any_is_paid_out(three):
+    """Otherwise it is a refund."""
+    posted(_split(three))
+    posted(three.do("settlement", merchant_id="M3", amount_minor=1))
+    assert refused(three.do("void", original_transaction_id="P"), "void_too_late")
+    posted(three.do("payment", transaction_id="P2", amount_minor=100, **PLAIN))
+    posted(_split(three, transaction_id="S2", original_transaction_id="P2", amount_minor=100,
+                  parts=[{"merchant_id": "M2", "amount_minor": 100}]))
+    posted(three.do("void", original_transaction_id="P2"))
+    assert _pending(three) == [940, 6_000, 2_999]
+
+
+def test_d0_73_a_split_is_reversed_once_its_refunds_are(three):
+    """And the payment after the split."""
+    def back(result):
+        three.number += 1
+        return {"adjustment_id": f"AD{three.number}", "incident_number": "I", "reason": "x",
+                "journal_id": result["journal_id"]}
+
+    payment = next(r for r in three.ledger.store.entries(1) if r[6] == "P")
+    payment = {"journal_id": f"J{payment[1]:012d}"}
+    split = posted(_split(three))
+    refund = posted(_refund(three, 1_001, issuer=4, acquirer=2))
+    for result in (payment, split):
+        assert refused(three.send("reversal", ANN, **back(result)), "exceeds_original")
+    three.approved("reversal", **back(refund))
+    assert _pending(three) == [940, 6_000, 3_000]
+    assert refused(three.send("reversal", ANN, **back(payment)), "exceeds_original")
+    again = posted(_refund(three, 10_000, issuer=35, network=3, acquirer=22))
+    assert _pending(three) == [0, 0, 0]
+    three.approved("reversal", **back(again))
+    three.approved("reversal", **back(split))
+    three.approved("reversal", **back(payment))
+    assert _pending(three) == [0, 0, 0]
+
+
+def test_d0_06_a_split_stays_in_one_kind_of_books(three):
+    """Neither merchant's mode may differ."""
+    three.merchant("MB", settlement_mode="bank")
+    three.open([("9001", None), ("9201", "MB")])
+    other = [{"merchant_id": "MB", "weight": 1}]
+    assert refused(_split(three, parts=other), "mode_differs", "parts")
+    three.do("payment", transaction_id="PB", merchant_id="MB", amount_minor=10_000, **PLAIN)
+    wrong = _split(three, transaction_id="S2", original_transaction_id="PB", merchant_id="MB")
+    assert refused(wrong, "mode_differs", "parts")
+
+
+@given(parts=st.lists(st.integers(0, 10**6), min_size=1, max_size=6), data=st.data())
+def test_the_shares_of_refunds_add_up_and_never_take_more_than_a_part(parts, data):
+    left = [[f"M{n}", part] for n, part in enumerate(parts)]
+    while sum(part for _, part in left):
+        whole = sum(part for _, part in left)
+        amount = data.draw(st.integers(max(1, whole // 5), whole))
+        taken = taken_back(left, amount, "M0")
+        assert sum(share for _, share in taken) == amount
+        for (_, part), (_, share) in zip(left, taken, strict=True):
+            assert 0 <= share <= part and abs(share * whole - amount * part) < whole
+        left = parts_left(left, taken)
+        assert min(part for _, part in left) >= 0
