@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
+from ledger.domain import mandates
 from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
@@ -147,6 +148,12 @@ def authorisation(
                 "authorisation_differs", f"{reference} allows {found['amount_minor']}",
                 "amount_minor",
             )
+        if mandates.bounded(found):
+            crossed = mandates.crossed(state, reference, found, amount, booking_date)
+            if crossed is not None:
+                return Refusal(
+                    "authorisation_differs", f"{reference} allows {crossed}", "authorisation"
+                )
     elif amount != found["amount_minor"]:
         return Refusal(
             "authorisation_differs", f"{reference} fixes {found['amount_minor']}", "amount_minor"

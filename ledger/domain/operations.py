@@ -140,6 +140,7 @@ class Operation:
     books: Callable[[Mapping[str, Any], Context], str | None]
     user: Callable[[Mapping[str, Any], Context], str | None]
     rail: Callable[[Mapping[str, Any], Context], str | None]
+    by_mandate: bool  # what debits a customer is a mandate, good again and again
     outcome: Callable[[Mapping[str, Any], Context], bool | None] | None  # None: it succeeded
     needs_channel: bool  # the merchant is paid over the rail, and must be onboarded to it
     parties: tuple[str, ...]  # its fields that name a party beside merchant and user
@@ -492,6 +493,7 @@ class _Compiler:
             approval_register=register and (register["condition"], register["since"]),
             merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
+            by_mandate=spec.get("authorisation", {}).get("kind") == "mandate",
             needs_channel=spec.get("needs_channel", False), outcome=space.get("outcome"),
             parties=tuple(name for name in _PARTIES if name in self.names),
             check=space.get("check"), plan=space.get("plan"),

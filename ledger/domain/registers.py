@@ -1,6 +1,6 @@
 """Handlers of the registers: accounts, bound accounts, authorisations, callers, stops; those of
 parties and contracts stand in :mod:`ledger.domain.parties`, of people in
-:mod:`ledger.domain.people`. Each gives a :class:`Plan`
+:mod:`ledger.domain.people`, of mandates in :mod:`ledger.domain.mandates`. Each gives a :class:`Plan`
 with effects and no legs, or the reason why the register does not allow it."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from ledger.domain import billing, corrections, parties, people, shards, splitting
+from ledger.domain import billing, corrections, mandates, parties, people, shards, splitting
 from ledger.domain.actors import has_right
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
@@ -218,26 +218,6 @@ def authorise(state: State, v: Values, c: Context) -> Plan | Refusal:
     })
 
 
-def mandate(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """What a payer agreed to for repeated collections (rules D0.35, D2.2)."""
-    if v["valid_to"] < v["valid_from"]:
-        return differs("it ends before it begins", "valid_to")
-    return put("mandate", v["mandate_id"], {
-        "payer_id": v["payer_id"], "payee": v["payee"], "amount_minor": v["amount_minor"],
-        "currency_code": v["currency_code"], "valid_from": v["valid_from"],
-        "valid_to": v["valid_to"],
-    })
-
-
-def mandate_end(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """No collection by this mandate any more."""
-    if state.get("mandate", v["mandate_id"]) is None:
-        return Refusal(
-            "authorisation_unknown", f"there is no open mandate {v['mandate_id']}", "mandate_id"
-        )
-    return put("mandate", v["mandate_id"], None)
-
-
 # callers, guards
 
 
@@ -364,11 +344,12 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 HANDLERS: dict[str, Handler] = {
-    **billing.HANDLERS, **parties.HANDLERS, **corrections.HANDLERS, **splitting.HANDLERS,
+    **billing.HANDLERS, **mandates.HANDLERS, **parties.HANDLERS, **corrections.HANDLERS,
+    **splitting.HANDLERS,
     **{function.__name__: function for function in (
         open_account, move_account, account_status, account_floor, shards.account_shards,
-        destination, bind_account, tariff, authorise, mandate, mandate_end, people.operator,
-        people.membership, caller, stop, stop_lift, period_close, breaker, session_open,
+        destination, bind_account, tariff, authorise, people.operator, people.membership,
+        caller, stop, stop_lift, period_close, breaker, session_open,
         session_cover, foreign_read, sensitive_read,
     )},
 }

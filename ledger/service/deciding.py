@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain import guards, payouts, shards
+from ledger.domain import guards, mandates, payouts, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.holds import left, reduced
@@ -316,6 +316,14 @@ class Decider:
                 plan.effects = [
                     *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
                 ]
+            else:
+                reference, _, _, amount, _ = plan.authorisation
+                mandate = state.tables["mandate"][reference]
+                if mandates.bounded(mandate):
+                    plan.effects = [
+                        *(plan.effects or ()),
+                        *mandates.collected(state, reference, mandate, amount, day),
+                    ]
         elif operation.handler is None and (
             "destination_id" in values or operation.type == "settlement"
         ):

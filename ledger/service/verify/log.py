@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ledger.domain import format1, guards
+from ledger.domain import format1, guards, mandates
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
 from ledger.domain.chart import Chart
 from ledger.domain.operations import Operations
@@ -168,6 +168,8 @@ class Log:
         if has_fees:
             of.fees.add(row[12], legs)
         reason = self._limits(row, [effect for effect in effects if effect[0] == "use"])
+        if reason is None and row[4] == "posted" and state.tables.get("mandate"):
+            reason = self._mandate(row, effects)
         if reason is not None:
             return reason
         if row[15]:
@@ -214,6 +216,26 @@ class Log:
             refusal = guards.limits(state, [(scene, account, amount)], currency, day, batch)
             if refusal is not None:
                 return f"it crossed a limit: {refusal.detail}"
+        return None
+
+    def _mandate(self, row: tuple, effects: list[list]) -> str | None:
+        """Why a collection crossed a term of its mandate, or does not count against it."""
+        operation = self.operations.by_type.get(row[2])
+        if operation is None or not operation.by_mandate:
+            return None
+        said = orjson.loads(row[12])
+        reference, amount = said["authorisation"], said["amount_minor"]
+        found = self.state.get("mandate", reference)
+        if found is None:
+            return f"there was no mandate {reference}"
+        if not mandates.bounded(found):
+            return None
+        crossed = mandates.crossed(self.state, reference, found, amount, row[10])
+        if crossed is not None:
+            return f"it crossed mandate {reference}: {crossed}"
+        for effect in mandates.collected(self.state, reference, found, amount, row[10]):
+            if effect not in effects:
+                return f"it does not count against mandate {reference}"
         return None
 
     def print_on(self, before: int, sequence: int, moment: int, amount: int) -> int:

@@ -1,0 +1,99 @@
+"""Mandates: what a payer agreed to for repeated collections, and what each collection uses of it.
+
+Beside the most of one collection and its dates a mandate may say how often it is used in all, for
+how much in all, how many calendar months pass between two debits of the payer for this payee, and
+how many months it spans at the most. What was used is kept in two registers: `collected` by
+mandate, `collected_last` (the date) by payer and payee, so that a second mandate of the two does
+not come in between. Rules D0.35, D2.2, D2.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from ledger.domain.billing import months_later
+from ledger.domain.documents import Handler, Values, differs, put
+from ledger.domain.operations import Context, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
+
+_TERMS = ("total_minor", "total_count", "spacing_months")
+_NOTHING = {"count": 0, "total": 0}
+
+
+def mandate(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """What a payer agreed to for repeated collections."""
+    if v["valid_to"] < v["valid_from"]:
+        return differs("it ends before it begins", "valid_to")
+    for name in ("total_count", "spacing_months", "span_months"):
+        if v.get(name) == 0:
+            return differs(f"{name} is from 1", name)
+    span = v.get("span_months")
+    if span is not None:
+        last = months_later(date.fromisoformat(v["valid_from"]), span).isoformat()
+        if v["valid_to"] > last:
+            return differs(f"{span} months from {v['valid_from']} end on {last}", "valid_to")
+    return put("mandate", v["mandate_id"], {
+        "payer_id": v["payer_id"], "payee": v["payee"], "amount_minor": v["amount_minor"],
+        "currency_code": v["currency_code"], "valid_from": v["valid_from"],
+        "valid_to": v["valid_to"],
+        **{name: v[name] for name in (*_TERMS, "span_months") if v.get(name) is not None},
+    })
+
+
+def mandate_end(state: State, v: Values, c: Context) -> Plan | Refusal:
+    """No collection by this mandate any more."""
+    if state.get("mandate", v["mandate_id"]) is None:
+        return Refusal(
+            "authorisation_unknown", f"there is no open mandate {v['mandate_id']}", "mandate_id"
+        )
+    plan = put("mandate", v["mandate_id"], None)
+    if state.get("collected", v["mandate_id"]) is not None:
+        assert plan.effects is not None
+        plan.effects.append(["put", "collected", v["mandate_id"], None])
+    return plan
+
+
+def bounded(document: Mapping[str, Any]) -> bool:
+    """Whether what is collected by a mandate counts against terms of it."""
+    return any(name in document for name in _TERMS)
+
+
+def crossed(
+    state: State, reference: str, document: Mapping[str, Any], amount: int, day: str
+) -> str | None:
+    """Which of a mandate's terms one more collection would cross, in words, or None; exactly the
+    most passes."""
+    used = state.get("collected", reference) or _NOTHING
+    most, often = document.get("total_minor"), document.get("total_count")
+    if most is not None and used["total"] + amount > most:
+        return f"{most} minor units in all, of which {used['total']} are collected"
+    if often is not None and used["count"] >= often:
+        return f"{often} collections in all"
+    months, last = document.get("spacing_months"), state.get("collected_last", _pair(document))
+    if months is not None and last is not None:
+        next_day = months_later(date.fromisoformat(last), months).isoformat()
+        if day < next_day:
+            return f"the next collection on {next_day}, {months} months after that of {last}"
+    return None
+
+
+def collected(
+    state: State, reference: str, document: Mapping[str, Any], amount: int, day: str
+) -> list[list]:
+    """The effects of a collection on what its mandate has used."""
+    used = state.get("collected", reference) or _NOTHING
+    return [
+        ["put", "collected", reference,
+         {"count": used["count"] + 1, "total": used["total"] + amount}],
+        ["put", "collected_last", _pair(document), day],
+    ]
+
+
+def _pair(document: Mapping[str, Any]) -> str:
+    return f"{document['payer_id']} {document['payee']}"
+
+
+HANDLERS: dict[str, Handler] = {f.__name__: f for f in (mandate, mandate_end)}

@@ -1,0 +1,111 @@
+"""Terms of a mandate: how often and for how much in all, months between two collections, months in
+all (rules D0.35, D2.2, D2.9), and that `verify` judges them again."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from ledger.entrypoints.operations import verify
+from tests.ledger.conftest import at
+from tests.ledger.rules.words import CNY, posted, refused
+from tests.ledger.test_verify import _broken, _forge
+
+FIRST = date(2026, 9, 12)
+
+
+def _mandate(world, name="MD", **terms):
+    return world.send("mandate", mandate_id=name, payer_id="U1", method="sms_code", **{
+        "payee": "M1", "amount_minor": 1_000, "valid_from": "2026-09-12",
+        "valid_to": "2026-12-12", **CNY, **terms,
+    })
+
+
+def _collect(world, amount=1_000, mandate="MD", type_="agreement_payment", on=FIRST, **values):
+    world.ledger.set_clock(at(on, "22:00:00"))
+    world.number += 1
+    return world.send(type_, transaction_id=f"X{world.number}", user_id="U1", merchant_id="M1",
+                      amount_minor=amount, acquirer_fee_minor=0, authorisation=mandate,
+                      occurred_at=at(on, "11:00:00"), **{**CNY, **values})
+
+
+@pytest.fixture(autouse=True)
+def _money(world):
+    posted(world.do("top_up", amount_minor=100_000))
+
+
+@pytest.mark.parametrize("type_", ["collection", "agreement_payment"])
+@pytest.mark.parametrize(("terms", "amounts", "passed"), [
+    ({"total_count": 2}, (100, 1_001, 200, 300), (True, False, True, False)),
+    ({"total_minor": 1_500}, (1_000, 501, 500, 1), (True, False, True, False)),
+])
+def test_d2_09_an_agreement_bounds_times_and_sum_in_all(world, type_, terms, amounts, passed):
+    """Exactly the most passes; refused ones do not count, an undone one gives nothing back."""
+    posted(_mandate(world, **terms))
+    results = [_collect(world, amount, type_=type_) for amount in amounts]
+    assert [result["status"] == "posted" for result in results] == list(passed)
+    assert all(result["reason"] == "authorisation_differs"
+               for result in results if result["status"] == "refused")
+    world.reopen()
+    posted(world.do("void", original_transaction_id=_number(world, results[0])))
+    assert refused(_collect(world, 1, type_=type_), "authorisation_differs", "authorisation")
+    posted(_mandate(world, "M-2"))
+    posted(_collect(world, 1_000, "M-2", type_))  # another agreement of the two
+
+
+def _number(world, result):
+    return world.row(result)[6]
+
+
+@pytest.mark.parametrize(("on", "passes"), [
+    (date(2026, 9, 12), False), (date(2026, 12, 11), False), (date(2026, 12, 12), True),
+])
+def test_d2_09_months_pass_between_two_debits_of_a_payer_for_a_payee(world, on, passes):
+    """A second agreement of the same two does not come in between."""
+    posted(_mandate(world, spacing_months=3))
+    posted(_mandate(world, "M-2", spacing_months=3))
+    posted(_collect(world))
+    for name in ("M-2", "MD"):
+        result = _collect(world, mandate=name, on=on)
+        if passes and name == "M-2":
+            posted(result)
+        else:
+            assert refused(result, "authorisation_differs", "authorisation")
+            assert "months after that of" in result["detail"]
+
+
+@pytest.mark.parametrize(("terms", "field"), [
+    ({"span_months": 3}, None), ({"span_months": 2}, "valid_to"), ({"span_months": 0}, None),
+    ({"total_count": 0}, "total_count"), ({"spacing_months": 0}, "spacing_months"),
+])
+def test_d2_09_a_mandate_spans_no_more_months_than_it_may(world, terms, field):
+    result = _mandate(world, **terms)
+    if terms == {"span_months": 3}:
+        posted(result)
+    else:
+        assert refused(result, "register_differs", field)
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), [
+    ('{"count":2,"total":2000}', '{"count":1,"total":2000}', "it does not count against mandate"),
+    ('"total_minor":2000', '"total_minor":1999', "it crossed mandate MD: 1999 minor units in all"),
+    ('"total_count":2', '"total_count":1', "it crossed mandate MD: 1 collections in all"),
+])
+def test_d2_09_that_no_collection_crossed_its_mandate_can_be_proved(world, old, new, reason):
+    posted(_mandate(world, total_minor=2_000, total_count=2))
+    for _ in range(2):
+        posted(_collect(world))
+    assert verify(world.settings).broken is None
+    _forge(world, f"update entry set effects = replace(effects, '{old}', '{new}')")
+    assert reason in _broken(world)
+
+
+def test_d0_35_an_ended_mandate_leaves_no_trace_of_its_use(world):
+    """And nothing is collected by it any more."""
+    posted(_mandate(world, total_count=5))
+    posted(_collect(world))
+    posted(world.send("mandate_end", mandate_id="MD"))
+    assert refused(_collect(world), "authorisation_unknown")
+    assert world.ledger.state.get("collected", "MD") is None
+    assert verify(world.settings).broken is None
