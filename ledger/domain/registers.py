@@ -1,7 +1,7 @@
 """Handlers of the registers: accounts, bound accounts, authorisations, callers, stops; those of
 parties and contracts stand in :mod:`ledger.domain.parties`, of people in
-:mod:`ledger.domain.people`, of mandates in :mod:`ledger.domain.mandates`. Each gives a :class:`Plan`
-with effects and no legs, or the reason why the register does not allow it."""
+:mod:`ledger.domain.people`, of mandates in :mod:`ledger.domain.mandates`. Each gives a
+:class:`Plan` with effects and no legs, or the reason why the register does not allow it."""
 
 from __future__ import annotations
 

@@ -20,6 +20,8 @@ REVIEW_DAYS = 3
 CONTRACT_FEE_DAYS = 3
 BILL_DAYS = 7
 _CONTRACT_FEES = ("access", "use")
+#: What is a user's request for a refund when it waits: of a payment, a transfer, a withdrawal.
+_REFUNDS = ("refund", "transfer_refund", "withdrawal_returned")
 
 
 def deadlines(ledger: Ledger, today: date) -> list[dict[str, Any]]:
@@ -43,7 +45,7 @@ def _withdrawals(ledger: Ledger) -> Iterator[dict[str, Any]]:
 def _reviews(ledger: Ledger) -> Iterator[dict[str, Any]]:
     """A user's refund is reviewed within three working days; the money goes back with it."""
     for sequence, document in ledger.state.table("pending").items():
-        if document["type"] == "refund":
+        if document["type"] in _REFUNDS:
             entered = date.fromisoformat(ledger.clock.booking_date(document["booked_at"]))
             yield {"kind": "refund_review", "number": sequence,
                    "due_on": ledger.clock.working_day(entered, REVIEW_DAYS).isoformat()}

@@ -289,6 +289,12 @@ def test_transfer_receipt_merchant_balance_and_wealth(world):
     assert world.legs(transfer) == [
         ("2101:U1", "D", 700, "transfer", None), ("2101:U2", "C", 700, "transfer", None),
     ]
+    back = world.approved("transfer_refund", transaction_id="TR", original_transaction_id="T",
+                          amount_minor=200, ground="wrong_amount",
+                          authorisation=world.authorise("U2", "U1", 200), **money)
+    assert world.legs(back) == [
+        ("2101:U2", "D", 200, "transfer", None), ("2101:U1", "C", 200, "transfer", None),
+    ]
     for name in ("R1", "R2"):
         receipt = world.send("receipt", receipt_id=name, amount_minor=5000, **money)
         assert world.legs(receipt) == [

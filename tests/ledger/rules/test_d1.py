@@ -263,6 +263,61 @@ def test_d1_15_a_payment_of_a_closed_period_is_refunded_today(world):
     assert done["booking_date"] == days(1).isoformat()
 
 
+def _transfer(world, amount=1_000):
+    world.do("top_up", amount_minor=10_000)
+    return posted(world.send("transfer", transaction_id="T", user_id="U1", payee_id="U2",
+                             amount_minor=amount, authorisation=world.authorise("U1", "U2", amount),
+                             **CNY))
+
+
+def test_d1_15_a_transfer_to_the_wrong_counterparty_goes_back_by_its_payees_leave(world):
+    """On a ground, reviewed, never more than the transfer; nobody is debited without consent."""
+    done = _transfer(world)
+    asked = {"original_transaction_id": "T", "ground": "wrong_counterparty", **CNY}
+    leave = {"amount_minor": 700, "authorisation": world.authorise("U2", "U1", 700)}
+    refund = {"transaction_id": "R", **asked, **leave}
+    bare = world.send("transfer_refund", ANN, **{**refund, "ground": None})
+    assert (bare["reason"], bare["field"]) == ("missing_field", "ground")
+    assert refused(world.send("transfer_refund", **refund), "no_right")
+    waits = world.send("transfer_refund", ANN, **refund)
+    (line,) = deadlines(world.ledger, DAY)
+    assert (line["kind"], line["due_on"]) == ("refund_review", "2026-09-16")
+    assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
+    back = posted(world.approve(waits["sequence"]))
+    assert [leg[:3] for leg in world.legs(back)] == [
+        ("2101:U2", "D", 700), ("2101:U1", "C", 700)]
+    for amount, payer, reason in ((301, "U2", "exceeds_original"),
+                                  (300, "U1", "authorisation_differs")):
+        more = {"amount_minor": amount, "authorisation": world.authorise(payer, "U1", amount)}
+        again = world.send("transfer_refund", ANN, transaction_id=f"R{amount}", **asked, **more)
+        assert refused(again, reason)
+    reverse = {"incident_number": "I", "reason": "x"}
+    assert refused(world.send("reversal", ANN, adjustment_id="A", journal_id=done["journal_id"],
+                              **reverse), "exceeds_original")
+    world.approved("reversal", adjustment_id="B", journal_id=back["journal_id"], **reverse)
+    world.approved("reversal", adjustment_id="C", journal_id=done["journal_id"], **reverse)
+    assert (world.balance("2101:U1"), world.balance("2101:U2")) == (10_000, 0)
+
+
+def test_d1_15_a_withdrawal_to_the_wrong_account_comes_back_on_a_ground_by_two(world):
+    """When the user asked for it; what the bank sends back by itself posts at once."""
+    world.do("top_up", amount_minor=20_000)
+    world.do("withdrawal", withdrawal_id="W", amount_minor=5_000, fee_minor=25)
+    world.do("withdrawal_result", withdrawal_id="W")
+    asked = {"withdrawal_id": "W", "request": "user"}
+    bare = world.send("withdrawal_returned", ANN, return_id="B0", **asked)
+    assert refused(bare, "ground_missing", "ground")
+    asked["ground"] = "wrong_counterparty"
+    assert refused(world.send("withdrawal_returned", return_id="B1", **asked), "no_right")
+    waits = world.send("withdrawal_returned", ANN, return_id="B2", **asked)
+    assert (waits["status"], world.balance("2101:U1")) == ("pending", 14_975)
+    (line,) = deadlines(world.ledger, DAY)
+    assert line["kind"] == "refund_review"
+    posted(world.approve(waits["sequence"]))
+    assert world.balance("2101:U1") == 20_000
+    assert verify(world.settings).broken is None
+
+
 def _asked(world, **values):
     command = world.command("refund", original_transaction_id="P", amount_minor=10_000,
                             request="user", ground="not_arrived", **values)
