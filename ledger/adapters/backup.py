@@ -38,6 +38,7 @@ TABLES = {
     "segment": "account_id, currency_code, first_sequence, booking_date, value_date",
     "head": "number", "day_close": "booking_date",
     "day_balance": "booking_date, account_id, currency_code",
+    "status_query": "idempotency_key, asked_at, actor",
 }
 #: Rows of the meta table that say of a storage what the other keeps elsewhere.
 _OF_POSTGRES = ("schema",)
@@ -201,6 +202,8 @@ def _from_postgres(reader: Any, target: Path) -> None:
 
 def _chunks(reader: Any, table: str, order: str) -> Iterator[Sequence[tuple]]:
     """A table's rows, so many at a time."""
+    if not reader.has_table(table):  # of an older program
+        return
     rows = iter(reader.rows(table, order))
     while chunk := [
         row for row in islice(rows, _CHUNK) if table != "meta" or row[0] not in _OF_POSTGRES

@@ -16,7 +16,12 @@ from typing import Any, TypeVar
 import asyncpg
 
 from ledger.adapters import postgres_schema
-from ledger.adapters.schema import REVISIONS, SCHEMA_VERSION, postgres_statements
+from ledger.adapters.schema import (
+    REVISIONS,
+    SCHEMA_VERSION,
+    postgres_additions,
+    postgres_statements,
+)
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.sql_store import SqlStore
 from ledger.service.ports import Row
@@ -87,6 +92,8 @@ class PostgresReader(SqlReader):
     :param url: `postgresql://user:password@host:port/database`
     """
 
+    _postgres = True
+
     def __init__(self, url: str) -> None:
         self.url = url
         self._loop = asyncio.new_event_loop()
@@ -108,6 +115,10 @@ class PostgresReader(SqlReader):
                 where=shown(self.url),
             )
         postgres_schema.check(revision, shown(self.url))
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+        return self._single("select to_regclass(?) is not null", (name,))[0]
 
     def is_stamped(self) -> bool:
         """Whether the revision was ever written down."""
@@ -223,6 +234,9 @@ class PostgresStore(SqlStore, PostgresReader):
         super()._check()
         if not self.is_stamped():
             self.stamp()
+        if not self.has_table("status_query"):
+            with self.transaction():
+                self.execute(postgres_additions())
         if self.meta("kind") != kind:
             raise PermanentFailure(
                 f"this ledger is {self.meta('kind')}, it cannot be served as {kind}",

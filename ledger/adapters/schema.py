@@ -124,6 +124,56 @@ when not exists (
 begin select raise(abort, 'secret is append-only until a newer key sealed the value'); end;
 """
 
+#: Who asked for the status of a command (rule D2.7): no part of the chain.
+QUERIES = """
+create table if not exists status_query (
+    idempotency_key text not null,
+    asked_at text not null,
+    actor text not null,
+    told text not null,
+    primary key (idempotency_key, asked_at, actor)
+) without rowid;
+"""
+
+#: Operations that refer to an original, and the fields that name it. With one more, the index
+#: below gets another name, so that older databases make it anew.
+OF_ORIGINALS = (
+    "bill_confirmed", "bill_withdrawn", "chargeback", "denied_payment", "dispute",
+    "dispute_capture", "dispute_release", "merchant_top_up", "pre_authorisation_cancel",
+    "pre_authorisation_completion", "prepaid_completion", "receipt_returned", "recovery", "refund",
+    "settlement_returned", "split", "void", "wealth_redemption", "withdrawal_result",
+    "withdrawal_returned",
+)
+ORIGINAL_FIELDS = (
+    "original_transaction_id", "withdrawal_id", "receipt_id", "payout_id", "bill_id",
+    "compensation_id",
+)
+#: Which original an entry is about, which waiting entry it decided, and which entries these are:
+#: few, so that the indices cost a payment nothing. `{content}`, `{said}`: the text as JSON.
+ORIGINAL = "coalesce({})".format(", ".join(f"{{content}} ->> '{f}'" for f in ORIGINAL_FIELDS))
+OF_ORIGINAL = "type in ({})".format(", ".join(f"'{type_}'" for type_ in OF_ORIGINALS))
+DECIDED = "cast({said} ->> 'pending' as bigint)"
+DECIDES = "(approval <> '' or type = 'reject')"
+_SAID = "case when approval <> '' then approval else content end"
+
+
+def as_json(expression: str, *, postgres: bool) -> str:
+    """One of the expressions above for a storage."""
+    if postgres:
+        return expression.format(content="content::jsonb", said=f"({_SAID})::jsonb")
+    return expression.format(content="content", said=f"({_SAID})")
+
+
+def additions(*, postgres: bool) -> str:
+    """What was added since a version; made where it is missing."""
+    return "".join(
+        f"create index if not exists {name} on entry (({as_json(of, postgres=postgres)})) "
+        f"where {where};\n"
+        for name, of, where in (
+            ("entry_by_original", ORIGINAL, OF_ORIGINAL), ("entry_by_pending", DECIDED, DECIDES),
+        )
+    )
+
 #: The storage itself refuses a journal whose legs do not balance by currency.
 BALANCED = """
 create trigger entry_balanced before insert on entry when new.journal is not null
@@ -192,25 +242,45 @@ POSTGRES_NO_TRUNCATE = (
 
 def postgres_statements() -> str:
     """Everything to run on an empty PostgreSQL schema. Texts sort by bytes, as in Python."""
-    tables = re.sub(r"\btext\b", 'text collate "C"', TABLES.replace(" without rowid", ""))
-    tables = re.sub(r"\bblob\b", "bytea", re.sub(r"\binteger\b", "bigint", tables))
-    triggers = "".join(
+    triggers = "".join(map(_postgres_triggers, APPEND_ONLY))
+    return (
+        _postgres(TABLES) + POSTGRES_FUNCTIONS + triggers + POSTGRES_RESEALED
+        + POSTGRES_NO_TRUNCATE.format("secret") + postgres_additions()
+    )
+
+
+def postgres_additions() -> str:
+    """What was added since, for a database that lacks it."""
+    return _postgres(QUERIES) + _postgres_triggers("status_query") + additions(postgres=True)
+
+
+def _postgres(tables: str) -> str:
+    tables = re.sub(r"\btext\b", 'text collate "C"', tables.replace(" without rowid", ""))
+    return re.sub(r"\bblob\b", "bytea", re.sub(r"\binteger\b", "bigint", tables))
+
+
+def _postgres_triggers(table: str) -> str:
+    return (
         f"create trigger {table}_append_only before update or delete on {table} "
         "for each row execute function append_only();\n" + POSTGRES_NO_TRUNCATE.format(table)
-        for table in APPEND_ONLY
-    )
-    return (
-        tables + POSTGRES_FUNCTIONS + triggers + POSTGRES_RESEALED
-        + POSTGRES_NO_TRUNCATE.format("secret")
     )
 
 
 def statements() -> str:
     """Everything to run on an empty SQLite database."""
-    triggers = "".join(
-        f"create trigger {table}_no_{verb} before {verb} on {table} "
+    return (
+        TABLES + "".join(map(_triggers, APPEND_ONLY)) + RESEALED + BALANCED + sqlite_additions()
+    )
+
+
+def sqlite_additions() -> str:
+    """What was added since; harmless where it is there."""
+    return QUERIES + _triggers("status_query") + additions(postgres=False)
+
+
+def _triggers(table: str) -> str:
+    return "".join(
+        f"create trigger if not exists {table}_no_{verb} before {verb} on {table} "
         f"begin select raise(abort, '{table} is append-only'); end;\n"
-        for table in APPEND_ONLY
         for verb in ("update", "delete")
     )
-    return TABLES + triggers + RESEALED + BALANCED

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from ledger.adapters.schema import DECIDED, DECIDES, OF_ORIGINAL, ORIGINAL
+from ledger.adapters.schema import as_json as as_json_in
 from ledger.domain.chain import rest_of
 from ledger.service.ports import Checkpoint, Row, Secret, Segment
 
@@ -27,6 +29,12 @@ _CHUNK = 1000
 
 class SqlReader(ABC):
     """Reads of one ledger. Statements have `?` for values."""
+
+    _postgres = False
+
+    @abstractmethod
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
 
     @abstractmethod
     def _all(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
@@ -100,6 +108,31 @@ class SqlReader(ABC):
             "select evidence from entry where sequence > ? and substr(evidence, 1, ?) = ? "
             "order by sequence", (after, len(start), start),
         ))
+
+    def later_of(self, business_key: str) -> list[Row]:
+        """Entries that did something to an original, in sequence: no refusals, 100 at most."""
+        of = as_json_in(ORIGINAL, postgres=self._postgres)
+        return list(self._all(
+            f"select {_ENTRY} from entry where {of} = ? and {OF_ORIGINAL} and "
+            "outcome <> 'refused' and business_key is distinct from ? order by sequence limit 100",
+            (business_key, business_key),
+        ))
+
+    def decision(self, pending: int) -> Row | None:
+        """The entry by which what waited was posted or rejected."""
+        of = as_json_in(DECIDED, postgres=self._postgres)
+        return self._one(
+            f"select {_ENTRY} from entry where {of} = ? and {DECIDES} and outcome <> 'refused'",
+            (pending,),
+        )
+
+    def queries_of(self, idempotency_key: str) -> list[tuple[str, str, str]]:
+        """Time, actor and what was told, of the newest hundred queries of a command."""
+        rows = self._all(
+            "select asked_at, actor, told from status_query where idempotency_key = ? "
+            "order by asked_at desc, actor limit 100", (idempotency_key,),
+        )
+        return [(row[0], row[1], row[2]) for row in rows][::-1]
 
     def last_entry(self) -> Row | None:
         """The end of the log."""

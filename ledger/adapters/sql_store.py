@@ -93,6 +93,10 @@ class SqlStore(SqlReader):
         """Keep the simulated time."""
         self.set_meta("clock", now)
 
+    def add_queries(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
+        """Keep who asked for the status of a command: key, time, actor, what was told."""
+        self._many("insert into status_query values (?, ?, ?, ?) on conflict do nothing", rows)
+
     def insert_head(self, head: dict[str, Any]) -> None:
         """Keep a signed head."""
         number = self._single("select coalesce(max(number), 0) + 1 from head")[0]

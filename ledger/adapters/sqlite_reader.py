@@ -83,6 +83,10 @@ class SqliteReader(SqlReader):
         """Close the connection."""
         self.db.close()
 
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+        return self._one("select 1 from sqlite_master where name = ?", (name,)) is not None
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Several reads of one state."""

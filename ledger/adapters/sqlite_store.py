@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ledger.adapters.schema import SCHEMA_VERSION, statements
+from ledger.adapters.schema import SCHEMA_VERSION, sqlite_additions, statements
 from ledger.adapters.sql_store import SqlStore
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
 from ledger.service.ports import Secret
@@ -57,6 +57,7 @@ class SqliteStore(SqlStore, SqliteReader):
                 + f"pragma user_version = {SCHEMA_VERSION}; commit;"
             )
         self._check_version()
+        db.executescript(f"begin;{sqlite_additions()}commit;")
         found = self.meta("kind")
         if found != kind:
             raise PermanentFailure(

@@ -37,6 +37,8 @@ log = logging.getLogger("ledger")
 #: Age of the last head at which the next is signed, and how often that is looked at.
 ANCHOR_SECONDS, RETRY_SECONDS = 3600.0, 60.0
 
+QUERIES_SECONDS = 1.0
+
 
 def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     """The application over an open ledger, which is closed at shutdown."""
@@ -44,9 +46,13 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI):
-        hourly = asyncio.create_task(_anchor_hourly(ledger, on_ledger))
+        tasks = [
+            asyncio.create_task(task(ledger, on_ledger))
+            for task in (_anchor_hourly, _write_queries)
+        ]
         yield
-        hourly.cancel()
+        for task in tasks:
+            task.cancel()
         worker.submit(ledger.close).result()
         worker.shutdown(wait=True)
         log.info(
@@ -100,6 +106,18 @@ async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
                 "the hourly head could not be signed: %s", error, extra={"event": "head_unsigned"}
             )
         await asyncio.sleep(wait)
+
+
+async def _write_queries(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
+    """Write down who asked for the status of commands, many at once."""
+    while True:
+        await asyncio.sleep(QUERIES_SECONDS)
+        if ledger.queried.waiting:
+            try:
+                await on_ledger(ledger.queried.flush)
+            except PaylakeError as error:
+                log.error("queries could not be written: %s", error,
+                          extra={"event": "queries_unwritten"})
 
 
 def _add_errors(app: FastAPI, identity: Identity, metrics: Metrics) -> None:

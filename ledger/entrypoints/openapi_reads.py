@@ -219,11 +219,17 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Steps": {
-            "type": "object", "required": ["idempotency_key", "steps"],
-            "description": "The five steps of a command, as far as it came (rules D2.3 to D2.7); "
-            "`next` is null where it ends",
+            "type": "object", "required": ["idempotency_key", "status", "steps"],
+            "description": "The five steps of a command, as far as it came (rules D2.3 to D2.7), "
+            "with the decision on what waited and what was done to it later; `next` is null where "
+            "it ends. Whoever asks is the last step",
             "properties": {
-                "idempotency_key": text,
+                "idempotency_key": text, "type": text,
+                "status": {
+                    "type": "string", "enum": ["posted", "pending", "refused", "rejected"],
+                },
+                "amount_minor": {"type": ["integer", "null"], "format": "int64"},
+                "currency_code": nullable,
                 "steps": {"type": "array", "items": {
                     "type": "object", "required": ["step", "time", "actor", "result", "next"],
                     "properties": {
@@ -236,7 +242,8 @@ def read_schemas() -> dict[str, Any]:
                 }},
             },
             "example": {
-                "idempotency_key": "20260912-pay-T0001",
+                "idempotency_key": "20260912-pay-T0001", "type": "payment",
+                "status": "posted", "amount_minor": 10000, "currency_code": "CNY",
                 "steps": [{
                     "step": "initiate", "time": "2026-09-12T02:11:12Z",
                     "actor": "caller:C1", "result": "accepted", "next": "verify",

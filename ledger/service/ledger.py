@@ -28,6 +28,7 @@ from ledger.service.faults import RequestRefused
 from ledger.service.history import History
 from ledger.service.hold_end import before, ended
 from ledger.service.ports import HeadSigner, Store, Vault
+from ledger.service.queried import Queried
 from ledger.service.units import Job, Pipeline
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Ledger:
         self.authority = Authority(self, verify)
         self.breaker = Breaker(self)
         self.pipeline = Pipeline(self)
+        self.queried = Queried(store)
         self._load()
 
     def _load(self) -> None:
@@ -352,6 +354,7 @@ class Ledger:
         """Write the fold down and give the storage back."""
         try:
             self.pipeline.close()
+            self.queried.flush()
             if len(self.history) and not self.store.uncertain:
                 self.checkpoint()
         finally:

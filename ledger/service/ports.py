@@ -60,6 +60,15 @@ class Reader(Protocol):
     def entries(self, first: int, last: int | None = None) -> Iterator[Row]:
         """Entries in sequence."""
 
+    def later_of(self, business_key: str) -> list[Row]:
+        """Entries that did something to an original, in sequence."""
+
+    def decision(self, pending: int) -> Row | None:
+        """The entry by which what waited was posted or rejected."""
+
+    def queries_of(self, idempotency_key: str) -> list[tuple[str, str, str]]:
+        """Time, actor and what was told, of the newest queries of a command's status."""
+
     def of_session(self, session_id: str, after: int) -> Iterator[str]:
         """The evidence of a session's requests in the entries after one."""
 
@@ -168,6 +177,9 @@ class Store(Reader, Protocol):
     def set_meta(self, name: str, value: str) -> None: ...
 
     def insert_close(self, close: dict[str, Any], balances: Sequence[tuple]) -> None: ...
+
+    def add_queries(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
+        """Keep queries: key, time, actor, what was told."""
 
     def insert_head(self, head: dict[str, Any]) -> None: ...
 

@@ -32,10 +32,12 @@ def test_d1_07_the_standing_of_an_account_over_http(client, world):
 
 def test_d2_07_the_steps_of_a_command_over_http(client, world):
     refused = world.do("payment", authorisation="A0", **INTERNAL)
-    assert client.steps(refused["idempotency_key"])[-1] == {
+    *_, verified, asked = client.steps(refused["idempotency_key"])
+    assert verified == {
         "step": "verify", "time": "2026-09-12T02:00:00Z", "actor": "system:ledger",
         "result": "authorisation_unknown", "next": None,
     }
+    assert (asked["step"], asked["actor"], asked["result"]) == ("query", "system:demo", "refused")
     with pytest.raises(LedgerRefusal) as caught:
         client.steps("nothing")
     assert caught.value.reason == "key_unknown"

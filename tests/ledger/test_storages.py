@@ -21,8 +21,9 @@ from ledger.entrypoints.operations import (
     verify_since,
 )
 from ledger.service import queries
+from ledger.service.steps import status
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
-from tests.ledger.conftest import DAY, World, at
+from tests.ledger.conftest import ANN, DAY, World, at
 from tests.ledger.postgres import Server
 
 
@@ -257,3 +258,24 @@ def test_a_database_that_is_served_is_not_migrated(empty):
             migrate(empty)
     finally:
         ledger.close()
+
+
+def test_d2_03_the_status_log_is_alike_on_both(world):
+    """Later results, a decision, and queries that outlive the service."""
+    world.do("payment", transaction_id="P", idempotency_key="paid")
+    command = world.command("refund", original_transaction_id="P", request="user",
+                            amount_minor=100, ground="not_arrived")
+    waits = world.ledger.apply([command], ANN)[0]
+    done = world.approve(waits["sequence"])
+    for _ in range(2):
+        steps = status(world.ledger, "paid", "caller:C1")["steps"]
+    world.reopen()
+    assert steps == status(world.ledger, "paid")["steps"]
+    assert [(s["step"], s["result"]) for s in steps][-5:] == [
+        ("notify", "merchant M1"),
+        ("process", f"refund {command['idempotency_key']} pending"),
+        ("process", f"refund {command['transaction_id']} {done['journal_id']}"),
+        ("notify", "merchant M1"), ("query", "posted"),
+    ]
+    assert status(world.ledger, waits["idempotency_key"])["status"] == "posted"
+    assert verify(world.settings).approvals > 0

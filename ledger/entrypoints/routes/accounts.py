@@ -16,7 +16,7 @@ from ledger.service import queries
 from ledger.service.day_statements import of_party
 from ledger.service.own_reads import OwnReads
 from ledger.service.statements import Asked, statement
-from ledger.service.steps import status_log
+from ledger.service.steps import status
 
 
 def _sender(room: Room, request: Request) -> OwnReads:
@@ -131,7 +131,7 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/commands/{idempotency_key}/steps",
-        summary="The five steps of a command, as far as it came",
+        summary="Amount, status and the five steps of a command; the query is the fifth",
         **operation("Steps", 404, 409, 429),
     )
     async def steps(idempotency_key: str, request: Request) -> Response:
@@ -139,8 +139,6 @@ def add(room: Room) -> None:
 
         def asked() -> dict[str, Any]:
             own.command("steps", idempotency_key)
-            return {
-                "idempotency_key": idempotency_key, "steps": status_log(ledger, idempotency_key)
-            }
+            return status(ledger, idempotency_key, own.actor.name)
 
         return answer(await on_ledger(asked))
