@@ -34,14 +34,19 @@ def state(ctx: Context, as_json: bool) -> None:
 @click.option("--since", metavar="HEAD", help="The digests after a signed head (a date).")
 @click.option("--export", "export_", type=click.Path(path_type=Path, exists=True),
               help="An export of the log, without the database.")
+@click.option("--if-present", is_flag=True, help="Nothing to check in a home without a ledger.")
 @as_json
 @click.pass_obj
 def verify(
-    ctx: Context, chain: bool, since: str | None, export_: Path | None, as_json: bool
+    ctx: Context, chain: bool, since: str | None, export_: Path | None, if_present: bool,
+    as_json: bool,
 ) -> None:
     """Check every journal, leg and signed head; names the first broken row (exit code 16)."""
     from ledger.entrypoints import operations
 
+    if if_present and not operations.is_there(ctx.settings):
+        document({"ledger": None}, as_json=as_json)
+        return
     if since:
         found = operations.verify_since(ctx.settings, since)
     elif chain:

@@ -76,6 +76,14 @@ def state(settings: Settings) -> LedgerState:
         reader.close()
 
 
+def is_there(settings: Settings) -> bool:
+    """Whether this home has a ledger, or had one: signed heads without a database are one that was
+    lost."""
+    return bool(settings.ledger_database or read_heads(settings)) or (
+        ledger_path(settings).is_file()
+    )
+
+
 def verify(settings: Settings) -> Verified:
     """Check the whole ledger; works beside a running service.
 

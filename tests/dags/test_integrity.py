@@ -74,7 +74,7 @@ def test_tasks_and_their_order(bag):
         "paylake_build": {"build": [], "gate": ["build"]},
         "paylake_publish": {"publish": [], "summary": ["publish"]},
         "paylake_report": {"report": []},
-        "paylake_maintain": {"maintain": []},
+        "paylake_maintain": {"maintain": [], "verify_ledger": []},
     }
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Stands in for `bin/paylake`: a step that takes for ever, and an alarm that writes down its words.
 COMMAND = """#!/bin/sh
 if [ "$1" = alarm ]; then printf '%s\\n' "$@" > {folder}/alarm; exit 0; fi
+if [ "$2" = verify ]; then echo "first broken row: entry 7"; exit 16; fi
 echo $$ > {folder}/pid
 exec sleep 300
 """
@@ -39,6 +40,12 @@ while not (folder / "pid").exists() or not (folder / "pid").read_text().strip():
     time.sleep(0.05)
 task.on_kill()
 thread.join(20)
+proof = operator.PaylakeStep(
+    task_id="verify_ledger", step=["ledger", "verify", "--if-present"], dated=False)
+try:
+    proof.execute({})
+except Exception as error:
+    proved = [type(error).__name__, str(error)]
 alarms = []
 for key, error in ((None, None), ("2026-10-09", ValueError("exit 12: held"))):
     run = SimpleNamespace(dag_id="paylake_maintain", partition_key=key)
@@ -47,7 +54,7 @@ for key, error in ((None, None), ("2026-10-09", ValueError("exit 12: held"))):
     alarms.append((folder / "alarm").read_text().splitlines())
 pid = int((folder / "pid").read_text())
 print("RESULT" + json.dumps({
-    "ended": ended, "alive": Path(f"/proc/{pid}").exists(), "alarms": alarms,
+    "ended": ended, "proved": proved, "alive": Path(f"/proc/{pid}").exists(), "alarms": alarms,
     "zone": defaults.ZONE, "daily": defaults.daily(),
 }))
 """
@@ -85,6 +92,10 @@ def test_a_task_that_is_killed_takes_its_command_along(seen):
     assert seen["alive"] is False
     ((kind, message),) = seen["ended"]
     assert kind == "AirflowException" and "exit -15" in message  # another try may go on from here
+
+
+def test_a_ledger_that_does_not_verify_fails_its_task_for_good_with_the_row(seen):
+    assert seen["proved"] == ["AirflowFailException", "exit 16: first broken row: entry 7"]
 
 
 def test_an_alarm_names_the_date_where_there_is_one(seen):
