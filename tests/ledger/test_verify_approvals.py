@@ -3,16 +3,20 @@ though chain, legs and signatures are in order."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ledger.adapters.data_files import DATA, load_operations
 from ledger.domain import people
 from ledger.domain.documents import put
 from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import verify
 from ledger.service.deciding import Decider
 from paylake.crypto import PrivateKey
+from paylake.errors import PermanentFailure
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
 from tests.ledger.rules.words import CNY, ended
 from tests.ledger.test_verify import _broken, _entry, _forge, _terms
@@ -97,6 +101,18 @@ def test_d0_16_a_status_that_permits_more_needs_a_checker_by_the_status_of_that_
     assert _broken(world) == (
         f"entry {done['sequence']}: account_status needs a checker, and it has no approval"
     )
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("condition: loosens", "condition: tightens"), ("    approval: status == 'normal'\n", ""),
+])
+def test_a_template_with_a_condition_that_there_is_not_does_not_load(tmp_path, old, new):
+    """Nor with one beside no approval, which nothing would ask."""
+    folder = Path(shutil.copytree(DATA, tmp_path / "data"))
+    path = folder / "operations" / "registers.yml"
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    with pytest.raises(PermanentFailure, match="account_status"):
+        load_operations(folder)
 
 
 def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings, monkeypatch):
