@@ -53,6 +53,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
         yield
         for task in tasks:
             task.cancel()
+        ledger.ending = True
         worker.submit(ledger.close).result()
         worker.shutdown(wait=True)
         log.info(

@@ -82,7 +82,8 @@ class DayClose:
         ledger.checkpoint()
         head = self.store.last_head()
         self.reading = DayReading(
-            day, head["sequence"] if head else 0, head["digest"] if head else GENESIS
+            day, head["sequence"] if head else 0, head["digest"] if head else GENESIS,
+            lambda: ledger.ending,
         )
         return None
 

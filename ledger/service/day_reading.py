@@ -7,7 +7,7 @@ posted meanwhile is read in further rounds, and the last of it by the writer its
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import orjson
@@ -16,6 +16,7 @@ from ledger.domain.chain import entry_digest, linked_digest
 from ledger.service.day_statements import Fees
 from ledger.service.faults import RequestRefused
 from ledger.service.ports import Reader
+from paylake.errors import TransientFault
 
 T = TypeVar("T")
 Moved = dict[tuple[str, str], tuple[int, int]]
@@ -27,10 +28,14 @@ class DayReading:
     """The reading of one close.
 
     :param sequence, digest: of the last signed head: from there on the chain is recomputed
+    :param stopping: whether the service is about to end, so that it is not worth going on
     """
 
-    def __init__(self, day: str, sequence: int, digest: bytes) -> None:
+    def __init__(
+        self, day: str, sequence: int, digest: bytes, stopping: Callable[[], bool] = bool
+    ) -> None:
         self.day = day
+        self.stopping = stopping
         self.sequence, self.digest = sequence, digest
         self.movements: Moved = {}  # debit and credit of the date, by account and currency
         self.later: Moved = {}  # of all later dates together
@@ -44,24 +49,27 @@ class DayReading:
         before the last head.
 
         :raises RequestRefused: `chain_broken`
+        :raises TransientFault: when the service ends meanwhile
         """
         with reader.snapshot():
             if not self._begun:
                 self._to_checkpoint(reader)
                 self._begun = True
-            self.follow(_patient(reader.entries(self.sequence + 1)))
+            self.follow(self._patient(reader.entries(self.sequence + 1)))
 
     def _to_checkpoint(self, reader: Reader) -> None:
         at = reader.checkpoint()
         assert at is not None and at.sequence >= self.sequence
-        for sequence, _, rest, stored in _patient(reader.hashed(self.sequence + 1, at.sequence)):
+        for sequence, _, rest, stored in self._patient(
+            reader.hashed(self.sequence + 1, at.sequence)
+        ):
             self._next(sequence)
             self._linked(linked_digest(self.digest, rest), stored)
         if self.sequence != at.sequence:
             raise _broken(f"entry {self.sequence + 1} is missing")
         self.movements, self.later = reader.movements(self.day), reader.later_movements(self.day)
         self.opening = reader.closing_before(self.day)
-        for row in _patient(reader.day_entries(self.day)):
+        for row in self._patient(reader.day_entries(self.day)):
             if row[0] > at.sequence:
                 break
             self._journal(row, orjson.loads(row[13]))
@@ -99,13 +107,14 @@ class DayReading:
         self.journals += 1
         self.legs += len(listed)
 
-
-def _patient(rows: Iterable[T]) -> Iterator[T]:
-    """Rows with pauses: a thread that computes without one keeps the others waiting."""
-    for number, row in enumerate(rows, 1):
-        if number % _ROWS == 0:
-            time.sleep(_PAUSE_SECONDS)
-        yield row
+    def _patient(self, rows: Iterable[T]) -> Iterator[T]:
+        """Rows with pauses: a thread that computes without one keeps the others waiting."""
+        for number, row in enumerate(rows, 1):
+            if number % _ROWS == 0:
+                time.sleep(_PAUSE_SECONDS)
+                if self.stopping():
+                    raise TransientFault("the service is ending", "close the date again later")
+            yield row
 
 
 def _broken(detail: str) -> RequestRefused:

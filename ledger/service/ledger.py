@@ -91,6 +91,7 @@ class Ledger:
         self.breaker = Breaker(self)
         self.pipeline = Pipeline(self)
         self.queried = Queried(store)
+        self.ending = False  # set by who is about to close it: what reads beside it stops
         self._load()
 
     def _load(self) -> None:

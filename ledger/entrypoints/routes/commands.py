@@ -121,6 +121,7 @@ def _commands(room: Room) -> None:
 def _sessions(room: Room) -> None:
     app, ledger, identity, on_ledger = room.app, room.ledger, room.identity, room.on_ledger
     sessions = identity.sessions
+    searching = asyncio.Lock()
 
     def timed(command: dict[str, Any]) -> dict[str, Any]:
         if ledger.clock.simulated:
@@ -158,10 +159,11 @@ def _sessions(room: Room) -> None:
         if sessions.knows(session_id):
             command = sessions.covering(actor, session_id, last, signature)
         else:
-            command = await asyncio.to_thread(
-                sessions.covering_lost, actor, session_id, last, signature,
-                document.get("digests"),
-            )
+            async with searching:  # one at a time: each goes through a part of the log
+                command = await asyncio.to_thread(
+                    sessions.covering_lost, actor, session_id, last, signature,
+                    document.get("digests"),
+                )
         command = timed(command)
         (result,) = await on_ledger(ledger.apply, [command], actor, evidence)
         if result["status"] == "posted":
