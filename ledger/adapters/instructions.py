@@ -1,34 +1,48 @@
-"""What goes to the banks of a date: the instruction file of bank-managed merchants, and the
-fund-movement file of self-managed ones, which is empty with zero control totals (rules D0.3, D0.5).
-The bank is told of payouts to merchants and of withdrawals that their users asked for (rule D0.1).
-What a freeze keeps back is in neither (rule D0.17).
+"""What goes to the banks of a date: the instruction file of bank-managed merchants; what leaves the
+reserve, payouts to merchants and withdrawals of users; and the fund-movement file of self-managed
+merchants, which is empty with zero control totals (rules D0.3 to D0.5, D0.42). What a freeze keeps
+back is in none (rule D0.17).
 
-The bytes depend on the closed date alone. Each file has its SM3 digest, counts and totals in a
-control file beside it, signed by the ledger's key.
+The rows depend on the log up to the date's close alone: before it more could come, and a file that
+a bank has is not called back. Each has its SM3 digest, counts and totals in a control file beside
+it, signed by the ledger's key. Rows name payees, so those two files are sealed with SM4; `unsealed`
+writes them out for the bank's channel.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
+from ledger.adapters.vault import SealedVault
 from ledger.domain.chart import parts_of
-from paylake.errors import PermanentFailure
+from paylake.crypto import seal, unseal
+from paylake.durable import write_private
+from paylake.errors import NotVerified, PermanentFailure, UsageFault
+from paylake.keys import Keyring
 from paylake.settings import Settings
 
-FORMAT = "paylake-instructions/1"
-COLUMNS = ("payout_id", "merchant_id", "amount_minor", "currency_code", "booking_date", "booked_at")
-_FILES = {"bank": "bank_instructions", "self": "fund_movements"}
-#: Accounts of bank-managed books: pending settlement, users.
-_PENDING, _USERS = "9201", "9101"
+FORMAT = "paylake-instructions/2"
+COLUMNS = (
+    "payout_id", "kind", "party_id", "amount_minor", "currency_code", "booking_date", "booked_at",
+    "payee_account", "payee_name", "bank_code",
+)
+_FILES = {
+    "bank": "bank_instructions", "institution": "reserve_payouts", "self": "fund_movements",
+}
+#: settlement mode -> codes of the pending-settlement and the user accounts in its books
+_CODES = {"bank": ("9201", "9101"), "institution": ("2201", "2101")}
+_SEALED = ".sealed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +55,9 @@ class Written:
 
 
 def write_instructions(settings: Settings, day: date) -> list[Written]:
-    """Write both files of a closed date into `<home>/ledger/instructions/<date>/`.
+    """Write the files of a closed date into `<home>/ledger/instructions/<date>/`.
 
-    :raises PermanentFailure: when the date is not closed
+    :raises PermanentFailure: when the date is not closed, or a payee's account does not open
     """
     reader = open_reader(settings)
     try:
@@ -53,47 +67,82 @@ def write_instructions(settings: Settings, day: date) -> list[Written]:
                     f"the ledger has not closed {day}", "close the date first",
                     where=place(settings),
                 )
-            rows = {
-                "bank": [*_payouts(reader, day), *_withdrawals(reader, day)],
-                "self": [],  # the institution takes no part: the books moved, no money does
-            }
+            made = _Rows(reader, SealedVault.of_home(Keyring(settings)), day)
+            rows = {mode: list(made.of(mode)) for mode in ("bank", "institution")}
     finally:
         reader.close()
+    rows["self"] = []  # the institution takes no part: the books moved, no money does
     folder = settings.path("ledger", "instructions", day.isoformat())
     return [_write(settings, folder, day, mode, listed) for mode, listed in rows.items()]
 
 
-def _payouts(reader: SqlReader, day: date) -> list[tuple]:
-    """Payouts of a date to bank-managed merchants."""
-    found = []
-    for row in reader.day_entries(day.isoformat()):
-        if row[2] != "settlement":
-            continue
-        for account_id, currency, direction, amount, _, _ in orjson.loads(row[13]):
-            account, merchant = parts_of(account_id)
-            if account == _PENDING and direction == "D":
-                found.append((row[6], merchant, amount, currency, row[10], row[9]))
-    return found
+class _Rows:
+    """The payouts of a date, with the payees as they were bound when the payout was booked."""
+
+    def __init__(self, reader: SqlReader, vault: SealedVault, day: date) -> None:
+        self.reader = reader
+        self.vault = vault
+        wanted = ("settlement", "withdrawal", "withdrawal_result")
+        listed = [
+            (row, orjson.loads(row[12])) for row in reader.posted_of(day.isoformat(), wanted)
+        ]
+        self.payouts = [(row, said) for row, said in listed if row[2] == "settlement"]
+        sent = {said["withdrawal_id"] for row, said in listed if row[2] == "withdrawal_result"}
+        self.withdrawals = [
+            (row, said) for row, said in listed
+            if row[2] == "withdrawal" and row[6] not in sent  # the bank has said of those already
+        ]
+        self.bound = reader.find_by_business_key(sorted({
+            said["destination_id"] for _, said in (*self.payouts, *self.withdrawals)
+            if "destination_id" in said
+        }))
+
+    def of(self, mode: str) -> Iterator[tuple]:
+        """Rows of a settlement mode, in the order of the log."""
+        pending, user = _CODES[mode]
+        found = [(row, said, said["merchant_id"]) for row, said in self.payouts
+                 if _pending_code(row) == pending]
+        found += [(row, said, said["user_id"]) for row, said in self.withdrawals
+                  if _held_code(row) == user]
+        for row, said, party in sorted(found, key=lambda item: item[0][0]):
+            yield (
+                row[6], row[2], party, said["amount_minor"], said["currency_code"], row[10],
+                row[9], *self._payee(said.get("destination_id")),
+            )
+
+    def _payee(self, destination_id: str | None) -> tuple[str, str, str]:
+        entry = None if destination_id is None else self.bound.get(destination_id)
+        if entry is None:
+            return ("", "", "")  # booked before a bound account was needed
+        said = orjson.loads(entry[12])
+        return (
+            self._opened(said["bound_account"]), self._opened(said["bound_name"]),
+            said["bank_code"],
+        )
+
+    def _opened(self, commitment: str) -> str:
+        sealed = self.reader.secret(commitment)
+        if sealed is None:
+            raise PermanentFailure(
+                f"nothing is sealed behind {commitment}", "restore the ledger from a backup"
+            )
+        return self.vault.reveal(commitment, *sealed)
 
 
-def _withdrawals(reader: SqlReader, day: date) -> list[tuple]:
-    """Withdrawals that were asked for on a date from bank-managed books, each under the merchant
-    whose user's book it is: its number is the withdrawal's."""
-    asked = []
-    for row in reader.day_requests(day.isoformat(), "withdrawal"):
-        holds = [effect[2] for effect in orjson.loads(row[14]) if effect[0] == "hold"]
-        asked += [(row, hold) for hold in holds if parts_of(hold["account_id"])[0] == _USERS]
-    if not asked:
-        return []
-    tenants = {
-        key: document["tenant"] for _, key, document in reader.documents(["account"])
-        if parts_of(key)[0] == _USERS
-    }
-    return [
-        (row[6], tenants[f"{hold['account_id']}/{hold['currency_code']}"], hold["placed"],
-         hold["currency_code"], row[10], row[9])
-        for row, hold in asked
-    ]
+def _pending_code(row: tuple) -> str | None:
+    """The code of the pending-settlement account that a payout takes from."""
+    for account_id, _, direction, *_ in orjson.loads(row[13]):
+        if direction == "D":
+            return parts_of(account_id)[0]
+    return None
+
+
+def _held_code(row: tuple) -> str | None:
+    """The code of the user account on which a withdrawal holds its amount."""
+    for effect in orjson.loads(row[14]):
+        if effect[0] == "hold":
+            return parts_of(effect[2]["account_id"])[0]
+    return None
 
 
 def _write(
@@ -106,10 +155,54 @@ def _write(
     data = text.getvalue().encode("utf-8")
     totals: dict[str, int] = {}
     for row in rows:
-        totals[row[3]] = totals.get(row[3], 0) + row[2]
-    path = folder / f"{_FILES[mode]}_{day:%Y%m%d}.csv"
-    write_signed(settings, path, data, {
+        totals[row[4]] = totals.get(row[4], 0) + row[3]
+    about: dict[str, Any] = {
         "format": FORMAT, "settlement_mode": mode, "booking_date": day.isoformat(),
         "rows": len(rows), "amount_totals_minor": totals or {"CNY": 0},
-    })
+    }
+    path = folder / f"{_FILES[mode]}_{day:%Y%m%d}.csv"
+    if mode != "self":
+        path = path.with_suffix(_SEALED)
+        data = _sealed(settings, path, data)
+    write_signed(settings, path, data, about)
+    path.chmod(0o600)
     return Written(path, len(rows), totals)
+
+
+def _sealed(settings: Settings, path: Path, data: bytes) -> bytes:
+    """The data sealed; what is there already and opens to the same stays as it is."""
+    key = Keyring(settings).seal_key()
+    if path.is_file():
+        there = path.read_bytes()
+        try:
+            if unseal(key, there, path.name.encode()) == data:
+                return there
+        except NotVerified:
+            pass  # sealed with another key, or damaged: it is written anew
+    return seal(key, data, path.name.encode())
+
+
+def unsealed(settings: Settings, day: date, folder: Path) -> list[Path]:
+    """Write a date's sealed files as CSV, for the owner alone, into a new folder: what goes over
+    the bank's channel and is deleted then.
+
+    :raises UsageFault: when the folder is there
+    :raises PermanentFailure: when the files are not written yet
+    :raises NotVerified: when one does not open
+    """
+    if folder.exists():
+        raise UsageFault("There is something of that name", "Give another.", where=str(folder))
+    source = settings.path("ledger", "instructions", day.isoformat())
+    sealed = sorted(source.glob(f"*{_SEALED}"))
+    if not sealed:
+        raise PermanentFailure(
+            f"{day} has no instruction files",
+            "write them first: POST /v1/days/{date}/instructions", where=str(source),
+        )
+    key = Keyring(settings).seal_key()
+    opened = [(path.stem, unseal(key, path.read_bytes(), path.name.encode())) for path in sealed]
+    written = []
+    for name, data in opened:
+        written.append(folder / f"{name}.csv")
+        write_private(written[-1], data)
+    return written

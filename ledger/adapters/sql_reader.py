@@ -183,11 +183,11 @@ class SqlReader(ABC):
             "order by sequence", (day,),
         )
 
-    def day_requests(self, day: str, type_: str) -> Iterator[Row]:
-        """Entries of a type that a date posted, with or without legs, in sequence."""
+    def posted_of(self, day: str, types: Sequence[str]) -> Iterator[Row]:
+        """Posted entries of some types booked on a date, with legs or without, in sequence."""
         return self._stream(
-            f"select {_ENTRY} from entry where booking_date = ? and type = ? "
-            "and outcome = 'posted' order by sequence", (day, type_),
+            f"select {_ENTRY} from entry where booking_date = ? and outcome = 'posted' "
+            f"and type in ({', '.join('?' * len(types))}) order by sequence", (day, *types),
         )
 
     def earlier_open_date(self, day: str, after: str | None) -> str | None:

@@ -90,6 +90,17 @@ def migrate(home: Path | None) -> None:
 
 @main.command()
 @_home
+@click.option("--date", "day", required=True, help="A date whose files are written.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+def instructions(home: Path | None, day: str, out: Path) -> None:
+    """Open a date's sealed instruction files, as CSV for the bank's channel."""
+    print(json.dumps(
+        operations.instructions(settings_module.load(home=home), parse_date(day), out), indent=1
+    ))
+
+
+@main.command()
+@_home
 @click.option("--new-key", is_flag=True, help="Make the next sealing key first.")
 def reseal(home: Path | None, new_key: bool) -> None:
     """Seal with the newest key what older ones sealed; while no service runs."""

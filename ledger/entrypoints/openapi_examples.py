@@ -87,7 +87,7 @@ EXAMPLES: dict[str, Any] = {
         }], "old": [],
     },
     "Instructions": {"files": [{
-        "path": "ledger/instructions/2026-09-12/bank_instructions_20260912.csv", "rows": 3,
+        "path": "ledger/instructions/2026-09-12/bank_instructions_20260912.sealed", "rows": 3,
         "totals_minor": {"CNY": 30000},
     }]},
     "Anchor": {

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 import uvicorn
@@ -228,6 +229,17 @@ def migrate(settings: Settings) -> dict[str, object]:
         "schema_before": done.before, "schema_after": done.after,
         "kept": None if done.kept is None else str(done.kept),
     }
+
+
+def instructions(settings: Settings, day: date, folder: Path) -> dict[str, object]:
+    """Write a date's sealed instruction files as CSV into a new folder.
+
+    :raises UsageFault: when the folder is there
+    :raises PaylakeError: when there are none, or one does not open
+    """
+    from ledger.adapters.instructions import unsealed
+
+    return {"files": [str(path) for path in unsealed(settings, day, folder)]}
 
 
 def reseal(settings: Settings, *, new_key: bool) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.actors import Actor
+from ledger.domain.actors import LEDGER, Actor
 from ledger.domain.refusals import BY_CODE
 from ledger.service.faults import RequestRefused
 
@@ -67,6 +67,16 @@ def waiting(ledger: Ledger, actor: Actor, evidence: str, sequence: int) -> dict[
     return {"sequence": sequence, "type": operation.type, "values": opened(
         ledger, orjson.loads(document["content"]), sorted(operation.form.sensitive)
     )}
+
+
+def of_instructions(ledger: Ledger, day: str) -> None:
+    """Record that the ledger writes the payees of a closed date into files for the banks.
+
+    :raises RequestRefused: `date_open`, or why nothing is recorded now
+    """
+    if ledger.head.closed is None or day > ledger.head.closed:
+        raise RequestRefused("date_open", f"{day} is not closed", 404)
+    _recorded(ledger, LEDGER, "", "instructions", day, "settlement")
 
 
 def _recorded(

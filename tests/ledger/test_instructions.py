@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 
 import pytest
 
-from ledger.adapters.instructions import write_instructions
+from ledger.adapters.instructions import unsealed, write_instructions
 from ledger.service.day_run import DayRun
-from paylake.crypto import sm3_file
-from paylake.errors import PermanentFailure
+from paylake.crypto import sm3_file, unseal
+from paylake.errors import NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from tests.ledger.conftest import DAY
 
@@ -36,8 +37,10 @@ def files(world):
     written = {file.path.name: file for file in write_instructions(world.settings, DAY)}
     read = {}
     for name, file in written.items():
-        with file.path.open(encoding="utf-8", newline="") as opened:
-            rows = list(csv.DictReader(opened))
+        data = file.path.read_bytes()
+        if file.path.suffix == ".sealed":
+            data = unseal(Keyring(world.settings).seal_key(), data, name.encode())
+        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
         control = json.loads(file.path.with_suffix(".control.json").read_bytes())
         read[name] = (rows, control)
     return written, read
@@ -46,13 +49,16 @@ def files(world):
 def test_d0_03_a_payout_of_bank_managed_money_is_an_instruction_to_the_bank(modes):
     modes.close()
     _, read = files(modes)
-    rows, control = read["bank_instructions_20260912.csv"]
-    assert [(row["merchant_id"], row["amount_minor"]) for row in rows] == [("MB", "3000")]
+    rows, control = read["bank_instructions_20260912.sealed"]
+    assert [(row["party_id"], row["amount_minor"]) for row in rows] == [("MB", "3000")]
+    assert [(row["payee_account"], row["payee_name"], row["bank_code"]) for row in rows] == [
+        ("account of MB", "name of MB", "ICBC")
+    ]
     assert (control["rows"], control["amount_totals_minor"]) == (1, {"CNY": 3000})
 
 
 def test_d0_03_a_withdrawal_of_a_users_bank_managed_book_is_an_instruction_too(modes):
-    """Under its merchant; the day that it was asked for, whenever the bank answers."""
+    """On the day that it was asked for; one that the bank answered within the day is past."""
     for merchant, user, code in (("MB", "UB", "9101"), ("MS", "US", "9111"), ("MI", "UI", "2101")):
         modes.register("party", party_id=user, party_kind="user", owner_id=merchant,
                        identity_check="ID")
@@ -65,9 +71,11 @@ def test_d0_03_a_withdrawal_of_a_users_bank_managed_book_is_an_instruction_too(m
         assert asked["status"] == "posted", asked
     modes.close()
     _, read = files(modes)
-    rows, control = read["bank_instructions_20260912.csv"]
-    assert [(row["payout_id"], row["merchant_id"], row["amount_minor"]) for row in rows][1:] == [
-        ("W-UB", "MB", "5000")]
+    rows, control = read["bank_instructions_20260912.sealed"]
+    assert [(row["payout_id"], row["party_id"], row["amount_minor"]) for row in rows][1:] == [
+        ("W-UB", "UB", "5000")]
+    reserve = [row["payout_id"] for row in read["reserve_payouts_20260912.sealed"][0]]
+    assert "W-UI" in reserve and "W-US" not in reserve
     assert (control["rows"], control["amount_totals_minor"]) == (2, {"CNY": 8000})
     assert read["fund_movements_20260912.csv"][0] == []
 
@@ -92,7 +100,7 @@ def test_files_are_signed_and_written_again_the_same(modes):
     written, _ = files(modes)
     kept = {path: path.read_bytes() for path in
             modes.settings.path("ledger", "instructions").rglob("*") if path.is_file()}
-    assert len(kept) == 6
+    assert len(kept) == 9
     files(modes)
     assert kept == {path: path.read_bytes() for path in kept}
     for file in written.values():
@@ -103,6 +111,59 @@ def test_files_are_signed_and_written_again_the_same(modes):
         assert Keyring(modes.settings).trust()[said["key_id"]].public.verify(
             control.read_bytes(), signature
         )
+
+
+def test_d0_42_what_leaves_the_reserve_names_its_payees(modes):
+    """Payouts to merchants and withdrawals of users that the bank has not answered yet."""
+    modes.do("top_up", amount_minor=100_000)
+    for name in ("W1", "W2", "W3"):
+        modes.do("withdrawal", withdrawal_id=name, amount_minor=10_000)
+    modes.do("withdrawal_result", withdrawal_id="W2")
+    modes.do("withdrawal_result", withdrawal_id="W3", result="unknown")
+    modes.close()
+    _, read = files(modes)
+    rows, control = read["reserve_payouts_20260912.sealed"]
+    assert [(row["kind"], row["party_id"], row["payee_account"], row["amount_minor"])
+            for row in rows] == [
+        ("settlement", "MI", "account of MI", "4000"), ("withdrawal", "U1", "card of U1", "10000"),
+    ]
+    assert control["amount_totals_minor"] == {"CNY": 14_000}
+
+
+def test_d0_42_a_payout_goes_where_it_was_booked_to(modes):
+    """An account that is bound later is for later payouts."""
+    modes.approved("destination", destination_id="LATER", party_id="MB", bound_account="9999",
+                   bound_name="later", bank_code="B2")
+    modes.close()
+    _, read = files(modes)
+    (row,) = read["bank_instructions_20260912.sealed"][0]
+    assert row["payee_account"] == "account of MB"
+
+
+def test_d1_23_payees_are_in_no_file_in_clear(modes, tmp_path):
+    """Sealed in the home, for the owner alone; opened for the bank where it is asked for."""
+    modes.close()
+    files(modes)
+    for path in modes.settings.home.rglob("*"):
+        assert not path.is_file() or b"account of MB" not in path.read_bytes(), path
+    folder = modes.settings.path("ledger", "instructions", "2026-09-12")
+    for path in folder.glob("*.sealed"):
+        assert path.stat().st_mode & 0o077 == 0
+    written = unsealed(modes.settings, DAY, tmp_path / "bank")
+    assert [path.name for path in written] == [
+        "bank_instructions_20260912.csv", "reserve_payouts_20260912.csv",
+    ]
+    assert b"account of MB" in written[0].read_bytes()
+    assert written[0].stat().st_mode & 0o077 == 0
+    with pytest.raises(UsageFault):
+        unsealed(modes.settings, DAY, tmp_path / "bank")
+    with pytest.raises(PermanentFailure, match="no instruction files"):
+        unsealed(modes.settings, DAY.replace(day=1), tmp_path / "other")
+    sealed = folder / "bank_instructions_20260912.sealed"
+    sealed.write_bytes(sealed.read_bytes()[:-1] + b"x")
+    with pytest.raises(NotVerified):
+        unsealed(modes.settings, DAY, tmp_path / "third")
+    assert not (tmp_path / "third").exists()
 
 
 def test_an_open_date_has_no_instructions(modes):

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.client import LedgerRefusal, Signer
 from ledger.entrypoints.operations import verify
-from tests.ledger.conftest import ANN, BEN
+from tests.ledger.conftest import ANN, BEN, DAY
 from tests.ledger.test_http import Signed, client, http, token
 from tests.ledger.test_own_reads import make_caller
 
@@ -133,3 +133,13 @@ def test_the_record_cannot_be_had_by_a_system(world):
     assert world.send("sensitive_read", BEN, **asked)["status"] == "posted"
     other = world.send("sensitive_read", BEN, **{**asked, "interface": "holds"})
     assert other["reason"] == "register_differs"
+
+
+def test_d2_17_the_files_for_the_banks_are_recorded_too(world, http):
+    """Before they are written, of a closed date alone."""
+    path = f"/v1/days/{DAY}/instructions"
+    assert http.post(path).json()["error"]["reason"] == "date_open"
+    assert reads(world) == []
+    world.close()
+    assert http.post(path).status_code == 200
+    assert reads(world) == [("system:ledger", "posted", "instructions", DAY.isoformat())]

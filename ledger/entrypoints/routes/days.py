@@ -17,7 +17,7 @@ from ledger.domain.fields import parse_moment
 from ledger.entrypoints.bodies import answer, day_of, parsed, raw_body
 from ledger.entrypoints.openapi import operation
 from ledger.entrypoints.routes.room import Room
-from ledger.service import queries
+from ledger.service import queries, revealing
 from ledger.service.day_close import DayClose
 from ledger.service.day_run import DayRun
 from ledger.service.faults import RequestRefused
@@ -86,7 +86,9 @@ def add(room: Room) -> None:
     )
     async def instructions(day: str, request: Request) -> Response:
         identity.sender(request, "operate", await raw_body(request))
-        written = await asyncio.to_thread(write_instructions, settings, day_of(day))
+        wanted = day_of(day)
+        await on_ledger(revealing.of_instructions, ledger, wanted.isoformat())
+        written = await asyncio.to_thread(write_instructions, settings, wanted)
         return answer({"files": [
             {"path": str(file.path), "rows": file.rows, "totals_minor": file.totals}
             for file in written
