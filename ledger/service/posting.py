@@ -265,6 +265,8 @@ class Batch:
         :param booked_at: when it happens
         """
         version = self._by_type[hold_end.TYPE].version
+        if not self.clock.simulated:
+            booked_at = max(booked_at, self.booked_at)
         for key, day, content, effects in list(
             hold_end.entries(self.state, through, self.closed)
         ):

@@ -132,7 +132,7 @@ class LedgerModel(RuleBasedStateMachine):
             self.left[key] = {
                 "left": amount, "gross": amount, "source": source, "merchant": merchant,
                 "fees": (issuer, network, acquirer), "refunded": 0, "returned": [0, 0, 0],
-                "moves": moves,
+                "moves": moves, "journal": self.sent[-1][1]["journal_id"],
             }
         return key
 
@@ -222,6 +222,26 @@ class LedgerModel(RuleBasedStateMachine):
         moves = {account: -change for account, change in state["moves"].items()} if may else {}
         if self.attempt("void", moves, may, original_transaction_id=payment):
             state.update(left=0, refunded=state["gross"], returned=list(state["fees"]))
+
+    @rule(payment=payments)
+    def reverse(self, payment):
+        """The institution's own error: whole, as long as nothing was done to the payment."""
+        state = self.left.get(payment)
+        if state is None:
+            return
+        frozen = sum(left for of, left in self.denied.values() if of == payment)
+        may = state["left"] == state["gross"] and not state["refunded"] and not frozen
+        moves = {account: -change for account, change in state["moves"].items()}
+        may = may and self.may("reversal", moves, {})
+        waits = self.world.send(
+            "reversal", ANN, adjustment_id=f"B{self.world.number}", incident_number="N",
+            reason="x", journal_id=state["journal"],
+        )
+        assert waits["status"] == ("pending" if may else "refused"), waits
+        if may:
+            assert self.world.approve(waits["sequence"])["status"] == "posted"
+            self.moved(moves, {})
+            state["left"] = 0  # nothing refers to it any more
 
     def due(self, merchant: str, amount: int) -> bool:
         """Whether a payout leaves what rests; the quiet days of a history are never over."""
