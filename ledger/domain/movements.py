@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ledger.domain import people, shards
+from ledger.domain import grades, people, shards
 from ledger.domain.chart import SHARD
 from ledger.domain.holds import HoldKind, ends_on, frozen, left, reduced
 from ledger.domain.operations import Context, Leg, Plan
@@ -233,6 +233,10 @@ class Movements:
     def right(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """A right of a group in one of the modules (rule D4a.6)."""
         return people.right(state, v, c, self.modules)
+
+    def grade_terms(self, state: State, v: Values, c: Context) -> Plan | Refusal:
+        """What a grade entails beside its limits; it bars scenes of the templates."""
+        return grades.grade_terms(state, v, c, self.scenes)
 
     def compensation(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """A customer's loss, in full: out of the provision as far as it goes, the rest an expense

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from ledger.domain import billing
+from ledger.domain import billing, grades
 from ledger.domain.billing import months_later
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.money import AMOUNT_LIMIT
@@ -85,11 +85,12 @@ def channel_onboarded(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 def _start_missing(
-    state: State, name: str, contract: Mapping[str, Any], evidence: str | None
+    state: State, name: str, contract: Mapping[str, Any], evidence: str | None, day: str
 ) -> Refusal | None:
     """What a merchant's first start still needs (rule D0.34): the fees that its contract asks are
-    charged and paid, computed from the books, and a channel has given its parameters. What a
-    provider collects is not booked here (rule D0.25); evidence says that it was paid."""
+    charged and paid, computed from the books, a channel has given its parameters, and the deposit
+    that its grade asks is there (rule D0.33). What a provider collects is not booked here (rule
+    D0.25); evidence says that it was paid."""
     prices = {item: contract.get(f"{item}_fee_minor") for item in billing.START_FEES}
     for item, price in prices.items():
         if price is None:
@@ -112,6 +113,11 @@ def _start_missing(
             return Refusal("start_missing", f"account {owed.account_id} is not paid")
     if not state.get("party", name).get("channels"):
         return Refusal("start_missing", f"no channel has given {name} its parameters")
+    needed = grades.terms(state, name, day).get("deposit_minor", 0)
+    deposit = state.account(f"2602:{name}", next(iter(state.chart.currencies)))
+    there = 0 if deposit is None else deposit.balance
+    if there < needed:
+        return Refusal("start_missing", f"of the deposit {there} of {needed} minor units are there")
     return None
 
 
@@ -140,7 +146,9 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
             contract = state.contract(name, c.booking_date)
             if contract is None:
                 return Refusal("contract_missing", f"{name} has no contract in force")
-            missing = now == "reviewed" and _start_missing(state, name, contract, v.get("evidence"))
+            missing = now == "reviewed" and _start_missing(
+                state, name, contract, v.get("evidence"), c.booking_date
+            )
             if missing:
                 return missing
         if now == "suspended" and ground != document["ground"]:

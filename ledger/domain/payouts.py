@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from ledger.domain import grades
 from ledger.domain.refusals import Refusal
 from ledger.domain.settling import Calendar, due_date, minimum, resting
 from ledger.domain.state import PAYOUT, Account, State
@@ -33,7 +34,10 @@ def payout(
                 "below_minimum", f"the contract pays {least} minor units at the least",
                 "amount_minor",
             )
-        early = _early(account, amount, contract.get("settlement_cycle"), booking_date, calendar)
+        early = _early(
+            account, amount, contract.get("settlement_cycle"), booking_date, calendar,
+            delay(state, account, booking_date),
+        )
         if early is not None:
             return Refusal("not_due", f"of {account_id} {early}", "amount_minor")
         owed = owes(state, account)
@@ -46,7 +50,8 @@ def payout(
 
 
 def _early(
-    account: Account, amount: int, cycle: str | None, booking_date: str, calendar: Calendar
+    account: Account, amount: int, cycle: str | None, booking_date: str, calendar: Calendar,
+    late: int,
 ) -> str | None:
     """Why so much of an account is not yet due, or None."""
     found = resting(account, booking_date)
@@ -60,11 +65,16 @@ def _early(
         return f"nothing is paid on the public holiday {booking_date}"
     due = sum(
         left for bucket, left in account.buckets.items()
-        if due_date(bucket, cycle, calendar) <= day
+        if due_date(bucket, cycle, calendar, late) <= day
     )
     if due < amount <= account.balance:  # more than there is: its floor refuses it
         return f"{max(due, 0)} minor units are due through {booking_date} ({cycle})"
     return None
+
+
+def delay(state: State, account: Account, day: str) -> int:
+    """Working days by which the grade of an account's merchant is paid later."""
+    return grades.terms(state, account.party_id, day).get("delay_days", 0)
 
 
 def owes(state: State, account: Account) -> int:

@@ -121,6 +121,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("channel_not_open", 409, True,
            "the merchant is not onboarded to this channel, or the caller may not report for it",
            "商户未在该渠道入网，或接入方无权报送该渠道的业务"),
+    Reason("grade_not_allowed", 409, True,
+           "the grade of a party does not allow it to start this",
+           "主体的等级不允许其发起此类业务"),
     Reason("stopped", 409, True,
            "an emergency stop covers the account, party, rail, caller or everything; `detail` "
            "names it (one of an account, and of whom the accounts belong to, is tested with the "

@@ -49,20 +49,24 @@ class Due:
     old: tuple[str, ...]
 
 
-def due_date(bucket: str, cycle: str, calendar: Calendar) -> date:
+def due_date(bucket: str, cycle: str, calendar: Calendar, delay: int = 0) -> date:
     """The first date on which a bucket may be paid out, never earlier (rule D0.7).
 
     T+0: the business date itself; D+1: the calendar day after; T+1: the next working day. A public
     holiday pushes each of them on to the next working day.
+
+    :param delay: working days by which the merchant's grade is paid later
     """
     if bucket.startswith("quiet/"):
         day = date.fromisoformat(bucket[6:16]) + timedelta(1)
     else:
         day = date.fromisoformat(bucket)
         if cycle == "T+1":
-            return calendar.working_day(day, 1)
-        if cycle == "D+1":
+            day = calendar.working_day(day, 1)
+        elif cycle == "D+1":
             day += timedelta(1)
+    if delay:
+        return calendar.working_day(day, delay)
     return calendar.working_day(day, 1) if calendar.holiday(day) else day
 
 
@@ -82,7 +86,7 @@ def resting(account: Account, day: str) -> list[tuple[str, int]]:
 
 
 def due_on(
-    account: Account, cycle: str, least: int, day: date, calendar: Calendar
+    account: Account, cycle: str, least: int, day: date, calendar: Calendar, delay: int
 ) -> Due:
     """What a date's run pays of one account (rules D0.7 to D0.9, D0.11, D0.13).
 
@@ -92,10 +96,11 @@ def due_on(
     took the rest.
 
     :param least: the minimum, minor units
+    :param delay: working days by which the merchant's grade is paid later
     """
     total, old = 0, []
     for bucket, amount in account.buckets.items():
-        if due_date(bucket, cycle, calendar) <= day:
+        if due_date(bucket, cycle, calendar, delay) <= day:
             total += amount
             name = bucket[6:16] if bucket.startswith("quiet/") else bucket
             if amount > 0 and (day - date.fromisoformat(name)).days > LISTED_AFTER_DAYS:

@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain.chart import MODE_OF_BOOKS
-from ledger.domain.payouts import owes
-from ledger.domain.settling import due_on, minimum, penalty
+from ledger.domain.payouts import delay, owes
+from ledger.domain.settling import Due, due_on, minimum, penalty
 from ledger.domain.state import Account
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
@@ -147,6 +147,12 @@ class DayRun:
             if amount:
                 yield self._command("penalty", now, account, amount, "movement_id")
 
+    def _due(self, account: Account, contract: Mapping[str, Any], least: int) -> Due:
+        return due_on(
+            account, contract["settlement_cycle"], least, self.day, self.calendar,
+            delay(self.ledger.state, account, self.day.isoformat()),
+        )
+
     def _recovered(self, now: str) -> Iterator[dict[str, Any]]:
         """A receivable of a negative net is taken first from the next cycles (rule D0.9)."""
         for account in self._accounts("2201"):
@@ -155,7 +161,7 @@ class DayRun:
             contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
             if not owed or contract is None:
                 continue
-            found = due_on(account, contract["settlement_cycle"], 0, self.day, self.calendar)
+            found = self._due(account, contract, 0)
             amount = min(found.payable, owed)
             if amount > 0:
                 yield self._command(
@@ -186,9 +192,7 @@ class DayRun:
             if contract is None:
                 continue
             least = minimum(contract, self.ledger.state.get("party", account.party_id))
-            found = due_on(
-                account, contract["settlement_cycle"], least, self.day, self.calendar
-            )
+            found = self._due(account, contract, least)
             if found.old:
                 self.ran.old.append({
                     "account_id": account.account_id, "dates": list(found.old),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain import guards, mandates, payouts, shards
+from ledger.domain import grades, guards, mandates, payouts, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.holds import left, reduced
@@ -117,7 +117,7 @@ class Decider:
             standing += tuple([values.get(name) for name in operation.parties])
         known = self._standing.get(standing) if actor is self.actor else None
         if known is None:
-            refusal = self._parties(operation, values, actor, merchant, user, rail)
+            refusal = self._parties(operation, values, actor, merchant, user, rail, day)
             if refusal is not None:
                 return refusal
             owner = operation.books(values, context) or merchant or user
@@ -154,7 +154,7 @@ class Decider:
 
     def _parties(
         self, operation: Operation, values: Mapping[str, Any], actor: Actor,
-        merchant: str | None, user: str | None, rail: str | None,
+        merchant: str | None, user: str | None, rail: str | None, day: str,
     ) -> Refusal | None:
         """Whether the sender may act for them, and whether all of them may do this: what depends
         on registers alone, so that it is asked once as long as these are the same."""
@@ -176,11 +176,15 @@ class Decider:
             refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
         if refusal is None and merchant is not None and operation.needs_channel:
             refusal = guards.channel(state, merchant, rail)
+        if refusal is not None:
+            return refusal
+        parties = [
+            merchant, user, values.get("terminal_id"),
+            *(values.get(name) for name in operation.parties),
+        ]
+        if state.tables.get("grade_terms"):
+            refusal = grades.barred(state, operation, parties, day)
         if refusal is None and state.tables.get("stop"):
-            parties = [
-                merchant, user, values.get("terminal_id"),
-                *(values.get(name) for name in operation.parties),
-            ]
             caller = actor.id if actor.kind == "caller" else None
             if caller is not None:
                 parties.append((state.get("caller", caller) or _EMPTY).get("party_id"))

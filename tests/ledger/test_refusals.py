@@ -337,6 +337,10 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
     ("channel_not_open", None, _in_turn(
         lambda w: w.ledger.state.get("party", "M1")["channels"].pop("unionpay"),
         lambda w: w.do("payment"))),
+    ("grade_not_allowed", None, _in_turn(
+        lambda w: w.approved("grade_terms", grade="standard", valid_from="2026-09-12",
+                             barred_scenes=["payment"], evidence="SHEET-1"),
+        lambda w: w.do("payment"))),
     ("stopped", None, _in_turn(lambda w: _stop(w, "all", None), lambda w: w.do("payment"))),
     ("stopped", None, _in_turn(
         lambda w: _stop(w, "merchant", "M1", "new_business"), lambda w: w.do("payment"))),

@@ -103,12 +103,12 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
 #: accrual, and unused fees that become income.
 STILL = frozenset({
     "open_account", "account_shards", "account_status", "account_floor", "move_account",
-    "party", "party_state", "grade_change", "channel_onboarded", "contract", "bind_account",
-    "destination", "authorise", "mandate", "mandate_end", "operator", "membership", "right",
-    "caller", "limit", "tariff", "stop", "stop_lift", "session_open", "session_cover",
-    "foreign_read", "sensitive_read", "period_close", "breaker", "approve", "reject", "hold",
-    "denied_payment", "hold_release", "hold_takeover", "hold_expiry", "bill_issued",
-    "bill_confirmed", "bill_withdrawn", "fees_unused", "penalty",
+    "party", "party_state", "grade_change", "grade_terms", "channel_onboarded", "contract",
+    "bind_account", "destination", "authorise", "mandate", "mandate_end", "operator",
+    "membership", "right", "caller", "limit", "tariff", "stop", "stop_lift", "session_open",
+    "session_cover", "foreign_read", "sensitive_read", "period_close", "breaker", "approve",
+    "reject", "hold", "denied_payment", "hold_release", "hold_takeover", "hold_expiry",
+    "bill_issued", "bill_confirmed", "bill_withdrawn", "fees_unused", "penalty",
 })
 
 
