@@ -29,9 +29,9 @@ class Queried:
         minute = (moment[:16], actor, told)
         if any((at[:16], who, what) == minute for at, who, what in self.of(key)):
             return
-        self.waiting.append((key, moment, actor, told))
         if len(self.waiting) >= _MOST:
             self.flush()
+        self.waiting.append((key, moment, actor, told))
 
     def of(self, key: str) -> Iterator[tuple[str, str, str]]:
         """Time, actor and what was told, of the newest hundred queries, oldest first."""
