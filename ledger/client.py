@@ -397,7 +397,7 @@ class LedgerClient:
         """What waits for a checker: sequence, type, maker, content, digest to sign."""
         return self._call("GET", "/v1/pending")["pending"]
 
-    def pending_values(self, sequence: int) -> dict[str, str]:
+    def pending_values(self, sequence: int) -> dict[str, Any]:
         """The sensitive values of what waits; for a person who may review it, and recorded."""
         return self._call("GET", f"/v1/pending/{sequence}/values")["values"]
 

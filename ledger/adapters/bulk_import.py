@@ -131,7 +131,7 @@ def _command(
                 value = int(value)
             elif kind == "flag" and value in ("true", "false"):
                 value = value == "true"
-            elif kind in ("object", "list", "metadata") or name == "metadata":
+            elif kind in ("object", "details", "texts", "list", "metadata") or name == "metadata":
                 value = _document(value)
         elif hasattr(value, "isoformat"):
             value = value.isoformat()

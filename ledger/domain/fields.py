@@ -11,6 +11,7 @@ from typing import Any
 
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import Refusal
+from ledger.domain.sensitive import found_in
 
 PATTERNS: dict[str, str] = {
     "key": r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}",
@@ -22,10 +23,11 @@ PATTERNS: dict[str, str] = {
 }
 #: Kinds that are not a pattern.
 OTHER_KINDS = ("amount", "fee", "count", "moment", "date", "text", "choice", "flag", "metadata",
-               "object", "list")
+               "object", "list", "details", "texts")
 METADATA_ENTRIES = 16
 TEXT_LIMIT = 200
 DOCUMENT_DEPTH = 6
+TEXTS = 32
 _MATCH = {kind: re.compile(f"(?:{pattern})\\Z").match for kind, pattern in PATTERNS.items()}
 _MATCH_ID = _MATCH["id"]
 
@@ -34,7 +36,8 @@ _MATCH_ID = _MATCH["id"]
 class Field:
     """One field. `kind` is a pattern's name or one of :data:`OTHER_KINDS`; `amount` counts minor
     units from 1, `fee` and `count` from 0. `of` lists the values of a `choice`. A `sensitive`
-    field (C2) is stored as a commitment, never in clear."""
+    field (C2) is stored as a commitment, never in clear; of `texts` each text by itself. `details`
+    is an `object` without anything sensitive in it."""
 
     name: str
     kind: str
@@ -204,6 +207,29 @@ def _object(type_: type) -> Check:
     return check
 
 
+def _details(name: str, value: Any) -> Any:
+    """A document that stands in the log in clear: nothing sensitive is in it."""
+    checked = _object(dict)(name, value)
+    if type(checked) is Refusal:
+        return checked
+    found = found_in(checked, name)
+    return checked if found is None else Refusal(
+        "invalid_field", f"{found[0]} holds a sensitive {found[1]}: it is given in "
+        "sensitive_details, which are kept sealed", name,
+    )
+
+
+def _texts(name: str, value: Any) -> Any:
+    if isinstance(value, dict) and 0 < len(value) <= TEXTS and all(
+        _MATCH_ID(key) and _printable(entry) for key, entry in value.items()
+    ):
+        return dict(sorted(value.items()))
+    return Refusal(
+        "invalid_field",
+        f"{name} takes 1 to {TEXTS} names with texts of up to {TEXT_LIMIT} characters", name,
+    )
+
+
 def checker(field: Field) -> Check:
     """The function that checks and normalises a field's value."""
     if field.kind in PATTERNS:
@@ -212,6 +238,7 @@ def checker(field: Field) -> Check:
         "amount": _whole(1), "fee": _whole(0), "count": _whole(0), "moment": _moment,
         "date": _date, "text": _text, "flag": _flag, "choice": _choice(field.of),
         "metadata": _metadata, "object": _object(dict), "list": _object(list),
+        "details": _details, "texts": _texts,
     }[field.kind]
 
 

@@ -52,7 +52,7 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         "kind": kind, "state": entered, "owner_id": owner,
         "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
         "ground": None, "details": v.get("details"), "since": c.booking_date,
-        "channels": {} if kind == "merchant" else None, **kept,
+        "channels": {} if kind == "merchant" else None, **kept, **_sealed(v),
     })
 
 
@@ -68,6 +68,12 @@ def grade_change(state: State, v: Values, c: Context) -> Plan | Refusal:
         **document, "grade": v["grade"], "grade_evidence": v["evidence"],
         "grade_since": c.booking_date,
     })
+
+
+def _sealed(v: Values) -> dict[str, Any]:
+    """The commitments to what is sensitive, where there is any."""
+    given = v.get("sensitive_details")
+    return {} if given is None else {"sensitive_details": given}
 
 
 def channel_onboarded(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -262,6 +268,7 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         "fee_payee": v.get("fee_payee", "institution"), "data_ppm": v.get("data_ppm"),
         "bill_months": months, "access_fee_minor": v.get("access_fee_minor"),
         "use_fee_minor": v.get("use_fee_minor"), "prices": prices,
+        **_sealed(v),
     })
     return put("contract", merchant, versions)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.adapters.data_files import load_events, load_operations
-from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, Field
+from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, TEXTS, Field
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
 from ledger.entrypoints.openapi_examples import EXAMPLES
@@ -34,6 +34,7 @@ _EXAMPLES: dict[str, Any] = {
 _BY_KIND: dict[str, Any] = {
     "amount": 10000, "fee": 0, "count": 1, "date": "2026-09-12", "text": "as agreed",
     "flag": True, "metadata": {"order": "A-1"}, "object": {"note": "on file"}, "list": [],
+    "details": {"note": "on file"}, "texts": {"account_name": "as on the account"},
     "moment": "2026-09-12T10:11:12+08:00", "hex": "00" * 8, "currency": "CNY",
 }
 
@@ -59,7 +60,12 @@ def _field_schema(field: Field) -> dict[str, Any]:
             "type": "object", "minProperties": 1, "maxProperties": METADATA_ENTRIES,
             "additionalProperties": {"type": ["string", "integer"]},
         }
-    elif field.kind == "object":
+    elif field.kind == "texts":
+        schema = {
+            "type": "object", "minProperties": 1, "maxProperties": TEXTS,
+            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": TEXT_LIMIT},
+        }
+    elif field.kind in ("object", "details"):
         schema = {"type": "object"}
     elif field.kind == "list":
         schema = {"type": "array", "items": {}}

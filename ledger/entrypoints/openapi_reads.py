@@ -102,7 +102,9 @@ def read_schemas() -> dict[str, Any]:
             "type": "object", "required": ["sequence", "type", "values"],
             "properties": {
                 "sequence": whole, "type": text,
-                "values": {"type": "object", "additionalProperties": text},
+                "values": {"type": "object", "additionalProperties": {
+                    "oneOf": [text, {"type": "object", "additionalProperties": text}],
+                }},
             },
             "example": {
                 "sequence": 17, "type": "destination",

@@ -23,7 +23,7 @@ from ledger.service.command import Command
 from ledger.service.deciding import Decider
 from ledger.service.originals import Originals
 from ledger.service.ports import Secret
-from ledger.service.results import posted, refused, replay
+from ledger.service.results import committed, posted, refused, replay
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
@@ -252,9 +252,10 @@ class Batch:
         for name in command.operation.form.sensitive:
             value = command.values.get(name)
             if value is not None:
-                secret = self.ledger.vault.commit(command.key, name, value)
-                command.values[name] = secret[0]
-                self.secrets.append(secret)
+                command.values[name], made = committed(
+                    self.ledger.vault, command.key, name, value
+                )
+                self.secrets += made
 
     # what becomes of it
 

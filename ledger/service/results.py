@@ -8,6 +8,7 @@ import orjson
 
 from ledger.domain.chain import journal_id
 from ledger.domain.refusals import Refusal
+from ledger.service.ports import Secret, Vault
 
 if TYPE_CHECKING:
     from ledger.domain.actors import Actor
@@ -79,7 +80,20 @@ def _difference(ledger: Ledger, command: Command, row: tuple) -> str | None:
     for name in (*command.operation.form.order, *first):
         now, then = command.values.get(name), first.get(name)
         if name in sensitive and now is not None:
-            now = ledger.vault.commit(command.key, name, now)[0]
+            now = committed(ledger.vault, command.key, name, now)[0]
         if now != then:
             return name
     return None
+
+
+def committed(vault: Vault, key: str, name: str, value: Any) -> tuple[Any, list[Secret]]:
+    """What stands in the log for a sensitive value, a commitment or one for each of its texts; and
+    what is kept sealed.
+
+    :param key: of the command; with the field's name it decides the salt
+    """
+    if isinstance(value, str):
+        secret = vault.commit(key, name, value)
+        return secret[0], [secret]
+    made = {entry: vault.commit(key, f"{name}.{entry}", text) for entry, text in value.items()}
+    return {entry: secret[0] for entry, secret in made.items()}, list(made.values())

@@ -22,14 +22,17 @@ _OF_DESTINATION = ("bound_account", "bound_name")
 
 def opened(
     ledger: Ledger, document: Mapping[str, Any], names: Iterable[str]
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """The values behind the commitments that a document has under these names.
 
     :raises PaylakeError: when one does not open with the home's keys
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name in names:
         commitment = document.get(name)
+        if isinstance(commitment, Mapping):
+            found[name] = opened(ledger, commitment, commitment)
+            continue
         sealed = None if commitment is None else ledger.store.secret(commitment)
         if sealed is not None:
             found[name] = ledger.vault.reveal(commitment, *sealed)

@@ -9,6 +9,7 @@ from ledger.domain.actors import Actor, has_right
 from ledger.entrypoints.operations import open_ledger, verify
 from ledger.registration import MODULES
 from ledger.service import queries
+from ledger.service.revealing import opened
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, World, at
 from tests.ledger.rules.words import CNY, PLAIN, days, ended, on, posted, refused
@@ -120,13 +121,22 @@ def test_d4a_06_a_right_is_in_a_module_that_there_is(world):
 
 def test_d4a_08_a_merchant_is_opened_with_its_data_and_works_only_after_review(world):
     """Number, name, bank and account are on file; entered only, it is no party yet."""
-    details = {"name": "商户三", "opening_bank": "ICBC", "account_name": "商户三",
-               "account": "commitment"}
-    waits = world.send("party", ANN, party_id="M3", party_kind="merchant", details=details)
+    details = {"merchant_name": "商户三", "opening_bank": "ICBC"}
+    bank = {"account_name": "商户三", "account_number": "6222021234567890128"}
+    entered = {"party_id": "M3", "party_kind": "merchant", "sensitive_details": bank,
+               "details": details}
+    clear = world.send("party", ANN, **{**entered, "details": bank})
+    assert refused(clear, "invalid_field", "details")
+    waits = world.send("party", ANN, **entered)
     assert waits["status"] == "pending"
     assert refused(world.do("payment", merchant_id="M3"), "party_unknown", "merchant_id")
     posted(world.approve(waits["sequence"]))
-    assert world.ledger.state.get("party", "M3")["details"] == details
+    party = world.ledger.state.get("party", "M3")
+    assert party["details"] == details and set(party["sensitive_details"]) == set(bank)
+    ledger = world.ledger
+    assert opened(ledger, party, ["sensitive_details"])["sensitive_details"] == bank
+    log = b"".join(orjson.dumps(row[:16]) for row in ledger.store.entries(waits["sequence"]))
+    assert bank["account_number"].encode() not in log and b"account_name" in log
     assert refused(world.do("payment", merchant_id="M3"), "party_not_active", "merchant_id")
 
 
