@@ -26,6 +26,7 @@ from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
 from ledger.adapters.vault import SealedVault
 from ledger.domain.chart import parts_of
+from ledger.domain.state import INSTRUCTED
 from paylake.crypto import seal, unseal
 from paylake.durable import write_private
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
@@ -130,10 +131,14 @@ class _Rows:
 
 
 def _pending_code(row: tuple) -> str | None:
-    """The code of the pending-settlement account that a payout takes from."""
+    """The code of the pending-settlement account that a payout takes from: by its legs, or, of an
+    instruction to a bank, by its hold."""
     for account_id, _, direction, *_ in orjson.loads(row[13]):
         if direction == "D":
             return parts_of(account_id)[0]
+    for effect in orjson.loads(row[14]):
+        if effect[0] == "hold" and effect[2]["kind"] == INSTRUCTED:
+            return parts_of(effect[2]["account_id"])[0]
     return None
 
 

@@ -10,21 +10,24 @@ from typing import Any
 from ledger.domain import grades
 from ledger.domain.refusals import Refusal
 from ledger.domain.settling import Calendar, due_date, minimum, resting
-from ledger.domain.state import PAYOUT, Account, State
+from ledger.domain.state import Account, State
 
 
 def payout(
-    state: State, legs: Iterable[list], contract: Mapping[str, Any], booking_date: str,
-    calendar: Calendar,
+    state: State, leaving: Iterable[tuple[str, str, int]], contract: Mapping[str, Any],
+    booking_date: str, calendar: Calendar,
 ) -> Refusal | None:
     """Whoever sends a payout, it is no less than the minimum (rule D0.8), takes nothing before its
-    cycle's date (rule D0.7) and nothing that rests for the quiet days of a disputed payment (rule
-    D0.11), and waits until a negative net of before is taken back (rule D0.9).
+    cycle's date (rule D0.7), nothing that rests for the quiet days of a disputed payment (rule
+    D0.11) and nothing that a bank was instructed to pay already (rule D0.3), and waits until a
+    negative net of before is taken back (rule D0.9).
 
+    :param leaving: account, currency and minor units of what the payout takes, or will take once
+        the bank says so
     :param contract: the merchant's, empty when it has none
     """
-    for account_id, currency, _, amount, component, _ in legs:
-        account = state.account(account_id, currency) if component == PAYOUT else None
+    for account_id, currency, amount in leaving:
+        account = state.account(account_id, currency)
         if account is None or not account.line.settles:
             continue
         party_id = account.party_id or ""
@@ -37,6 +40,7 @@ def payout(
         early = _early(
             account, amount, contract.get("settlement_cycle"), booking_date, calendar,
             delay(state, account, booking_date),
+            state.instructed.get((account_id, currency), 0),
         )
         if early is not None:
             return Refusal("not_due", f"of {account_id} {early}", "amount_minor")
@@ -51,12 +55,13 @@ def payout(
 
 def _early(
     account: Account, amount: int, cycle: str | None, booking_date: str, calendar: Calendar,
-    late: int,
+    late: int, instructed: int,
 ) -> str | None:
     """Why so much of an account is not yet due, or None."""
     found = resting(account, booking_date)
     total = sum(left for _, left in found)
-    if found and account.balance - amount < total:
+    there = account.balance - instructed
+    if found and there - amount < total:
         return f"{total} minor units of disputed payments rest, the first through {min(found)[0]}"
     if cycle is None:
         return None
@@ -66,8 +71,8 @@ def _early(
     due = sum(
         left for bucket, left in account.buckets.items()
         if due_date(bucket, cycle, calendar, late) <= day
-    )
-    if due < amount <= account.balance:  # more than there is: its floor refuses it
+    ) - instructed
+    if due < amount <= there:  # more than there is: its floor refuses it
         return f"{max(due, 0)} minor units are due through {booking_date} ({cycle})"
     return None
 

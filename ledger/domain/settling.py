@@ -86,7 +86,8 @@ def resting(account: Account, day: str) -> list[tuple[str, int]]:
 
 
 def due_on(
-    account: Account, cycle: str, least: int, day: date, calendar: Calendar, delay: int
+    account: Account, cycle: str, least: int, day: date, calendar: Calendar, delay: int,
+    instructed: int,
 ) -> Due:
     """What a date's run pays of one account (rules D0.7 to D0.9, D0.11, D0.13).
 
@@ -97,6 +98,7 @@ def due_on(
 
     :param least: the minimum, minor units
     :param delay: working days by which the merchant's grade is paid later
+    :param instructed: of it a bank was instructed to pay already and has not answered, minor units
     """
     total, old = 0, []
     for bucket, amount in account.buckets.items():
@@ -106,6 +108,9 @@ def due_on(
             if amount > 0 and (day - date.fromisoformat(name)).days > LISTED_AFTER_DAYS:
                 old.append(name)
     listed = tuple(sorted(old))
+    if instructed and total - instructed <= 0:
+        return Due(0, 0, "nothing_due", listed)
+    total -= instructed
     if total < 0:
         return Due(total, 0, "negative", listed)
     if not total:
@@ -113,7 +118,7 @@ def due_on(
     if calendar.holiday(day):
         return Due(total, 0, "holiday", listed)
     rests = sum(left for _, left in resting(account, day.isoformat()))
-    payable = min(total, account.available, account.balance - rests)
+    payable = min(total, account.available, account.balance - instructed - rests)
     if payable <= 0:
         return Due(total, 0, "held", listed)
     if payable < least:

@@ -24,6 +24,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from ledger.domain.chart import AccountClass, Chart
+from ledger.domain.holds import left
 from ledger.domain.limits import Limit, bounds_batch, in_force
 
 _MISSING: Any = object()
@@ -32,6 +33,8 @@ _USED_UP = frozenset({"authorisation", "collected", "collected_last", "pending",
 _MOST_STANDING = 50_000
 #: Component of the legs that pay pending settlement out.
 PAYOUT = "payout"
+#: Kind of the holds that wait for a bank's result of such a payout (rule D0.3).
+INSTRUCTED = "payout"
 #: Calendar days without dispute before a released payment settles (rule D0.11).
 QUIET_DAYS = 30
 
@@ -91,6 +94,8 @@ class State:
         self.accounts: dict[str, dict[str, Account]] = {}
         self.tables: dict[str, dict[str, Any]] = {}
         self.holds: dict[str, dict[str, Any]] = {}
+        #: Minor units that banks were instructed to pay out and have not answered, by account.
+        self.instructed: dict[tuple[str, str], int] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
         self.closed: str | None = None  # the last closed date; not a matter of the log
@@ -340,6 +345,8 @@ class State:
             before = old["placed"] - old["captured"] - old["released"] if old else 0
             after = document["placed"] - document["captured"] - document["released"]
             self._attribute(account, "held", account.held + after - before)
+            if document["kind"] == INSTRUCTED:
+                self._instruct(document, after - before)
         self._set(self.holds, hold_id, None if document["ended"] else document)
 
     def ended_holds(self, through: str) -> None:
@@ -348,6 +355,17 @@ class State:
         if after > self.holds_ended:
             self._undo.append((self, "holds_ended", self.holds_ended))
             self.holds_ended = after
+
+    def _instruct(self, hold: Mapping[str, Any], change: int) -> None:
+        key = (hold["account_id"], hold["currency_code"])
+        self._set(self.instructed, key, self.instructed.get(key, 0) + change or None)
+
+    def read_hold(self, hold_id: str, document: dict[str, Any]) -> None:
+        """A hold as a checkpoint wrote it down; its account knows of it already."""
+        self.holds[hold_id] = document
+        if document["kind"] == INSTRUCTED:
+            key = (document["account_id"], document["currency_code"])
+            self.instructed[key] = self.instructed.get(key, 0) + left(document)
 
     def _open(self, account_id: str, currency: str, document: dict[str, Any]) -> None:
         account = Account(

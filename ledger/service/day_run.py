@@ -151,6 +151,7 @@ class DayRun:
         return due_on(
             account, contract["settlement_cycle"], least, self.day, self.calendar,
             delay(self.ledger.state, account, self.day.isoformat()),
+            self.ledger.state.instructed.get((account.account_id, account.currency_code), 0),
         )
 
     def _recovered(self, now: str) -> Iterator[dict[str, Any]]:

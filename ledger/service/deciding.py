@@ -302,9 +302,11 @@ class Decider:
         currency: str | None, day: str, held: Collection[str],
     ) -> Refusal | None:
         state = self.state
-        if operation.module == "settlement":
+        if operation.type == "settlement":
+            leaving = [(leg[0], leg[1], leg[3]) for leg in plan.legs]
+            leaving += [(hold[3], currency or "", hold[4]) for hold in plan.holds or ()]
             refusal = payouts.payout(
-                state, plan.legs, context.contract, day, self.ledger.clock.calendar
+                state, leaving, context.contract, day, self.ledger.clock.calendar
             )
             if refusal is not None:
                 return refusal

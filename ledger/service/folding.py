@@ -144,7 +144,7 @@ def _read(state: State, kind: str, key: str, document: Any) -> None:
         state.dedicates = state.dedicates or account.purpose is not None
         state.accounts.setdefault(currency, {})[account_id] = account
     elif kind == "hold":
-        state.holds[key] = document
+        state.read_hold(key, document)
     elif kind == "use":
         period, scene, account_id, currency = key.split("|")
         state.usage[scene, account_id, currency, period] = (document[0], document[1])

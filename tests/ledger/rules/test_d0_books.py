@@ -141,16 +141,94 @@ def test_d0_02_the_mode_holds_for_all_books_and_changes_only_when_they_are_empty
     assert (world.balance("9101:TU1"), world.balance("2101:TU1")) == (1_000, 0)
 
 
-def test_d0_03_bank_managed_money_is_final_only_by_the_banks_result(world):
-    """Memo books alone move; what the bank gives back is pending again."""
-    world.merchant("MB", settlement_mode="bank", settlement_cycle="T+0")
+def _bank_managed(world, amount: int = 3_000, **contract) -> str:
+    """A payout of bank-managed money, instructed by the run; its number."""
+    world.merchant("MB", settlement_mode="bank", **{"settlement_cycle": "T+0", **contract})
     world.open([("9001", None), ("9201", "MB")])
-    world.do("payment", merchant_id="MB", amount_minor=3_000, **PLAIN)
-    run(world, 0)
-    assert (world.balance("9201:MB"), world.balance("1001")) == (0, 0)
-    key = f"settlement-{DAY}-MB-CNY"
-    posted(world.send("settlement_returned", return_id="B", payout_id=key))
+    world.do("payment", merchant_id="MB", amount_minor=amount, **PLAIN)
+    assert run(world, 0).booked == {"settlement": 1}
+    return f"settlement-{DAY}-MB-CNY"
+
+
+def _said(world, number: str, result: str, **values):
+    return world.send("settlement_result", result_id=f"R{world.number}", payout_id=number,
+                      result=result, **values)
+
+
+def test_d0_03_bank_managed_money_is_final_only_by_the_banks_result(world):
+    """Held when the bank is instructed, booked when it says so; memo books alone move."""
+    number = _bank_managed(world)
+    hold = world.ledger.state.holds[number]
+    assert (hold["kind"], hold["placed"], hold["account_id"]) == ("payout", 3_000, "9201:MB")
     assert (world.balance("9201:MB"), world.balance("9001")) == (3_000, 3_000)
+    early = world.send("settlement_returned", return_id="B", payout_id=number)
+    assert refused(early, "not_paid")
+    assert posted(_said(world, number, "unknown"))["journal_id"] is None
+    assert world.ledger.state.holds[number]["placed"] == 3_000  # until another result
+    done = posted(_said(world, number, "succeeded"))
+    assert world.legs(done) == [
+        ("9201:MB", "D", 3_000, "payout", None), ("9001", "C", 3_000, "payout", number),
+    ]
+    assert (world.balance("9201:MB"), world.balance("9001"), world.balance("1001")) == (0, 0, 0)
+    assert number not in world.ledger.state.holds
+    for result in ("failed", "succeeded"):
+        assert refused(_said(world, number, result), "already_decided")
+    posted(world.send("settlement_returned", return_id="C", payout_id=number))
+    assert (world.balance("9201:MB"), world.balance("9001")) == (3_000, 3_000)
+    world.close()
+    assert verify(world.settings).broken is None
+
+
+def test_d0_03_what_the_bank_did_not_pay_is_pending_again(world):
+    """And is due in the next run; the failed payout is over."""
+    number = _bank_managed(world)
+    posted(_said(world, number, "failed"))
+    assert (world.balance("9201:MB"), world.ledger.state.instructed) == (3_000, {})
+    assert refused(_said(world, number, "succeeded"), "already_decided")
+    assert refused(world.send("settlement_returned", return_id="B", payout_id=number), "not_paid")
+    on(world, 1)
+    assert run(world, 1).amounts == {"settlement": 3_000}
+
+
+def test_d0_03_what_is_instructed_is_not_paid_again(world):
+    """Not by a later run, nor by hand, nor out of money that is not due yet; also after a start
+    from what was written down, and by the replay of the log."""
+    number = _bank_managed(world)
+    world.ledger.checkpoint()
+    world.reopen()
+    assert world.ledger.state.instructed == {("9201:MB", "CNY"): 3_000}
+    when = on(world, 1)
+    assert run(world, 1).booked == {}
+    hand = {"merchant_id": "MB", "amount_minor": 1, **when}
+    assert refused(world.do("settlement", **hand), "below_floor")
+    world.approved("contract", contract_id="C2", merchant_id="MB", settlement_mode="bank",
+                   settlement_cycle="D+1", minimum_minor=0, fee_choice="bill",
+                   access_fee_minor=0, use_fee_minor=0, valid_from=days(1).isoformat())
+    world.do("payment", merchant_id="MB", amount_minor=500, **PLAIN, **when)
+    assert refused(world.do("settlement", **{**hand, "amount_minor": 500}), "not_due")
+    assert run(world, 1).booked == {}
+    posted(_said(world, number, "succeeded", **when))
+    assert world.balance("9201:MB") == 500
+    assert verify(world.settings).broken is None
+
+
+def test_d0_03_a_freeze_that_came_later_does_not_undo_what_the_bank_paid(world):
+    """The result is booked; what is left stays frozen."""
+    number = _bank_managed(world)
+    posted(world.send("hold", hold_id="H", hold_kind="suspicious", account_id="9201:MB",
+                      case_number="C", **CNY))
+    posted(_said(world, number, "succeeded"))
+    assert world.balance("9201:MB") == 0
+
+
+def test_d0_03_a_result_is_of_an_instruction_alone(world):
+    """Money of the institution's own mode is booked when it is paid."""
+    world.do("payment", amount_minor=1_000, **PLAIN)
+    posted(world.do("settlement", payout_id="S", amount_minor=1_000))
+    assert refused(_said(world, "S", "succeeded"), "already_decided")
+    assert refused(_said(world, "NONE", "succeeded"), "original_unknown", "payout_id")
+    assert refused(world.send("hold_release", result_id="X", hold_id="S", case_number="C"),
+                   "hold_unknown")
 
 
 def test_d0_06_each_kind_of_books_balances_and_no_journal_crosses_kinds(world):
@@ -325,6 +403,7 @@ def test_d0_17_a_bank_managed_freeze_stays_out_of_what_the_bank_is_told(world):
     posted(world.send("denied_payment", hold_id="H", original_transaction_id="P",
                       case_number="C"))
     assert run(world, 0).amounts == {"settlement": 700}
+    posted(_said(world, f"settlement-{DAY}-MB-CNY", "succeeded"))
     assert world.balance("9201:MB") == 2_000
 
 
