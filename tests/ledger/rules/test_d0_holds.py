@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from ledger.entrypoints.operations import verify
@@ -156,6 +157,22 @@ def test_d0_15_a_command_of_day_180_itself_finds_the_hold(world):
     account = _denied(world)
     posted(world.do("payment", amount_minor=5, **PLAIN, **on(world, 180)))
     assert (account.held, _released(world)) == (6_000, [])
+
+
+def test_d0_15_the_release_is_the_ledgers_own_beside_a_callers_signed_batch(world, caller):
+    """It carries neither the caller's name nor its request, and both stand in the chain."""
+    account = _denied(world)
+    when = on(world, 181)
+    body = orjson.dumps({"commands": [
+        world.command("payment", amount_minor=5, **PLAIN, **when) for _ in range(2)
+    ]})
+    answer = caller.send("POST", "/v1/batches", body).json()
+    assert [result["status"] for result in answer["results"]] == ["posted", "posted"]
+    assert (account.held, _released(world)) == (0, [days(180).isoformat()])
+    row = next(row for row in world.ledger.store.entries(1) if row[2] == "hold_expiry")
+    assert (row[7], row[8]) == ("system:ledger", "")
+    found = verify(world.settings)
+    assert (found.broken, found.requests) == (None, 1)
 
 
 def test_d0_15_a_dry_run_ends_no_hold(world):
