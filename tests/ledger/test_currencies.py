@@ -105,6 +105,12 @@ def test_currencies_do_not_mix(traded):
     assert unbalanced["reason"] == "books_crossed"
 
 
+def test_whole_yuan_and_the_least_yuan_are_of_renminbi(money):
+    for currency, expected in (("CNY", "not_whole_yuan"), ("USD", None), ("JPY", None)):
+        found = money.do("top_up", currency_code=currency, amount_minor=150)
+        assert found.get("reason") == expected, found
+
+
 def test_a_hold_and_a_limit_are_of_one_currency(traded):
     def transfer(currency: str, amount: int, name: str) -> dict:
         authorisation = f"AU-{name}"
