@@ -74,7 +74,8 @@ def _field_schema(field: Field) -> dict[str, Any]:
     return {**schema, "description": field.about}
 
 
-def _example(type_: str, field: Field) -> Any:
+def example_of(type_: str, field: Field) -> Any:
+    """A value that the form of a field takes."""
     if field.name in _EXAMPLES:
         return _EXAMPLES[field.name]
     if field.kind == "choice":
@@ -102,7 +103,7 @@ def command_schemas() -> dict[str, Any]:
             },
             "example": {
                 "type": type_,
-                **{f.name: _example(type_, f) for f in listed if not f.optional},
+                **{f.name: example_of(type_, f) for f in listed if not f.optional},
             },
         }
     schemas["Command"] = {
