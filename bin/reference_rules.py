@@ -3,6 +3,7 @@ its number."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "ledger" / "data" / "rules.yml"
-NOT_YET = "not yet"
+#: What a run of the checks said of the tests; see bin/rule_results.py.
+RESULTS = ROOT / "docs" / "reference" / "rules-results.json"
+NOT_YET = "no test"
 _TEST = re.compile(r"^(?:async )?def (test_(d\d[a-z]?)_(\d\d)_\w+)\(", re.M)
 _NAMED = re.compile(r"\b(D\d[a-z]?)\.(\d+)(?: to \1\.(\d+))?")
 Table = Callable[[Sequence[str], Any], list[str]]
@@ -57,22 +60,50 @@ def _named(text: str) -> list[str]:
     return list(named)
 
 
+def recorded() -> dict[str, Any]:
+    """The recorded run: `commit`, `began`, and `results` by `file::test`; without one, no
+    results."""
+    if not RESULTS.is_file():
+        return {"commit": None, "began": None, "results": {}}
+    return json.loads(RESULTS.read_text("utf-8"))
+
+
+def result(carried: Sequence[tuple[str, str]], results: dict[str, str]) -> str:
+    """What the recorded run says of a rule's tests: how many passed, of how many."""
+    if not carried:
+        return NOT_YET
+    said = [results.get(f"{path}::{name}", "not run") for path, name in carried]
+    if "failed" in said:
+        return "failed"
+    passed = said.count("passed")
+    if not passed:
+        return "not run"
+    return "passed" if passed == len(said) else f"passed {passed} of {len(said)}, others not run"
+
+
 def rules_page(head: Head, table: Table) -> str:
     """The table of rules."""
-    said, carried, kept = rules(), tests(), places()
+    said, carried, kept, run = rules(), tests(), places(), recorded()
     done = sum(rule in carried for rule in said)
+    told = (
+        f"of the run of the checks that began at {run['began']}, on commit {run['commit']}; a test "
+        "that was not in it (it is newer, or bears another name now) was not run"
+        if run["commit"] else "no run was recorded (bin/check, then bin/record-results)"
+    )
     lines = head(
-        "Rules of the ledger", "ledger/data/rules.yml, the code and the names of the tests",
+        "Rules of the ledger",
+        "ledger/data/rules.yml, the code, the names of the tests and rules-results.json",
         f"{len(said)} business rules are enforced in the ledger's states or at posting; {done} of "
         "them have a test that is named after them. `kept by`: the operations and files that name "
-        "the rule; templates stand in ledger/data/operations/. D0: merchant service platform; "
-        "D1: payment account; D2: payment operations; D4a: operations management; "
-        "D4b: receivables; D4c: emergency drill.",
+        f"the rule; templates stand in ledger/data/operations/. `result`: {told}. D0: merchant "
+        "service platform; D1: payment account; D2: payment operations; D4a: operations "
+        "management; D4b: receivables; D4c: emergency drill.",
     )
-    lines += table(("rule", "what it says", "room", "state", "kept by", "tests"), [
+    lines += table(("rule", "what it says", "room", "kept by", "tests", "result"), [
         (
-            rule, sentence, "ledger", "tested" if rule in carried else NOT_YET,
-            "; ".join(kept.get(rule, [])), "; ".join(_by_file(carried.get(rule, []))),
+            rule, sentence, "ledger", "; ".join(kept.get(rule, [])),
+            "; ".join(_by_file(carried.get(rule, []))),
+            result(carried.get(rule, []), run["results"]),
         )
         for rule, sentence in said.items()
     ])

@@ -31,9 +31,9 @@ def reference():
     sys.path.insert(0, str(ROOT / "bin"))
     try:
         spec.loader.exec_module(module)
+        yield module
     finally:
         sys.path.remove(str(ROOT / "bin"))
-    return module
 
 
 def test_every_rule_of_the_ledger_has_its_sentence(reference):
@@ -61,13 +61,45 @@ def test_every_rule_is_named_where_the_code_keeps_it(reference):
     assert "`ledger/domain/settling.py`" in kept["D0.8"]  # named in a range
 
 
-def test_the_page_is_up_to_date_and_says_tested_only_where_a_test_is(reference):
+def test_the_page_is_up_to_date_and_says_what_a_run_said(reference):
     made = reference.reference_rules.rules_page(reference._head, reference.table)
     page = (ROOT / "docs" / "reference" / "rules.md").read_text("utf-8")
     assert page == made.rstrip() + "\n", "run bin/generate-reference and commit rules.md"
-    states = dict(re.findall(r"^\| (D\w+\.\d+) \| [^|]+ \| ledger \| ([\w ]+?) \|", page, re.M))
-    carried = reference.reference_rules.tests()
-    assert states == {
-        rule: "tested" if rule in carried else "not yet"
-        for rule in reference.reference_rules.rules()
-    }
+    run = reference.reference_rules.recorded()
+    shown = dict(re.findall(r"^\| (D\w+\.\d+) \|.*\| ([\w ,]+) \|$", page, re.M))
+    assert set(shown) == set(reference.reference_rules.rules())
+    if run["commit"]:
+        assert run["commit"] in page and set(run["results"].values()) <= {
+            "passed", "skipped", "failed"
+        }
+    else:
+        assert set(shown.values()) <= {"not run", "no test"}
+
+
+def test_a_result_is_what_the_run_said_of_every_test_of_the_rule(reference):
+    result = reference.reference_rules.result
+    one, two = ("tests/a.py", "test_d0_01_x"), ("tests/a.py", "test_d0_01_y")
+    said = {"tests/a.py::test_d0_01_x": "passed"}
+    assert result([], said) == "no test"
+    assert result([two], said) == "not run"
+    assert result([one], said) == "passed"
+    assert result([one, two], said) == "passed 1 of 2, others not run"
+    assert result([one, two], {**said, "tests/a.py::test_d0_01_y": "failed"}) == "failed"
+
+
+def test_results_are_read_from_the_file_of_a_run(reference, tmp_path):
+    import rule_results
+
+    path, name = reference.reference_rules.tests()["D1.11"][0]
+    module = path.removesuffix(".py").replace("/", ".")
+    cases = "".join(
+        f'<testcase classname="{module}" name="{name}[{number}]">{said}</testcase>'
+        for number, said in enumerate(("", "<failure/>", ""))
+    )
+    file = tmp_path / "fast.xml"
+    file.write_text(
+        '<testsuites><testsuite timestamp="2026-11-29T15:00:00.1">'
+        f'{cases}<testcase classname="tests.other" name="test_x"/></testsuite></testsuites>'
+    )
+    assert rule_results.read([file]) == {f"{path}::{name}": "failed"}
+    assert rule_results.began([file]) == "2026-11-29T15:00:00"
