@@ -73,6 +73,7 @@ def test_some_seeds(prepared):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3000)
 def test_thousands_of_seeds(prepared):
     count = int(os.environ.get("PAYLAKE_TEST_SEEDS", "2000"))
     found = simulate(prepared, 1000, count)
