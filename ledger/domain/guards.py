@@ -80,7 +80,7 @@ def stopped(
     covered: Mapping[str, Container[str | None]] = {
         "merchant": parties, "rail": (rail,), "caller": (caller,),
     }
-    for stop in state.table("stop").values():
+    for _, stop in sorted(state.table("stop").items()):  # by name: the same one after a start
         scope, target = stop["scope"], stop["target"]
         if (stop["mode"] == "everything" or operation.starts) and (
             scope == "all" or target in covered.get(scope, ())
@@ -98,7 +98,7 @@ def stopped_account(
         return None
     accounts = {account_id.partition(SHARD)[0] for account_id in account_ids}
     covered = {"account": accounts, "merchant": {name.partition(":")[2] for name in accounts}}
-    for stop in state.table("stop").values():
+    for _, stop in sorted(state.table("stop").items()):  # by name: the same one after a start
         if stop["target"] in covered.get(stop["scope"], ()) and (
             stop["mode"] == "everything" or operation.starts
         ):

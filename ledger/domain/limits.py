@@ -68,13 +68,14 @@ def in_force(
     rows: Iterable[Mapping[str, Any]], scene: str, code: str, grade: str, currency: str, day: str
 ) -> tuple[Limit, ...]:
     """The limits of a scene for accounts of a code and owners of a grade on a date; those of the
-    grade first, then those for all grades."""
-    found = [
+    grade first, then those for all grades, each by their numbers: what is named as crossed does
+    not depend on when they were set."""
+    found = sorted((
         row for row in rows
         if row["scene"] == scene and row["account_code"] == code
         and row["currency_code"] == currency and row["valid_from"] <= day
         and (row.get("valid_to") is None or day <= row["valid_to"])
-    ]
+    ), key=lambda row: row["id"])
     return tuple(
         Limit(row) for wanted in (grade, "") for row in found if row.get("grade", "") == wanted
     )

@@ -80,3 +80,20 @@ def test_a_changed_grade_has_its_limits_at_once(world):
     assert world.do("top_up")["status"] == "posted"
     world.approved("grade_change", party_id="U1", grade="trusted", evidence="RATING-1")
     assert world.do("top_up")["reason"] == "limit_exceeded"
+
+
+def test_the_same_limit_and_the_same_stop_are_named_after_a_start(world):
+    """What is read from a checkpoint comes by name, not in the order in which it was set."""
+    for name in ("L9", "L10"):
+        world.approved(
+            "limit", limit_id=name, scene="payment", account_code="2201", currency_code="CNY",
+            single_minor=100, valid_from=DAY.isoformat(),
+        )
+    for name in ("S9", "S10"):
+        world.register("stop", stop_id=name, stop_scope="merchant", stop_target="M2",
+                       stop_mode="everything", reason="drill")
+    before = [world.do("payment", merchant_id=merchant) for merchant in ("M1", "M2")]
+    world.reopen()
+    after = [world.do("payment", merchant_id=merchant) for merchant in ("M1", "M2")]
+    assert [r["reason"] for r in before] == ["limit_exceeded", "stopped"]
+    assert [r["detail"] for r in after] == [r["detail"] for r in before]
