@@ -67,7 +67,7 @@ def _early(
         return None
     day = date.fromisoformat(booking_date)
     if calendar.holiday(day):
-        return f"nothing is paid on the public holiday {booking_date}"
+        return f"nothing is paid on {booking_date}: a public holiday, or not in the calendar yet"
     due = sum(
         left for bucket, left in account.buckets.items()
         if due_date(bucket, cycle, calendar, late) <= day

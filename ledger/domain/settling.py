@@ -27,8 +27,8 @@ _LAST = frozenset({"leaving", "cancelled"})
 class Calendar:
     """The working calendar, make-up days included.
 
-    `holiday` says whether a date is a public holiday: of a weekend that the State Council's notice
-    does not name it is not one.
+    `holiday` says whether a date is a public holiday (a weekend that the State Council's notice
+    does not name is none), or beyond the calendar's end; a working day beyond it is `date.max`.
     """
 
     working_day: WorkingDay

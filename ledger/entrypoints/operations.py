@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from ledger.adapters import backup as backups
+from ledger.adapters.calendars import payout_calendar
 from ledger.adapters.data_files import load_chart, load_hold_kinds, load_operations
 from ledger.adapters.export import export_day
 from ledger.adapters.heads import (
@@ -38,7 +39,7 @@ from ledger.service.verify import verify_export as verify_exported_rows
 from ledger.service.verify.since import Since
 from paylake import home
 from paylake.crypto import verify_hex
-from paylake.dates import business_date, is_public_holiday, next_working_day
+from paylake.dates import business_date, next_working_day
 from paylake.errors import EnvironmentFault, NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -323,7 +324,7 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
     try:
         clock = Clock(
             simulated, lambda moment: business_date(moment, settings), next_working_day,
-            is_public_holiday,
+            payout_calendar(),
         )
         keyring = Keyring(settings)
         return Ledger(

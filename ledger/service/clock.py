@@ -16,16 +16,16 @@ class Clock:
     :param simulated: whether commands bring their time and the clock is set from outside
     :param date_of: the kernel's business date of an aware moment (zone and cut-off applied)
     :param working_day: the kernel's working calendar
-    :param holiday: whether a date is a public holiday, by the same calendar
+    :param calendar: the same for payouts, with its public holidays
     :param now: the simulated time as stored, or None
     """
 
     def __init__(
         self, simulated: bool, date_of: Callable[[datetime], date],
-        working_day: WorkingDay, holiday: Callable[[date], bool], now: str | None = None,
+        working_day: WorkingDay, calendar: Calendar, now: str | None = None,
     ) -> None:
         self.working_day = working_day
-        self.calendar = Calendar(working_day, holiday)
+        self.calendar = calendar
         self.simulated = simulated
         self._date_of = date_of
         self._now = now if simulated else None

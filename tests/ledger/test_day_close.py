@@ -139,12 +139,13 @@ def test_what_waits_is_said_in_the_head(world):
 
 
 def test_a_real_ledger_has_no_clock_to_set(settings):
+    from ledger.adapters.calendars import payout_calendar
     from ledger.service.clock import Clock
-    from paylake.dates import business_date, is_public_holiday, next_working_day
+    from paylake.dates import business_date, next_working_day
 
     clock = Clock(
         False, lambda moment: business_date(moment, settings), next_working_day,
-        is_public_holiday,
+        payout_calendar(),
     )
     booked_at, day = clock.time_of(None, None, "")
     assert booked_at.endswith("Z") and len(booked_at) == 20 and len(day) == 10

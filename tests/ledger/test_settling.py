@@ -6,13 +6,13 @@ from datetime import date, timedelta
 
 import pytest
 
-from ledger.domain.settling import Calendar, due_date, penalty
+from ledger.adapters.calendars import payout_calendar
+from ledger.domain.settling import due_date, penalty
 from ledger.service.day_run import DayRun
 from ledger.service.faults import RequestRefused
-from paylake.dates import is_public_holiday, next_working_day
 from tests.ledger.conftest import DAY, at
 
-CALENDAR = Calendar(next_working_day, is_public_holiday)
+CALENDAR = payout_calendar()
 PLAIN = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
 
 
@@ -68,6 +68,20 @@ def test_d0_07_nothing_is_paid_on_a_public_holiday(world):
     assert (early["reason"], early["field"]) == ("not_due", "amount_minor")
     on(world, working)
     assert run(world, working).amounts == {"settlement": 5_000}
+
+
+@pytest.mark.parametrize(("cycle", "first"), [
+    ("T+0", date(2027, 1, 4)), ("T+1", date(2026, 12, 31)),
+])
+def test_d0_07_nothing_is_paid_by_a_calendar_that_does_not_know_the_date(world, cycle, first):
+    """Refused by name, and said by the run: late rather than early."""
+    world.merchant("M3", settlement_cycle=cycle)
+    world.open([("2201", "M3")])
+    when = on(world, first)
+    world.do("payment", merchant_id="M3", amount_minor=5_000, **PLAIN, **when)
+    assert world.do("settlement", merchant_id="M3", amount_minor=5_000, **when)["reason"] == (
+        "not_due")
+    assert run(world, first).booked == {}
 
 
 def test_d0_08_a_payout_by_hand_keeps_to_the_minimum_too(world):
