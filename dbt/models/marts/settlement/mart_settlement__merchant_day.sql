@@ -143,10 +143,14 @@ final as (
             when closed.currency_code = merchants.currency_code
                 then merchants.minimum_payout_amount
         end as minimum_payout_amount,
-        case merchants.settlement_cycle
-            when 'T+0' then closed.business_date
-            when 'D+1' then date_add(closed.business_date, 1)
-            when 'T+1' then calendar.next_working_date
+        -- A public holiday pushes every payout on to the next working day.
+        case
+            when merchants.settlement_cycle = 'T+0' and not calendar.is_public_holiday
+                then closed.business_date
+            when merchants.settlement_cycle = 'D+1' and not calendar.is_eve_of_public_holiday
+                then date_add(closed.business_date, 1)
+            when merchants.settlement_cycle in ('T+0', 'D+1', 'T+1')
+                then calendar.next_working_date
         end as due_date,
         case
             when closed.closing_pending_amount < 0 then 'negative'
