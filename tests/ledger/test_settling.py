@@ -91,7 +91,8 @@ def test_d0_08_a_payout_by_hand_keeps_to_the_minimum_too(world):
     world.do("payment", merchant_id="M3", amount_minor=9_999, **PLAIN)
     low = world.do("settlement", merchant_id="M3", amount_minor=9_999)
     assert (low["reason"], low["field"]) == ("below_minimum", "amount_minor")
-    world.register("party_state", party_id="M3", state="cancelled")
+    world.approved("party_state", party_id="M3", state="cancelled", suspension_ground="3",
+                   evidence="COURT-7")
     assert world.do("settlement", merchant_id="M3", amount_minor=4_000)["status"] == "posted"
     assert run(world, DAY).amounts == {"settlement": 5_999}
 

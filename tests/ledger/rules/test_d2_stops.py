@@ -25,6 +25,8 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "withdrawal_returned": ({"withdrawal_id": "W2"}, {"U1"}, "third_party"),
     "transfer": ({"user_id": "U1", "payee_id": "U2", "authorisation": "A-U2"}, {"U1", "U2"},
                  "internal"),
+    "transfer_refund": ({"original_transaction_id": "TR", "ground": "wrong_counterparty",
+                         "authorisation": "A-TR"}, {"U1", "U2"}, "internal"),
     "receipt": ({}, set(), "bank"),
     "receipt_returned": ({"receipt_id": "R1"}, set(), "bank"),
     "merchant_top_up": ({"merchant_id": "M1", "receipt_id": "R1"}, {"M1"}, "internal"),
@@ -68,6 +70,7 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "fee": ({"merchant_id": "M1"}, {"M1"}, None),
     "settlement": ({"merchant_id": "M1", "destination_id": "S-M1"}, {"M1"}, "bank"),
     "settlement_returned": ({"payout_id": "SO"}, {"M2"}, "bank"),
+    "settlement_result": ({"payout_id": "SB", "result": "succeeded"}, {"MB"}, "bank"),
     "fee_income": ({}, set(), "bank"),
     "fee_prepayment": ({"merchant_id": "M1"}, {"M1"}, "bank"),
     "fee_charge": ({"merchant_id": "M1", "fee_item": "service"}, {"M1"}, None),
@@ -147,13 +150,19 @@ def _scene(world):
     for reference, payer, payee in (
         ("A-D1", "U1", "D1"), ("A-U2", "U1", "U2"), ("A-K1", "K1", "M1"), ("A-DK", "K1", "DK"),
         ("A-FUND", "U1", "FUND"), ("A-M1", "U1", "M1"), ("A-KP", "K1", "M1"),
-        ("A-PS", "U1", "M1"),
+        ("A-PS", "U1", "M1"), ("A-TP", "U1", "U2"), ("A-TR", "U2", "U1"),
         ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"),
     ):
         world.register("authorise", authorisation_id=reference, payer_id=payer, payee=payee,
                        amount_minor=10_000, method="password", **CNY)
     world.register("mandate", mandate_id="MD", payer_id="U1", payee="M1", amount_minor=10_000,
                    method="signature", valid_from=DAY.isoformat(), valid_to="2026-12-31", **CNY)
+    posted(world.send("transfer", transaction_id="TR", user_id="U1", payee_id="U2",
+                      amount_minor=10_000, authorisation="A-TP", **CNY))
+    world.merchant("MB", settlement_mode="bank")
+    world.open([("9201", "MB")])
+    posted(world.do("payment", merchant_id="MB", **PLAIN))
+    posted(world.do("settlement", payout_id="SB", merchant_id="MB"))
     world.do("withdrawal", withdrawal_id="W1")
     world.do("withdrawal", withdrawal_id="W2", via="third_party", fee_minor=100)
     posted(world.do("withdrawal_result", withdrawal_id="W2"))
