@@ -117,13 +117,7 @@ class Registration:
             )
             for m in merchants
         )
-        self.reviewed(
-            self._command(
-                "contract", f"contract-{m['merchant_id']}-{m['valid_from']}",
-                contract_id=f"C-{m['merchant_id']}-{m['valid_from']}", **m,
-            )
-            for m in merchants
-        )
+        self.contracts(merchants)
         send(self.system, [
             self._command(
                 "channel_onboarded", f"onboarded-{m['merchant_id']}-{channel}",
@@ -139,6 +133,33 @@ class Registration:
             )
             for m in merchants
         ])
+
+    def contracts(self, contracts: Iterable[Mapping[str, Any]]) -> None:
+        """Contracts, or their next versions.
+
+        :param contracts: each as one of :meth:`merchants`
+        """
+        self.reviewed(
+            self._command(
+                "contract", f"contract-{m['merchant_id']}-{m['valid_from']}",
+                contract_id=f"C-{m['merchant_id']}-{m['valid_from']}", **m,
+            )
+            for m in contracts
+        )
+
+    def ended(self, states: Mapping[str, str], on: str) -> None:
+        """Merchants that the institution suspends or whose business it ends (rule D0.46).
+
+        :param states: `suspended` or `cancelled` by merchant
+        :param on: the date, as part of the keys and of the evidence's number
+        """
+        self.reviewed(
+            self._command(
+                "party_state", f"{state}-{merchant}-{on}", party_id=merchant, state=state,
+                suspension_ground="4", evidence=f"E-{merchant}-{on}",
+            )
+            for merchant, state in states.items()
+        )
 
     def bound(self, accounts: Iterable[Mapping[str, str]]) -> None:
         """The settlement accounts of merchants, `S-<merchant>`: they are paid there alone.

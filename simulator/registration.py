@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from ledger.client import LedgerClient
 from ledger.registration import Person, Registration
 from paylake.keys import Keyring
 from paylake.settings import Settings
-from simulator.population import Population
+from simulator.population import Merchant, Population
 from simulator.reference import SETTLEMENT_BANKS
 
 #: Two invented people with demo keys: who enters, and who reviews.
@@ -57,17 +58,14 @@ class Registrar:
             if not self._people:
                 registration.people(self.persons)
                 self._people = True
-            known = {m.merchant_id: m for m in self.population.merchants}
+            known = {m.merchant_id: m for m in self.population.merchants} | {
+                m.merchant_id: m for m in self.population.merchants_as_of(day) if m is not None
+            }
+            changed, ended = self._changed(day)
+            registration.contracts([_contract(known[name], day) for name in changed])
+            registration.ended(ended, day.isoformat())
             registration.merchants([
-                # The acquired card money of every merchant is the institution's to settle; the
-                # registry's mode is about the books of a platform's own users.
-                {
-                    "merchant_id": name, "settlement_mode": "institution",
-                    "settlement_cycle": known[name].settlement_cycle,
-                    "minimum_minor": known[name].minimum_payout, "fee_choice": "bill",
-                    "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": day.isoformat(),
-                }
-                for name in merchants if name not in self._known
+                _contract(known[name], day) for name in merchants if name not in self._known
             ], _CHANNELS)
             registration.bound(
                 {
@@ -80,3 +78,29 @@ class Registrar:
             registration.users([name for name in users if name not in self._known])
         self._known.update(merchants, users)
         self._bound.update(merchants)
+
+    def _changed(self, day: date) -> tuple[list[str], dict[str, str]]:
+        """Merchants of before whose contract changes on a date, and the states of those that stop
+        then."""
+        changed: dict[str, None] = {}
+        ended: dict[str, str] = {}
+        for change in self.population.changes:
+            name = self.population.merchants[change.index].merchant_id
+            if change.day != day or name not in self._known:
+                continue
+            if change.field == "minimum_payout":
+                changed[name] = None
+            elif change.field == "status":
+                ended[name] = str(change.value)
+        return list(changed), ended
+
+
+def _contract(merchant: Merchant, day: date) -> dict[str, Any]:
+    """The terms of a merchant from a date on. The acquired card money of every merchant is the
+    institution's to settle; the registry's mode is about the books of a platform's own users."""
+    return {
+        "merchant_id": merchant.merchant_id, "settlement_mode": "institution",
+        "settlement_cycle": merchant.settlement_cycle, "minimum_minor": merchant.minimum_payout,
+        "fee_choice": "bill", "access_fee_minor": 0, "use_fee_minor": 0,
+        "valid_from": day.isoformat(),
+    }
