@@ -329,7 +329,7 @@ def _schemas() -> dict[str, Any]:
 _STATUS = {
     400: "the body is not JSON of this form",
     401: "no bearer token, or an unknown one",
-    403: "the token has not the right, or the ledger is not simulated",
+    403: "the sender has not the right or is stopped, or the ledger is not simulated",
     404: "not found",
     408: "the request did not arrive in time",
     409: "refused as things stand; `reason` says why",
