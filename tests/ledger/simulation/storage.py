@@ -54,16 +54,32 @@ def committed(log: bytes) -> int:
 
 
 def _frames(log: bytes) -> list[tuple[int, int, bytes, int]]:
-    """End, page number, page, and size after the commit (0: not a commit) of each frame."""
+    """End, page number, page, and size after the commit (0: not a commit) of each frame up to the
+    first that does not follow from those before it by its checksum, as SQLite reads them."""
     found: list[tuple[int, int, bytes, int]] = []
     if len(log) < _HEADER:
         return found
+    order = ">" if log[3] & 1 else "<"
     (size,), at = struct.unpack(">I", log[8:12]), _HEADER
+    sums = _checksum((0, 0), log[:24], order)
     while at + _FRAME + size <= len(log) and log[at + 8:at + 16] == log[16:24]:
+        start, end = at + _FRAME, at + _FRAME + size
+        sums = _checksum(_checksum(sums, log[at:at + 8], order), log[start:end], order)
+        if struct.pack(">II", *sums) != log[at + 16:at + 24]:
+            break
         page, pages = struct.unpack(">II", log[at:at + 8])
-        start, at = at + _FRAME, at + _FRAME + size
-        found.append((at, page, log[start:at], pages))
+        found.append((end, page, log[start:end], pages))
+        at = end
     return found
+
+
+def _checksum(sums: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
+    one, two = sums
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
 
 
 def lose_power(files: Files, drawn: random.Random) -> None:
@@ -75,8 +91,8 @@ def lose_power(files: Files, drawn: random.Random) -> None:
     if drawn.random() < 0.5:
         database, size = bytearray(files.database), struct.unpack(">I", log[8:12] or b"\0" * 4)[0]
         latest = {page: data for end, page, data, _ in _frames(bytes(log)) if end <= durable}
-        for page, data in latest.items():
-            if page > 1 and drawn.random() < 0.5:
+        for page, data in sorted(latest.items()):
+            if 1 < page <= len(database) // size + 1 and drawn.random() < 0.5:
                 part = drawn.choice((size, size // 2, _SECTOR))
                 database[(page - 1) * size:(page - 1) * size + part] = data[:part]
         files.database = bytes(database)

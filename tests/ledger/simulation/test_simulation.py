@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,7 @@ from paylake import settings as settings_module
 from paylake.keys import Keyring
 from tests.ledger.conftest import World
 from tests.ledger.simulation.run import Simulation
+from tests.ledger.simulation.storage import committed
 
 MEMORY = Path("/dev/shm")
 
@@ -62,6 +64,23 @@ def simulate(prepared, first: int, count: int) -> Counter[str]:
         found["entries"] += simulation.entries
     print(", ".join(f"{name}: {number}" for name, number in sorted(found.items())))
     return found
+
+
+def test_the_end_of_what_is_committed_is_found(tmp_path):
+    """What the simulation believes of a write-ahead log is what SQLite believes."""
+    path = tmp_path / "x.db"
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("pragma journal_mode = wal")
+    db.execute("create table t (v)")
+    for number in range(5):
+        db.execute("insert into t values (?)", (f"{number}" * 3000,))
+    log = path.with_name("x.db-wal").read_bytes()
+    assert committed(log) == len(log) > 5 * 4096
+    assert committed(log[:-1]) < len(log) - 4096
+    broken = bytearray(log)
+    broken[len(log) // 2] ^= 1
+    assert 32 < committed(bytes(broken)) < len(log) // 2
+    db.close()
 
 
 def test_some_seeds(prepared):
