@@ -12,6 +12,7 @@ import yaml
 from ledger.domain.chart import Chart
 from ledger.domain.holds import HoldKind, hold_kinds
 from ledger.domain.operations import Operations
+from ledger.domain.templates import compiled
 from paylake.errors import PermanentFailure
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -47,7 +48,7 @@ def load_operations(folder: Path = DATA) -> Operations:
     :raises PermanentFailure: naming file, operation and what is wrong
     """
     try:
-        return Operations.from_documents(
+        return compiled(
             _document(folder / "fields.yml"),
             {path.name: _document(path) for path in sorted((folder / "operations").glob("*.yml"))},
         )

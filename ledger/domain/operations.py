@@ -1,48 +1,25 @@
-"""Operations: what a command of each type takes and books, as data.
-
-The files of `ledger/data/operations/` hold one template an operation; docs/explanation/ledger.md
-explains their keys. A template is checked whole when it is loaded and compiled once into
-`plan(v, c)`, which makes its checks (first those that know the command alone, then those that
-also know the original) and gives a :class:`Plan`; an operation with a handler has its checks in
-`check(v, c)`. `v` is the command's values, `c` the :class:`Context`.
-"""
+"""Operations: what a command of each type takes and books, compiled from its template
+(:mod:`ledger.domain.templates`) into functions of `v`, the command's values, and `c`, the
+:class:`Context`: `plan(v, c)` makes its checks and gives a :class:`Plan`; an operation with a
+handler has its checks in `check(v, c)`."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.domain import expressions
-from ledger.domain.conditions import CONDITIONS
-from ledger.domain.expressions import FUNCTIONS, ExpressionError
-from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
-from ledger.domain.refusals import BY_CODE, Refusal
+from ledger.domain.fields import Form
+from ledger.domain.refusals import Refusal
 
-OPERATIONS_FORMAT = "paylake-operations/1"
 #: Interface classes of rule D2.24.
 CLASSES = ("user", "merchant", "transaction", "data", "risk")
 #: What callers may send: `own`, for those for whom they act; `rail`, what happened on a rail, if
 #: it is one of theirs; any other operation is the institution's alone.
 CALLERS = (None, "own", "rail")
-_KEYS = frozenset({
-    "zh", "en", "version", "rules", "module", "class", "callers", "about", "fields", "business_key",
-    "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "approval_since", "approval_register", "legs", "counters", "set",
-    "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first",
-    "before_start", "needs_channel", "mode", "outcome", "undo",
-})
-_UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
-_WORD = re.compile(r"[A-Za-z_]+")
-_RECORDS = ("original", "parent", "contract", "hold", "tariff")
-_CONTEXT = ("booking_date", "mode", "actor", "owner")
 #: What money goes over: the channels of merchants, the institution's own books, its banks, and a
 #: third party that pays in or out for a user.
 RAILS = ("unionpay", "netsunion", "internal", "bank", "third_party")
-#: Fields that name a party of a command, beside its merchant and user.
-_PARTIES = ("payee_id", "card_id", "payer_id")
 
 #: (account id, currency, direction D or C, amount, component, custodian reference or None)
 Leg = list
@@ -153,10 +130,7 @@ class Operation:
 
 
 class Operations:
-    """All templates by type.
-
-    :param library: the fields that templates name
-    """
+    """All templates by type."""
 
     def __init__(self, by_type: Mapping[str, Operation], versions: Mapping[str, int]) -> None:
         self.by_type = by_type
@@ -167,29 +141,6 @@ class Operations:
         #: review asks for the right in the module of what waits
         self.modules = frozenset(o.module for o in by_type.values()) - {"system", "approvals"}
 
-    @classmethod
-    def from_documents(
-        cls, library: Mapping[str, Any], documents: Mapping[str, Mapping[str, Any]]
-    ) -> Operations:
-        """:raises ValueError: naming file, operation and key that is wrong."""
-        by_type: dict[str, Operation] = {}
-        fields = _library(library)
-        for name, document in documents.items():
-            if document.get("format") != OPERATIONS_FORMAT:
-                raise ValueError(f"{name}: format is not {OPERATIONS_FORMAT}")
-            for type_, spec in document["operations"].items():
-                if type_ in by_type:
-                    raise ValueError(f"{name}: {type_} stands twice")
-                try:
-                    by_type[type_] = _Compiler(type_, spec, fields).operation()
-                except (ExpressionError, KeyError, TypeError, SyntaxError) as error:
-                    raise ValueError(f"{name}, {type_}: {error!r}") from error
-        for operation in by_type.values():
-            unknown = operation.original_types - set(by_type)
-            if unknown:
-                raise ValueError(f"{operation.type}: originals {sorted(unknown)} are unknown")
-        return cls(by_type, {t: o.version for t, o in by_type.items()})
-
 
 def _scenes(operations: Iterable[Operation]) -> dict[str, str]:
     """:raises ValueError: when operations of two classes use one scene"""
@@ -199,345 +150,3 @@ def _scenes(operations: Iterable[Operation]) -> dict[str, str]:
             if found.setdefault(scene, operation.interface_class) != operation.interface_class:
                 raise ValueError(f"scene {scene} is of two interface classes")
     return found
-
-
-def _library(document: Mapping[str, Any]) -> dict[str, Field]:
-    found: dict[str, Field] = {}
-    for name, entry in document["fields"].items():
-        kind = entry["kind"]
-        if kind not in PATTERNS and kind not in OTHER_KINDS:
-            raise ValueError(f"field {name}: kind {kind!r} is not known")
-        found[name] = Field(
-            name, kind, entry["about"], False, tuple(entry.get("of", ())),
-            bool(entry.get("sensitive", False)),
-        )
-    return found
-
-
-class _Compiler:
-    def __init__(self, type_: str, spec: Mapping[str, Any], library: Mapping[str, Field]):
-        unknown = set(spec) - _KEYS
-        if unknown:
-            raise KeyError(f"keys {sorted(unknown)} are not known")
-        self.type, self.spec = type_, spec
-        self.fields = tuple(_field(entry, library) for entry in spec["fields"])
-        self.names = [f.name for f in self.fields]
-        self.lets: dict[str, Any] = dict(spec.get("let", {}))
-        self.known = [*self.names, *_CONTEXT]
-        self.late = {"original", "parent", "hold"}
-        for name, text in self.lets.items():
-            if self._uses_late(text):
-                self.late.add(name)
-
-    def _uses_late(self, text: Any) -> bool:
-        return not isinstance(text, int) and bool(
-            expressions.names_of(str(text)) & self.late
-        )
-
-    def _source(self, text: Any) -> str:
-        return expressions.source(text, [*self.known, *self.lets], _RECORDS)
-
-    def _text(self, text: str, *more: str) -> str:
-        return expressions.text_source(text, [*self.known, *self.lets, *more], _RECORDS)
-
-    def _needs(self, record: str) -> bool:
-        return f"{record}." in json.dumps(self.spec)
-
-    # the parts of the functions
-
-    def _head(self) -> list[str]:
-        """Values of the command and its context, and what is named of them alone."""
-        lines = ["get = v.get"]
-        for field in self.fields:
-            lines.append(f"{field.name} = get({field.name!r})")
-        lines += ["booking_date = c.booking_date", "mode = c.mode", "actor = c.actor",
-                  "owner = c.owner",
-                  "contract = c.contract", "tariff = c.tariff"]
-        return lines + self._named(late=False)
-
-    def _late(self) -> list[str]:
-        """What is known once the original was looked up."""
-        records = [f"{r} = c.{r}" for r in ("original", "parent", "hold") if self._needs(r)]
-        return records + self._named(late=True)
-
-    def _named(self, late: bool) -> list[str]:
-        return [
-            f"{name} = {self._source(text)}" for name, text in self.lets.items()
-            if (name in self.late) == late
-        ]
-
-    def _not_reversed(self) -> list[str]:
-        """What was reversed is there no more: nothing refers to it (rule D0.73)."""
-        if "original" not in self.spec:
-            return []
-        field = self.spec["original"]["field"]
-        return ["if c.original['reversed']:",
-                "    return Refusal('already_reversed', "
-                f"v.get({field!r}) + ' was reversed', {field!r})"]
-
-    def _undo(self) -> list[str]:
-        """What a reversal of it does to its original's counters and to those of the original's
-        own original; or why it cannot be reversed."""
-        undo = self.spec["undo"]
-        unknown = set(undo) - _UNDO_KEYS
-        if unknown:
-            raise KeyError(f"keys {sorted(unknown)} of undo are not known")
-        parts = []
-        for key in ("set", "set_parent"):
-            counters = undo.get(key, {})
-            parts.append("{" + ", ".join(
-                f"{name!r}: {self._source(text)}" for name, text in counters.items()
-            ) + "}")
-        return [*self._head(), *self._late(), *self._listed(undo.get("checks", ())),
-                f"return {', '.join(parts)}"]
-
-    def _checks(self, late: bool) -> list[str]:
-        return self._listed(
-            check for check in self.spec.get("checks", ()) if late == (
-                self._uses_late(check["when"])
-                or bool(expressions.text_names(check["detail"]) & self.late)
-            )
-        )
-
-    def _listed(self, checks: Iterable[Mapping[str, Any]]) -> list[str]:
-        lines = []
-        for check in checks:
-            when, detail, field = check["when"], check["detail"], check.get("field")
-            if check["refuse"] not in BY_CODE:
-                raise KeyError(f"{check['refuse']} is not a reason")
-            if field is None:
-                shown = "None"
-            elif field in self.names:
-                shown = repr(field)
-            else:
-                shown = self._source(field)
-            lines += [f"if {self._source(when)}:",
-                      f"    return Refusal({check['refuse']!r}, {self._text(detail)}, {shown})"]
-        return lines
-
-    def _account(self, text: str, *more: str) -> str:
-        code, colon, rest = text.partition(":")
-        shown = self._text(rest, *more) if colon else None
-        if "books" in self.spec:
-            if shown is None:
-                return f"codes[{code!r}]"
-            return "f\"{codes['" + code + "']}:" + shown.removeprefix('f"')
-        if shown is None:
-            return repr(code)
-        return self._text(text, *more)
-
-    def _legs(self) -> list[str]:
-        lines = []
-        for leg in self.spec.get("legs", ()):
-            sides = [s for s in ("debit", "credit") if s in leg]
-            if len(sides) != 1:
-                raise KeyError("a leg has a debit or a credit account")
-            side = sides[0]
-            reference = leg.get("reference")
-            if "each" in leg:  # a leg for each (party, amount) of a list
-                account = self._account(leg[side], "party")
-                currency = self._source(leg.get("currency", "currency_code"))
-                lines += [
-                    f"for party, amount_ in {self._source(leg['each'])}:",
-                    "    if amount_:",
-                    f"        legs.append([{account}, {currency}, {side[0].upper()!r}, amount_, "
-                    f"{leg['component']!r}, None])",
-                ]
-                continue
-            lines.append(f"amount_ = {self._source(leg['amount'])}")
-            condition = "amount_"
-            if "when" in leg:
-                condition += f" and ({self._source(leg['when'])})"
-            shown = "None" if reference is None else self._text(reference)
-            currency = self._source(leg.get("currency", "currency_code"))
-            lines += [
-                f"if {condition}:",
-                f"    legs.append([{self._account(leg[side])}, {currency}, "
-                f"{side[0].upper()!r}, amount_, {leg['component']!r}, {shown}])",
-            ]
-        return lines
-
-    def _result(self) -> list[str]:
-        spec = self.spec
-        parts = ["legs"]
-        for key in ("set", "set_parent"):
-            counters = spec.get(key)
-            parts.append("None" if not counters else "{" + ", ".join(
-                f"{name!r}: {self._source(text)}" for name, text in counters.items()
-            ) + "}")
-        lines: list[str] = []
-        if spec.get("holds"):
-            lines.append("holds = []")
-            for hold in spec["holds"]:
-                action = hold["action"]
-                if action not in ("place", "capture", "release", "free"):
-                    raise KeyError(f"hold action {action!r} is not known")
-                account = self._account(hold["account"]) if "account" in hold else "None"
-                kind = self._text(hold["kind"]) if "kind" in hold else "None"
-                case = self._source(hold["case"]) if "case" in hold else "None"
-                amount = "0" if action == "free" else self._source(hold["amount"])
-                append = (
-                    f"holds.append(({action!r}, {kind}, {self._text(hold['id'])}, {account}, "
-                    f"{amount}, {case}))"
-                )
-                if "when" in hold:
-                    lines += [f"if {self._source(hold['when'])}:", f"    {append}"]
-                else:
-                    lines.append(append)
-            parts.append("holds")
-        else:
-            parts.append("None")
-        uses = spec.get("uses")
-        if uses:
-            lines.append("uses = []")
-            for use in uses:
-                append = (
-                    f"uses.append(({use['scene']!r}, {self._account(use['account'])}, "
-                    f"{self._source(use['amount'])}))"
-                )
-                if "when" in use:
-                    lines += [f"if {self._source(use['when'])}:", f"    {append}"]
-                else:
-                    lines.append(append)
-            parts.append("uses")
-        else:
-            parts.append("None")
-        auth = spec.get("authorisation")
-        if auth:
-            shown = (
-                f"(authorisation, {self._source(auth['payer'])}, "
-                f"{self._source(auth['payee'])}, {self._source(auth['amount'])}, "
-                f"{auth.get('kind', 'authorisation')!r})"
-            )
-            when = self._source(auth["when"]) if "when" in auth else "True"
-            parts.append(f"({shown} if {when} else None)")
-        else:
-            parts.append("None")
-        quiet = spec.get("quiet")
-        if quiet:
-            parts.append(
-                f"[['quiet', {self._account(quiet['account'])}, "
-                f"{self._source(quiet.get('currency', 'currency_code'))}, "
-                f"{self._source(quiet['payment'])}, {self._source(quiet['amount'])}]]"
-            )
-        else:
-            parts.append("None")
-        while parts[-1] == "None":
-            parts.pop()
-        return [*lines, f"return Plan({', '.join(parts)})"]
-
-    def operation(self) -> Operation:
-        spec = self.spec
-        handler = spec.get("handler")
-        early = [*self._head(), *self._checks(False)]
-        functions: dict[str, list[str]] = {}
-        if handler is None:
-            body = [*early, *self._not_reversed(), *self._late(), *self._checks(True)]
-            if "books" in spec:
-                body.append("codes = c.codes")
-            functions["plan"] = [*body, "legs = []", *self._legs(), *self._result()]
-        elif self._checks(True):
-            raise KeyError("the checks of a handler know the command alone")
-        elif self._checks(False):
-            functions["check"] = [*early, "return None"]
-        if "undo" in spec:
-            functions["undo"] = self._undo()
-        for key in ("merchant", "user", "rail", "books"):
-            functions[key] = self._small(key)
-        if "outcome" in spec:
-            functions["outcome"] = self._small("outcome")
-        approval = spec.get("approval")
-        register = spec.get("approval_register")
-        if register is not None and (
-            approval is None or register["condition"] not in CONDITIONS
-        ):
-            raise KeyError("approval_register stands beside approval and names a condition")
-        if approval is not None:
-            functions["approval"] = lines = [
-                *self._head(),
-                f"return bool({'True' if approval is True else self._source(approval)})",
-            ]
-            asked = set(_WORD.findall(" ".join(_needed(lines))))
-            if asked & {"contract", "mode"}:  # `verify` has to be able to judge it again
-                raise KeyError("approval depends on the command and the tariff alone")
-        text = "\n\n".join(
-            f"def {name}(v, c):\n" + "\n".join(f"    {line}" for line in _needed(lines))
-            for name, lines in functions.items()
-        )
-        space: dict[str, Any] = {"Refusal": Refusal, "Plan": Plan, **FUNCTIONS}
-        exec(compile(text, f"<operation {self.type}>", "exec"), space)
-        original = spec.get("original", {})
-        if spec["class"] not in CLASSES:
-            raise KeyError(f"class {spec['class']!r} is not one of {CLASSES}")
-        if spec.get("callers") not in CALLERS:
-            raise KeyError(f"callers {spec['callers']!r} is not one of {CALLERS}")
-        key = spec.get("business_key", self.names[0] if self.names else None)
-        if key is not None and key not in self.names:
-            raise KeyError(f"business key {key!r} is not a field")
-        return Operation(
-            type=self.type, version=int(spec["version"]), zh=spec["zh"], en=spec["en"],
-            about=spec.get("about", ""), rules=tuple(spec["rules"]), module=spec["module"],
-            interface_class=spec["class"], callers=spec.get("callers"),
-            form=Form(self.type, self.fields), business_key=key,
-            journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
-            before_start=spec.get("before_start", False),
-            normal=spec.get("normal", False), oldest_first=spec.get("oldest_first"),
-            original_field=original.get("field"),
-            original_types=frozenset(original.get("of", ())),
-            original_missing=original.get("missing", "there is no such original"),
-            hold_field=spec.get("hold"), mode_field=spec.get("mode"),
-            refers="original" in spec or "hold" in spec or self.type == "reversal",
-            scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
-            counters=dict.fromkeys(spec.get("counters", ()), 0),
-            approval=space.get("approval"), approval_since=spec.get("approval_since", 1),
-            approval_register=register and (register["condition"], register["since"]),
-            merchant=space["merchant"],
-            books=space["books"], user=space["user"], rail=space["rail"],
-            by_mandate=spec.get("authorisation", {}).get("kind") == "mandate",
-            needs_channel=spec.get("needs_channel", False), outcome=space.get("outcome"),
-            parties=tuple(name for name in _PARTIES if name in self.names),
-            check=space.get("check"), plan=space.get("plan"),
-            undo=space.get("undo"), undo_holds=bool(spec.get("undo", {}).get("holds")),
-            handler=handler, text=text,
-        )
-
-    def _small(self, key: str) -> list[str]:
-        text = self.spec.get(key)
-        if text is None:
-            return ["return None"]
-        lines = []
-        for name in expressions.names_of(str(text)):
-            if name in self.names:
-                lines.append(f"{name} = v.get({name!r})")
-            elif name == "original":
-                lines.append("original = c.original or {}")
-        return [*lines, f"return {self._source(text)}"]
-
-
-def _needed(lines: list[str]) -> list[str]:
-    """The lines without assignments that nothing after them reads."""
-    kept: list[str] = []
-    read: set[str] = set()
-    for line in reversed(lines):
-        name, _, value = line.partition(" = ")
-        if name.isidentifier() and not line.startswith(" "):
-            if name not in read and name not in ("legs", "holds", "uses", "amount_"):
-                continue
-            words = value
-        else:
-            words = line
-        read |= set(_WORD.findall(words))
-        kept.append(line)
-    return kept[::-1]
-
-
-def _field(entry: Any, library: Mapping[str, Field]) -> Field:
-    """A field of the library by name; `name?` is optional; a mapping overrides its text."""
-    about = None
-    if isinstance(entry, Mapping):
-        (entry, about), = entry.items()
-    name = entry.rstrip("?")
-    base = library[name]
-    return Field(
-        name, base.kind, about or base.about, entry.endswith("?"), base.of, base.sensitive
-    )
