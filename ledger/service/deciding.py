@@ -5,18 +5,17 @@ Nothing is changed here. The reasons are tested in the order of `ledger/domain/r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain import grades, guards, mandates, payouts, shards
+from ledger.domain import grades, guards, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
-from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
 from ledger.service.approvals import leaves_purpose
-from ledger.service.backdating import below_floor_since
+from ledger.service.guarding import Guard
 from ledger.service.originals import Originals
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ class Decider:
         self, ledger: Ledger, actor: Actor, originals: Originals, rows: Sequence[tuple],
         number: int,
     ) -> None:
-        self.rows = rows
         self.number = number
+        self._guard = Guard(ledger, rows, number)
         self.ledger = ledger
         self.state = ledger.state
         self.actor = actor
@@ -133,7 +132,9 @@ class Decider:
         if type(plan) is Refusal:
             return plan
         held = waiting.get("holds", ()) if waiting else ()
-        refusal = self._guard(operation, values, context, plan, currency, day, held)
+        refusal = self._guard.refusal(
+            operation, values, context, plan, currency, day, held
+        )
         if refusal is not None:
             return refusal
         waits = waiting is None and (
@@ -296,131 +297,3 @@ class Decider:
         if self.state.tables.get(shards.TABLE) and type(plan) is Plan:
             plan.legs = shards.spread(self.state, plan.legs, sequence)
         return plan
-
-    def _guard(
-        self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,
-        currency: str | None, day: str, held: Collection[str],
-    ) -> Refusal | None:
-        state = self.state
-        if operation.type == "settlement":
-            leaving = [(leg[0], leg[1], leg[3]) for leg in plan.legs]
-            leaving += [(hold[3], currency or "", hold[4]) for hold in plan.holds or ()]
-            refusal = payouts.payout(
-                state, leaving, context.contract, day, self.ledger.clock.calendar
-            )
-            if refusal is not None:
-                return refusal
-        if plan.authorisation is not None:
-            refusal = guards.authorisation(state, plan.authorisation, currency or "", day)
-            if refusal is None:
-                refusal = guards.destination(
-                    state, plan.authorisation[1], values.get("destination_id")
-                )
-            if refusal is not None:
-                return refusal
-            if plan.authorisation[4] == "authorisation":
-                plan.effects = [
-                    *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
-                ]
-            else:
-                reference, _, _, amount, _ = plan.authorisation
-                mandate = state.tables["mandate"][reference]
-                if mandates.bounded(mandate):
-                    plan.effects = [
-                        *(plan.effects or ()),
-                        *mandates.collected(state, reference, mandate, amount, day),
-                    ]
-        elif operation.handler is None and (
-            "destination_id" in values or operation.type == "settlement"
-        ):
-            # Self-managed money is paid out by the acquirer: here the books alone move.
-            refusal = guards.destination(
-                state, operation.merchant(values, context), values.get("destination_id"),
-                needed=context.mode != "self",
-            )
-            if refusal is not None:
-                return refusal
-        if operation.oldest_first is not None:
-            refusal = guards.oldest_first(
-                state, operation.merchant(values, context), values[operation.oldest_first],
-                currency or "",
-            )
-            if refusal is not None:
-                return refusal
-        releases: dict[str, int] = {}
-        gone: set[str] = set()
-        if plan.holds is not None:
-            refusal = self._hold_effects(
-                operation, plan, context, currency or "", held, releases, gone
-            )
-            if refusal is not None:
-                return refusal
-        elif context.hold is not None and plan.effects:
-            hold = context.hold
-            releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
-            gone.add(hold["account_id"])
-        if plan.legs:
-            if state.tables.get("stop"):
-                refusal = guards.stopped_account(
-                    state, operation, [leg[0] for leg in plan.legs]
-                )
-                if refusal is not None:
-                    return refusal
-            refusal = guards.accounts(state, operation, plan.legs, releases, gone)
-            if refusal is not None:
-                return refusal
-            value_date = values.get("value_date")
-            if value_date is not None and value_date < day:
-                refusal = below_floor_since(
-                    self.ledger, [*self.ledger.pipeline.reads.planned(), *self.rows], operation,
-                    plan.legs, value_date, day,
-                )
-                if refusal is not None:
-                    return refusal
-        if plan.uses:
-            return guards.limits(state, plan.uses, currency or "", day, self.number)
-        return None
-
-    def _hold_effects(
-        self, operation: Operation, plan: Plan, context: Context, currency: str,
-        held: Collection[str], releases: dict[str, int], gone: set[str],
-    ) -> Refusal | None:
-        """Turn the template's holds into effects.
-
-        :param held: holds that were placed when the command began to wait for its checker
-        :param releases: what of each account's holds ends here, to be filled
-        :param gone: accounts whose held money may have left already, to be filled
-        """
-        changed: dict[str, dict[str, Any]] = {}
-        effects = plan.effects = list(plan.effects or ())
-        assert plan.holds is not None
-        for action, kind, hold_id, account_id, amount, case in plan.holds:
-            if action == "place":
-                refusal = guards.lowered_later(self.state, operation, account_id, currency)
-                if refusal is not None:
-                    return refusal
-                if hold_id in held and (self.state.holds.get(hold_id) or {}).get("kind") == kind:
-                    continue
-                document = self.ledger.movements.place(
-                    self.state, kind, hold_id, account_id, currency, amount, case, context
-                )
-                if type(document) is Refusal:
-                    return document
-                effects.append(["hold", hold_id, document])
-                continue
-            hold = changed.get(hold_id) or self.state.holds.get(hold_id)
-            if hold is None:
-                return Refusal("hold_unknown", f"hold {hold_id} is used up")
-            if kind is not None and hold["kind"] != kind:  # an authority took it over
-                return Refusal("hold_not_allowed", f"hold {hold_id} is of kind {hold['kind']}")
-            amount = left(hold) if action == "free" else amount
-            if amount > left(hold):
-                return Refusal("exceeds_hold", f"{left(hold)} minor units are left of the hold")
-            name = "captured" if action == "capture" else "released"
-            changed[hold_id] = reduced(hold, name, amount)
-            account_id = hold["account_id"]
-            releases[account_id] = releases.get(account_id, 0) + amount
-            if self.ledger.movements.kinds[hold["kind"]].released_by == "operation":
-                gone.add(account_id)
-        effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
-        return None

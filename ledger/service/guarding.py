@@ -1,0 +1,174 @@
+"""What must hold before a plan may be booked: payouts, the payer's consent, bound accounts, holds,
+accounts, limits, in that order of reasons. What a consent or a hold costs is added to the plan's
+effects; nothing else is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ledger.domain import guards, mandates, payouts
+from ledger.domain.holds import left, reduced
+from ledger.domain.operations import Context, Operation, Plan
+from ledger.domain.refusals import Refusal
+from ledger.service.backdating import below_floor_since
+
+if TYPE_CHECKING:
+    from ledger.service.ledger import Ledger
+
+
+class Guard:
+    """The guards of one batch.
+
+    :param rows: entries of the batch so far, to be filled by it
+    :param number: of the batch: the sequence of its first entry
+    """
+
+    def __init__(self, ledger: Ledger, rows: Sequence[tuple], number: int) -> None:
+        self.ledger = ledger
+        self.state = ledger.state
+        self.rows = rows
+        self.number = number
+
+    def refusal(
+        self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,
+        currency: str | None, day: str, held: Collection[str],
+    ) -> Refusal | None:
+        """The first reason why a plan cannot be booked.
+
+        :param held: holds that were placed when the command began to wait for its checker
+        """
+        state = self.state
+        if operation.type == "settlement":
+            leaving = [(leg[0], leg[1], leg[3]) for leg in plan.legs]
+            leaving += [(hold[3], currency or "", hold[4]) for hold in plan.holds or ()]
+            refusal = payouts.payout(
+                state, leaving, context.contract, day, self.ledger.clock.calendar
+            )
+            if refusal is not None:
+                return refusal
+        if plan.authorisation is not None:
+            refusal = self._consent(plan, values, currency or "", day)
+            if refusal is not None:
+                return refusal
+        elif operation.handler is None and (
+            "destination_id" in values or operation.type == "settlement"
+        ):
+            # Self-managed money is paid out by the acquirer: here the books alone move.
+            refusal = guards.destination(
+                state, operation.merchant(values, context), values.get("destination_id"),
+                needed=context.mode != "self",
+            )
+            if refusal is not None:
+                return refusal
+        if operation.oldest_first is not None:
+            refusal = guards.oldest_first(
+                state, operation.merchant(values, context), values[operation.oldest_first],
+                currency or "",
+            )
+            if refusal is not None:
+                return refusal
+        releases: dict[str, int] = {}
+        gone: set[str] = set()
+        if plan.holds is not None:
+            refusal = self._hold_effects(
+                operation, plan, context, currency or "", held, releases, gone
+            )
+            if refusal is not None:
+                return refusal
+        elif context.hold is not None and plan.effects:
+            hold = context.hold
+            releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
+            gone.add(hold["account_id"])
+        if plan.legs:
+            if state.tables.get("stop"):
+                refusal = guards.stopped_account(
+                    state, operation, [leg[0] for leg in plan.legs]
+                )
+                if refusal is not None:
+                    return refusal
+            refusal = guards.accounts(state, operation, plan.legs, releases, gone)
+            if refusal is not None:
+                return refusal
+            value_date = values.get("value_date")
+            if value_date is not None and value_date < day:
+                refusal = below_floor_since(
+                    self.ledger, [*self.ledger.pipeline.reads.planned(), *self.rows], operation,
+                    plan.legs, value_date, day,
+                )
+                if refusal is not None:
+                    return refusal
+        if plan.uses:
+            return guards.limits(state, plan.uses, currency or "", day, self.number)
+        return None
+
+    def _consent(
+        self, plan: Plan, values: Mapping[str, Any], currency: str, day: str
+    ) -> Refusal | None:
+        """The payer's authorisation, used up by this, or mandate, which counts it."""
+        state = self.state
+        assert plan.authorisation is not None
+        refusal = guards.authorisation(state, plan.authorisation, currency, day)
+        if refusal is None:
+            refusal = guards.destination(
+                state, plan.authorisation[1], values.get("destination_id")
+            )
+        if refusal is not None:
+            return refusal
+        if plan.authorisation[4] == "authorisation":
+            plan.effects = [
+                *(plan.effects or ()), ["put", "authorisation", plan.authorisation[0], None],
+            ]
+        else:
+            reference, _, _, amount, _ = plan.authorisation
+            mandate = state.tables["mandate"][reference]
+            if mandates.bounded(mandate):
+                plan.effects = [
+                    *(plan.effects or ()),
+                    *mandates.collected(state, reference, mandate, amount, day),
+                ]
+        return None
+
+    def _hold_effects(
+        self, operation: Operation, plan: Plan, context: Context, currency: str,
+        held: Collection[str], releases: dict[str, int], gone: set[str],
+    ) -> Refusal | None:
+        """Turn the template's holds into effects.
+
+        :param held: holds that were placed when the command began to wait for its checker
+        :param releases: what of each account's holds ends here, to be filled
+        :param gone: accounts whose held money may have left already, to be filled
+        """
+        changed: dict[str, dict[str, Any]] = {}
+        effects = plan.effects = list(plan.effects or ())
+        assert plan.holds is not None
+        for action, kind, hold_id, account_id, amount, case in plan.holds:
+            if action == "place":
+                refusal = guards.lowered_later(self.state, operation, account_id, currency)
+                if refusal is not None:
+                    return refusal
+                if hold_id in held and (self.state.holds.get(hold_id) or {}).get("kind") == kind:
+                    continue
+                document = self.ledger.movements.place(
+                    self.state, kind, hold_id, account_id, currency, amount, case, context
+                )
+                if type(document) is Refusal:
+                    return document
+                effects.append(["hold", hold_id, document])
+                continue
+            hold = changed.get(hold_id) or self.state.holds.get(hold_id)
+            if hold is None:
+                return Refusal("hold_unknown", f"hold {hold_id} is used up")
+            if kind is not None and hold["kind"] != kind:  # an authority took it over
+                return Refusal("hold_not_allowed", f"hold {hold_id} is of kind {hold['kind']}")
+            amount = left(hold) if action == "free" else amount
+            if amount > left(hold):
+                return Refusal("exceeds_hold", f"{left(hold)} minor units are left of the hold")
+            name = "captured" if action == "capture" else "released"
+            changed[hold_id] = reduced(hold, name, amount)
+            account_id = hold["account_id"]
+            releases[account_id] = releases.get(account_id, 0) + amount
+            if self.ledger.movements.kinds[hold["kind"]].released_by == "operation":
+                gone.add(account_id)
+        effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
+        return None
