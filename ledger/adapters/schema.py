@@ -161,7 +161,9 @@ def as_json(expression: str, *, postgres: bool) -> str:
     """One of the expressions above for a storage."""
     if postgres:
         return expression.format(content="content::jsonb", said=f"({_SAID})::jsonb")
-    return expression.format(content="content", said=f"({_SAID})")
+    # a row that somebody edited into something else must not keep the database from opening
+    valid = "(case when json_valid({0}) then {0} end)"
+    return expression.format(content=valid.format("content"), said=valid.format(f"({_SAID})"))
 
 
 def additions(*, postgres: bool) -> str:
