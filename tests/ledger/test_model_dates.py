@@ -18,8 +18,10 @@ from ledger.adapters.tokens import ensure_demo_token
 from ledger.domain.fields import utc_text
 from ledger.entrypoints.operations import verify
 from ledger.service import queries
+from ledger.service.day_close import trial_balance_sm3
 from ledger.service.day_run import DayRun
 from paylake import settings as settings_module
+from paylake.dates import is_public_holiday
 from paylake.keys import Keyring
 from tests.ledger.conftest import ANN, DAY, SHANGHAI, SYSTEM, World
 
@@ -91,13 +93,18 @@ class Dates(RuleBasedStateMachine):
     def after(self, account: str, change: int) -> int:
         return self.balance(account) + (-change if account[:4] in DEBIT_SIDE else change)
 
-    def floors(self, moves: dict[str, int], *free: str) -> bool:
-        """Whether none falls below zero; `free` are those that may, and so is what has no floor."""
-        return all(
-            self.after(account, change) >= 0 or self.after(account, change) >= self.balance(account)
-            for account, change in moves.items()
-            if account[:4] not in (*free, "3001", "6001", "6002", "9001")
-        )
+    def floors(self, moves: dict[str, int], *free: str, back: int = 0) -> bool:
+        """Whether none falls below zero, on the value date or any date since; `free` are those that
+        may, and so is what has no floor."""
+        then = [self.today - timedelta(number) for number in range(1, back + 1)]
+        for account, change in moves.items():
+            side = -1 if account[:4] in DEBIT_SIDE else 1
+            if side * change >= 0 or account[:4] in (*free, "3001", "6001", "6002", "9001"):
+                continue
+            past = [side * self.as_of(account, day, "9999") for day in then]
+            if min([self.balance(account), *past]) + side * change < 0:
+                return False
+        return True
 
     def post(self, type_: str, moves: dict[str, int], may: bool = True, back: int = 0,
              **values: Any) -> bool:
@@ -166,7 +173,7 @@ class Dates(RuleBasedStateMachine):
         merchant, left = self.left[payment]
         pending, source = ("9201", "9001") if merchant == "MB" else ("2201", "1001")
         moves = {f"{pending}:{merchant}": -amount, source: amount}
-        may = amount <= left and self.floors(moves, "2201", "9201")
+        may = amount <= left and self.floors(moves, "2201", "9201", back=back)
         if self.post("refund", moves, may, back, transaction_id=f"R{self.world.number}",
                      original_transaction_id=payment, amount_minor=amount, **PLAIN):
             self.left[payment] = (merchant, left - amount)
@@ -183,7 +190,8 @@ class Dates(RuleBasedStateMachine):
         self.post("authorise", {}, authorisation_id=name, payer_id=user, payee=other,
                   amount_minor=amount, method="password")
         moves = {f"2101:{user}": -amount, f"2101:{other}": amount}
-        self.post("transfer", moves, self.floors(moves), back, user_id=user, payee_id=other,
+        self.post("transfer", moves, self.floors(moves, back=back), back, user_id=user,
+                  payee_id=other,
                   transaction_id=f"T{self.world.number}", amount_minor=amount,
                   authorisation=name)
 
@@ -258,20 +266,31 @@ class Dates(RuleBasedStateMachine):
             unpaid = -self.as_of(f"1202:{merchant}", before, "9999")
             if (amount := (2 * unpaid + 100) // 200) > 0:  # one per cent, half up
                 book("penalty", {f"1203:{merchant}": -amount, "6002": amount})
+        pays = not is_public_holiday(self.today)
         for merchant in ("M1", "M2"):
             owed, due = self.balance(f"1201:{merchant}"), self.balance(f"2201:{merchant}")
-            if (amount := min(owed, due)) > 0:
+            if (amount := min(owed, due)) > 0 and pays:
                 book("offset", {f"2201:{merchant}": -amount, "1001": amount, "1101": -amount,
                                 f"1201:{merchant}": amount})
         for merchant in ("M1", "M2"):
             if (short := -self.balance(f"2201:{merchant}")) > 0:
                 book("shortfall", {"1001": -short, f"2201:{merchant}": short, "1101": short,
                                    f"1201:{merchant}": -short})
-        for account, source in (("2201:M1", "1001"), ("2201:M2", "1001"), ("9201:MB", "9001")):
-            if (due := self.balance(account)) > 0:
-                book("settlement", {account: -due, source: due})
-        assert DayRun(self.world.ledger, self.today).run().booked == dict(booked)
+        for account in ("2201:M1", "2201:M2"):
+            if (due := self.balance(account)) > 0 and pays:
+                book("settlement", {account: -due, "1001": due})
+        instructed = self.balance("9201:MB") if pays else 0
+        booked["settlement"] += instructed > 0
+        assert DayRun(self.world.ledger, self.today).run().booked == dict(+booked)
         assert not DayRun(self.world.ledger, self.today).run().booked
+        holds = list(self.world.ledger.state.holds)
+        assert len(holds) == (instructed > 0)
+        for name in holds:  # the bank pays at once
+            done = self.world.send("settlement_result", SYSTEM, occurred_at=moment.isoformat(),
+                                   result_id=f"B{self.world.number}", payout_id=name,
+                                   result="succeeded")
+            assert done["status"] == "posted", done
+            self.book(moment, self.today, {"9201:MB": -instructed, "9001": instructed})
 
     @rule()
     def close_what_is_over(self):
@@ -300,7 +319,9 @@ class Dates(RuleBasedStateMachine):
         through = self.closed - timedelta(back)
         if through < DAY or (self.period is not None and through <= self.period):
             return
-        self.reviewed("period_close", valid_to=through.isoformat(), reason="month end")
+        signed = trial_balance_sm3(self.world.ledger.close_day(through))
+        self.reviewed("period_close", valid_to=through.isoformat(), reason="month end",
+                      trial_balance_sm3=signed)
         self.period = through
 
     @rule()
