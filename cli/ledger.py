@@ -104,6 +104,19 @@ def migrate(ctx: Context, as_json: bool) -> None:
 
 
 @ledger.command()
+@click.option("--date", "day", type=DateType(), required=True,
+              help="A date whose files are written.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@as_json
+@click.pass_obj
+def instructions(ctx: Context, day: date, out: Path, as_json: bool) -> None:
+    """Open a date's sealed instruction files, as CSV for the bank's channel."""
+    from ledger.entrypoints import operations
+
+    document(operations.instructions(ctx.settings, day, out), as_json=as_json)
+
+
+@ledger.command()
 @click.option("--new-key", is_flag=True, help="Make the next sealing key first.")
 @as_json
 @click.pass_obj

@@ -140,9 +140,9 @@ create table if not exists status_query (
 OF_ORIGINALS = (
     "bill_confirmed", "bill_withdrawn", "chargeback", "denied_payment", "dispute",
     "dispute_capture", "dispute_release", "merchant_top_up", "pre_authorisation_cancel",
-    "pre_authorisation_completion", "prepaid_completion", "receipt_returned", "recovery", "refund",
-    "settlement_returned", "split", "transfer_refund", "void", "wealth_redemption",
-    "withdrawal_result", "withdrawal_returned",
+    "pre_authorisation_completion", "prepaid_completion", "receipt_returned", "recovery",
+    "refund", "settlement_result", "settlement_returned", "split", "transfer_refund", "void",
+    "wealth_redemption", "withdrawal_result", "withdrawal_returned",
 )
 ORIGINAL_FIELDS = (
     "original_transaction_id", "withdrawal_id", "receipt_id", "payout_id", "bill_id",

@@ -348,6 +348,11 @@ class State:
             if document["kind"] == INSTRUCTED:
                 self._instruct(document, after - before)
         self._set(self.holds, hold_id, None if document["ended"] else document)
+        last = document["expires_on"]
+        if not document["ended"] and last is not None and last < self.holds_ended:
+            # placed late, on a date that others had come past
+            self._undo.append((self, "holds_ended", self.holds_ended))
+            self.holds_ended = last
 
     def ended_holds(self, through: str) -> None:
         """The holds whose last date is a date or earlier were ended."""

@@ -39,9 +39,15 @@ def serve(home: Path | None, port: int | None, simulated: bool) -> None:
 @click.option("--since", metavar="HEAD", help="What follows a signed head (a date).")
 @click.option("--export", "export_", type=click.Path(path_type=Path, exists=True),
               help="An export of the log, without the database.")
-def verify(home: Path | None, chain: bool, since: str | None, export_: Path | None) -> None:
+@click.option("--if-present", is_flag=True, help="Nothing to check in a home without a ledger.")
+def verify(
+    home: Path | None, chain: bool, since: str | None, export_: Path | None, if_present: bool
+) -> None:
     """Check every row; exit code 16 names the first that is broken."""
     settings = settings_module.load(home=home)
+    if if_present and not operations.is_there(settings):
+        print(json.dumps({"ledger": None}))
+        return
     if chain or since:
         print(json.dumps(
             operations.verify_since(settings, since) if since

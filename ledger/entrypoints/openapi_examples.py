@@ -61,7 +61,7 @@ EXAMPLES: dict[str, Any] = {
         "value_date": "2026-09-12", "known_at": "2026-09-12T04:00:00Z", "balance_minor": 9940,
     },
     "Tree": {
-        "account_id": "2201:M000001", "currency_code": "CNY", "accounts": [
+        "account_id": "2201:M000001", "currency_code": "CNY", "scale": 2, "accounts": [
             {**_ACCOUNT, "level": 0, "total_debit_minor": -9940, "total_minor": 9940},
         ],
     },

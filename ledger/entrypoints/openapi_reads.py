@@ -44,12 +44,12 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Tree": {
-            "type": "object", "required": ["account_id", "currency_code", "accounts"],
+            "type": "object", "required": ["account_id", "currency_code", "scale", "accounts"],
             "description": "An account and all below it, flat: the account first, at level 0, "
             "each other one behind its parent. `total_minor` is the account's own balance and "
             "the totals of its children",
             "properties": {
-                "account_id": text, "currency_code": text,
+                "account_id": text, "currency_code": text, "scale": whole,
                 "accounts": {"type": "array", "items": {
                     "type": "object",
                     "required": ["account_id", "parent_account_id", "level", "total_minor"],

@@ -171,6 +171,7 @@ def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
             totals[one.parent] += totals[one.account_id]
     return {
         "account_id": account_id, "currency_code": currency_code,
+        "scale": ledger.chart.currencies[currency_code],
         "accounts": [
             {
                 **_account(ledger, one), "level": level,

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from paylake.crypto import PrivateKey
-from tests.ledger.conftest import DAY, SHANGHAI
+from tests.ledger.conftest import ANN, DAY, SHANGHAI
 from tests.ledger.test_http import http, token
 
 __all__ = ["http", "token"]
@@ -82,6 +82,11 @@ class Day:
             public_key=key.public.point, rates={"transaction": 1000},
         )
         self.caller = self.house.as_signer(Signer("caller:C1", key))
+        self.reviewer = self.house.as_signer(Signer("operator:ben", world.keys["ben"]))
+        self.waiting = world.send(
+            "destination", ANN, destination_id="S2", party_id="M2", bound_account="6222",
+            bound_name="M2", bank_code="ICBC",
+        )["sequence"]
         self.payment = world.command("payment")
         self.journal = self.house.command(self.payment)["journal_id"]
         world.do("top_up", amount_minor=20000)
@@ -100,6 +105,7 @@ class Day:
 #: What the client does for each operation of the document, and nothing else.
 CALLS: dict[tuple[str, str], Callable[[Day], Any]] = {
     ("GET", "/healthz"): lambda d: d.house.health(),
+    ("GET", "/readyz"): lambda d: d.house.ready(),
     ("GET", "/v1/clock"): lambda d: d.house.clock(),
     ("PUT", "/v1/clock"): lambda d: d.house.set_clock(
         datetime(2026, 9, 12, 15, 45, tzinfo=UTC)),
@@ -119,6 +125,8 @@ CALLS: dict[tuple[str, str], Callable[[Day], Any]] = {
     ("GET", "/v1/accounts/{account_id}/tree"): lambda d: d.house.tree("2201:M1"),
     ("GET", "/v1/holds"): lambda d: d.house.holds("2101:U1"),
     ("GET", "/v1/pending"): lambda d: d.house.pending(),
+    ("GET", "/v1/pending/{sequence}/values"): lambda d: d.reviewer.pending_values(d.waiting),
+    ("GET", "/v1/destinations/{destination_id}"): lambda d: d.reviewer.destination("S-M1"),
     ("GET", "/v1/deadlines"): lambda d: d.house.deadlines(DAY),
     ("GET", "/v1/commands/{idempotency_key}/steps"): lambda d: d.house.steps(
         d.payment["idempotency_key"]),

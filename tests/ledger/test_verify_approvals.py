@@ -250,9 +250,9 @@ def test_what_an_older_template_did_not_ask_for_is_not_missed(world):
     ("approval = ''", "contract needs a checker, and it has no approval"),
     ("approval = '', type = 'approve', version = 1",
      "an approval stands by itself, without what it approved"),
-    ("approval = '', type = 'gift'", "no template gift of version 3 is known"),
+    ("approval = '', type = 'gift'", "no template gift of version 4 is known"),
     ("approval = '', type = 'taken_over', actor = 'system:format-1'",
-     "no template taken_over of version 3 is known"),
+     "no template taken_over of version 4 is known"),
     ("approval = '', version = 99", "no template contract of version 99 is known"),
 ])
 def test_an_approval_taken_out_by_hand_is_named(world, statement, reason):

@@ -281,7 +281,9 @@ def test_d0_06_what_refers_to_an_original_stays_in_its_books(world, first, then,
     old, new = world.ledger.chart.modes[first], world.ledger.chart.modes[then]
     world.do("payment", **PLAIN)  # other money of the reserve
     posted(world.do("payment", transaction_id="P", merchant_id="TM", amount_minor=900, **PLAIN))
-    posted(world.do("settlement", merchant_id="TM", amount_minor=900))
+    posted(world.do("settlement", payout_id="S", merchant_id="TM", amount_minor=900))
+    if first == "bank":
+        posted(world.send("settlement_result", result_id="SR", payout_id="S", result="succeeded"))
     when = on(world, 1)
     _mode(world, then, 1, **when)
     world.do("payment", transaction_id="Q", merchant_id="TM", amount_minor=70, **PLAIN, **when)
@@ -348,9 +350,12 @@ def test_d0_06_what_came_back_to_the_books_that_were_left_is_offset_and_paid_out
     posted(world.send("settlement_returned", return_id="B", payout_id="S", **when))
     world.do("payment", merchant_id="TM", amount_minor=70, **PLAIN, **when)
     assert (world.balance("2201:TM"), world.balance("9201:TM")) == (900, 70)
-    on(world, 2)
+    when = on(world, 2)
     assert run(world, 2).amounts == {"offset": 100, "settlement": 870}
     assert run(world, 2).amounts == {}
+    (instructed,) = world.ledger.state.holds  # 70 are the bank's to pay
+    posted(world.send("settlement_result", result_id="SR", payout_id=instructed,
+                      result="succeeded", **when))
     assert (world.balance("2201:TM"), world.balance("9201:TM"), world.balance("1201:TM")) == (
         0, 0, 0)
 

@@ -164,7 +164,8 @@ def test_d0_15_the_release_is_the_ledgers_own_beside_a_callers_signed_batch(worl
     account = _denied(world)
     when = on(world, 181)
     body = orjson.dumps({"commands": [
-        world.command("payment", amount_minor=5, **PLAIN, **when) for _ in range(2)
+        world.of("C1", world.command("payment", amount_minor=5, **PLAIN, **when))
+        for _ in range(2)
     ]})
     answer = caller.send("POST", "/v1/batches", body).json()
     assert [result["status"] for result in answer["results"]] == ["posted", "posted"]
@@ -314,3 +315,15 @@ def test_d0_16_money_under_an_order_is_taken_by_that_order_alone(world):
     assert refused(other, "hold_not_allowed", "case_number")
     world.approved("hold_capture", result_id="C2", case_number="COURT-9", **capture)
     assert world.balance("2211:M1") == 900
+
+
+def test_d0_15_a_hold_that_is_placed_late_on_its_last_date_ends_with_the_next_command(world):
+    """The clock of a simulated ledger went back; what comes first after that date ends it, in the
+    memory of a service that runs on as in that of one that was started again."""
+    world.close()
+    order = {"account_id": "2101:U1", "hold_kind": "authority", "case_number": "ORDER", **CNY}
+    posted(world.do("payment", amount_minor=5, **PLAIN, **on(world, 2)))
+    early = on(world, 1)
+    posted(world.send("hold", hold_id="H", expires_on=days(1).isoformat(), **order, **early))
+    posted(world.do("payment", amount_minor=5, **PLAIN, **on(world, 2)))
+    assert world.ledger.state.holds == {} and _released(world) == [days(1).isoformat()]

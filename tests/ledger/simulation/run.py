@@ -334,7 +334,7 @@ class Simulation(Opened):
                     found = other.do(kind, what)
                     assert found == done, (kind, what)
             for one, two in zip(log, other.log(), strict=True):
-                assert one == two
+                assert one == two, (one, two)
             assert other.balances() == balances
         finally:
             other.ledger.close()
