@@ -17,7 +17,7 @@ from ledger.adapters.data_files import (
     load_operations,
     load_suspension_grounds,
 )
-from ledger.adapters.schema import APPEND_ONLY, SCHEMA_VERSION, TABLES
+from ledger.adapters.schema import APPEND_ONLY, QUERIES, SCHEMA_VERSION, TABLES
 from ledger.domain.fields import COMMON
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import REASONS
@@ -178,14 +178,21 @@ def database_page(head: Head, table: Table) -> str:
         "`integer` `bigint`). Tables marked append-only refuse changes by triggers, and the log "
         "refuses a journal that does not balance. Nobody but the service writes here.",
     )
-    for statement in re.findall(r"create table (\w+) \((.*?)\n?\)[^)]*?;", TABLES, re.S):
+    kept = {
+        **dict.fromkeys((*APPEND_ONLY, "status_query"), " (append-only)"),
+        "secret": " (never changed; gone only where a newer key sealed the same value)",
+    }
+    tables = TABLES + QUERIES
+    for statement in re.findall(
+        r"create table (?:if not exists )?(\w+) \((.*?)\n?\)[^)]*?;", tables, re.S
+    ):
         name, body = statement
         said = re.match(r"\s*-- (.*)", body)
-        lines += [f"## `{name}`" + (" (append-only)" if name in APPEND_ONLY else ""), ""]
+        lines += [f"## `{name}`{kept.get(name, '')}", ""]
         if said:
             lines += [f"{said[1][0].upper()}{said[1][1:]}.", ""]
         db = sqlite3.connect(":memory:")
-        db.executescript(TABLES)
+        db.executescript(tables)
         comments = dict(re.findall(r"^\s+(\w+) [^\n]*?-- (.*)$", body, re.M))
         lines += table(("column", "type", "key", "meaning"), [
             (f"`{column}`", type_, place or "", comments.get(column, ""))

@@ -31,7 +31,7 @@ def state(ctx: Context, as_json: bool) -> None:
 
 @ledger.command()
 @click.option("--chain", is_flag=True, help="Recompute the digests alone, on every core.")
-@click.option("--since", metavar="HEAD", help="The digests after a signed head (a date).")
+@click.option("--since", metavar="HEAD", help="What follows a signed head (a date).")
 @click.option("--export", "export_", type=click.Path(path_type=Path, exists=True),
               help="An export of the log, without the database.")
 @click.option("--if-present", is_flag=True, help="Nothing to check in a home without a ledger.")

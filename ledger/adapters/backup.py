@@ -126,7 +126,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise NotVerified(
             f"The backup is of format {said.get('format')}, schema {said.get('schema')}; this "
             f"program reads {FORMAT}, schema {SCHEMA_VERSION}",
-            "Use the program version that made it.", where=str(folder),
+            "Restore it with the program version that made it, then bring it to this one with "
+            "`python -m ledger migrate`.", where=str(folder),
         )
     if wrong:
         raise NotVerified(

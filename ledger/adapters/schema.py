@@ -126,7 +126,7 @@ begin select raise(abort, 'secret is append-only until a newer key sealed the va
 
 #: Who asked for the status of a command (rule D2.7): no part of the chain.
 QUERIES = """
-create table if not exists status_query (
+create table if not exists status_query ( -- who asked for the status of a command, and was told
     idempotency_key text not null,
     asked_at text not null,
     actor text not null,

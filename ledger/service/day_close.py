@@ -110,6 +110,7 @@ class DayClose:
         ledger, day = self.ledger, self.day
         ledger.pipeline.sure()
         now, last = self._in_order()
+        self._accrued(day, last)  # what was dated back meanwhile counts too
         self._rest_of_the_chain()
         with self.store.transaction():
             document, rows = self._foot(day, now, last)
