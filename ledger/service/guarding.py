@@ -147,7 +147,15 @@ class Guard:
                 refusal = guards.lowered_later(self.state, operation, account_id, currency)
                 if refusal is not None:
                     return refusal
-                if hold_id in held and (self.state.holds.get(hold_id) or {}).get("kind") == kind:
+                if hold_id in held:  # since the request; the entry says it as any other does
+                    there = self.state.holds.get(hold_id) or {}
+                    if (there.get("kind"), there.get("account_id"), there.get("placed")) != (
+                        kind, account_id, amount
+                    ):
+                        return Refusal(
+                            "hold_not_allowed", f"hold {hold_id} is not as it was asked for"
+                        )
+                    effects.append(["hold", hold_id, there])
                     continue
                 document = self.ledger.movements.place(
                     self.state, kind, hold_id, account_id, currency, amount, case, context

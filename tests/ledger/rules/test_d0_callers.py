@@ -3,10 +3,12 @@ which numbers, and what it may not say."""
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from ledger.domain.actors import Actor
-from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted, refused
+from tests.ledger.conftest import ANN
+from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, on, posted, refused, tenant
 
 MERCHANT = Actor("caller", "C1")
 OTHER = Actor("caller", "C2")
@@ -177,3 +179,27 @@ def test_d0_53_the_services_own_numbers_are_no_callers(world, reserved):
     assert refused(world.ledger.apply([sent], MERCHANT)[0], "key_not_yours")
     assert refused(world.ledger.apply([{**world.command("payment"), "idempotency_key": reserved}],
                                       MERCHANT)[0], "key_not_yours")
+
+
+def test_d0_06_what_waited_stays_in_its_books_as_any_other(world):
+    """A withdrawal that a checker approved comes back to the books that it left, whatever the
+    contract says since."""
+    tenant(world, settlement_cycle="T+0")
+    world.register("party", party_id="MU", party_kind="user", owner_id="TM", identity_check="ID")
+    world.open([("2101", "MU"), ("9101", "MU"), ("9001", None), ("2201", "TM"), ("9201", "TM")])
+    world.do("top_up", user_id="MU", amount_minor=20_100)
+    world.approved("tariff", tariff_id="T", bank_ppm=5_000, third_party_ppm=10_000,
+                   least_minor=0, approval_above_minor=6_000)
+    waits = _withdraw(world, 20_000, ANN)
+    done = posted(world.approve(waits["sequence"]))
+    assert [e[1] for e in orjson.loads(world.row(done)[14]) if e[0] == "hold"] == ["W20000"]
+    posted(world.send("withdrawal_result", result_id="R", withdrawal_id="W20000",
+                      result="succeeded"))
+    assert world.balance("2101:MU") == 0
+    when = on(world, 1)
+    world.send("contract", ANN, contract_id="C2", merchant_id="TM", settlement_mode="bank",
+               settlement_cycle="T+0", minimum_minor=0, fee_choice="bill",
+               valid_from=when["occurred_at"][:10], **when)
+    posted(world.approve(world.ledger.head.sequence, **when))
+    posted(world.send("withdrawal_returned", return_id="B", withdrawal_id="W20000", **when))
+    assert (world.balance("2101:MU"), world.balance("9101:MU")) == (20_100, 0)
