@@ -11,7 +11,7 @@ from ledger.domain import guards, mandates, payouts
 from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
-from ledger.service.backdating import below_floor_since
+from ledger.service.backdating import Past
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
@@ -27,8 +27,8 @@ class Guard:
     def __init__(self, ledger: Ledger, rows: Sequence[tuple], number: int) -> None:
         self.ledger = ledger
         self.state = ledger.state
-        self.rows = rows
         self.number = number
+        self.past = Past(ledger, rows)
 
     def refusal(
         self, operation: Operation, values: Mapping[str, Any], context: Context, plan: Plan,
@@ -92,10 +92,7 @@ class Guard:
                 return refusal
             value_date = values.get("value_date")
             if value_date is not None and value_date < day:
-                refusal = below_floor_since(
-                    self.ledger, [*self.ledger.pipeline.reads.planned(), *self.rows], operation,
-                    plan.legs, value_date, day,
-                )
+                refusal = self.past.refusal(operation, plan.legs, value_date, day)
                 if refusal is not None:
                     return refusal
         if plan.uses:

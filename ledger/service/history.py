@@ -171,6 +171,19 @@ class History:
         yield from self._taken.of(account_id, currency)
         yield from self._since.of(account_id, currency)
 
+    def committed(
+        self, reader: Reader, account_id: str, currency: str, *, taken: bool
+    ) -> Iterator[Segment]:
+        """All segments of an account, each once.
+
+        :param taken: whether those that a checkpoint is writing have to come from here; else the
+            store has them already
+        """
+        yield from reader.segments(account_id, currency, -1)
+        if taken:
+            yield from self._taken.of(account_id, currency)
+        yield from self._since.of(account_id, currency)
+
     def balance(
         self, reader: Reader, account_id: str, currency: str, value_date: str, known_at: str,
     ) -> int:

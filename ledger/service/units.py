@@ -175,6 +175,11 @@ class Pipeline:
             self._storage.shutdown()
             self.reads.reader.close()
 
+    def fold_is_written(self) -> bool:
+        """Whether the storage has a checkpoint that the history does not know of yet; waits for
+        one that is being written."""
+        return self._folding is not None and self._folding[1].exception() is None
+
     def _folded(self) -> None:
         """Wait for the checkpoint under way. One that failed is part of the next: the log, which
         is written before it, does not need it."""
