@@ -138,8 +138,13 @@ def main(
         bodies = world.batches(service, 0, count + WARM_UP, SIZE)
         rate = batched(service, bodies)
         beside = count * SIZE / peer.run(folder / "peer.db", bodies[WARM_UP:])
-        figures.add("payments a second, batches of 1,000, signed", f"{rate:,.0f}",
-                    f"{rate / beside:.2f} of {beside:,.0f}")
+        figures.add("payments a second, batches of 1,000, four legs each, signed",
+                    f"{rate:,.0f}", f"{rate / beside:.2f} of {beside:,.0f}")
+        three = world.batches(service, 5 * 10**8, count // 2 + WARM_UP, SIZE, legs=3)
+        of_three = batched(service, three)
+        beside = count // 2 * SIZE / peer.run(folder / "peer-3.db", three[WARM_UP:])
+        figures.add("the same, three legs each", f"{of_three:,.0f}",
+                    f"{of_three / beside:.2f} of {beside:,.0f}")
         world.conserved(service)
         hot = world.batches(service, 10**9, count // 4 + WARM_UP, SIZE, hot=True)
         figures.add("one hot account, payments a second", f"{batched(service, hot):,.0f}")

@@ -24,11 +24,13 @@ def run(path: Path, bodies: list[bytes]) -> float:
         db.execute("begin immediate")
         for command in orjson.loads(body)["commands"]:
             gross, fee = command["amount_minor"], command["acquirer_fee_minor"]
+            kept = command["issuer_fee_minor"]  # by the issuer, before it pays
             key, merchant = command["transaction_id"], command["merchant_id"]
             legs = [
-                (key, "1001", gross), (key, merchant, -gross), (key, merchant, fee),
-                (key, "2301", -fee),
+                (key, "1001", gross - kept), (key, merchant, -gross), (key, merchant, kept + fee),
             ]
+            if fee:
+                legs.append((key, "2301", -fee))
             db.execute("insert into journal values (?, ?, ?)",
                        (key, merchant, command["occurred_at"]))
             db.executemany("insert into leg values (?, ?, ?)", legs)

@@ -145,12 +145,14 @@ class Service:
 
 
 def batches(
-    service: Service, first: int, count: int, size: int, hot: bool = False
+    service: Service, first: int, count: int, size: int, hot: bool = False, legs: int = 4
 ) -> list[bytes]:
     """Bodies of batches of card payments with a fee, time-ordered keys, Zipf merchants.
 
     :param first: number of the first payment; :param hot: all to one merchant
+    :param legs: 4: the fee is the institution's own; 3: the issuer keeps it
     """
+    own = 22 if legs == 4 else 0
     drawn = random.Random(first)
     begin = datetime(2026, 9, 12, 2, 0, tzinfo=UTC)
     bodies = []
@@ -168,8 +170,8 @@ def batches(
                 "occurred_at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "transaction_id": f"{PROVIDER}.T{number:012d}", "merchant_id": name,
                 "amount_minor": drawn.randint(100, 100_000), "currency_code": "CNY",
-                "channel": "unionpay", "issuer_fee_minor": 0, "network_fee_minor": 0,
-                "acquirer_fee_minor": 22,
+                "channel": "unionpay", "issuer_fee_minor": 22 - own, "network_fee_minor": 0,
+                "acquirer_fee_minor": own,
             })
         bodies.append(orjson.dumps({"commands": commands}))
     return bodies

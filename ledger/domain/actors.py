@@ -114,10 +114,15 @@ def may_read(state: State, actor: Actor, party_id: str | None, tenant_id: str | 
     return party.get("kind") in ("user", "card") and party.get("owner_id") in allowed
 
 
+def own_prefix(actor: Actor) -> str:
+    """How a caller's keys begin."""
+    return actor.id + KEY_END
+
+
 def foreign_key(actor: Actor, module: str, *keys: str | None) -> Refusal | None:
     """Whatever number a caller gives begins with its id, so that no tenant can take, guess or see
     another's (rule D0.53). The house's own systems and people number as they like."""
-    own = RECORDED.get(module) or actor.id + KEY_END
+    own = RECORDED.get(module) or own_prefix(actor)
     for key in keys:
         if key is not None and not key.startswith(own):
             return Refusal("key_not_yours", f"keys and numbers of {actor.id} begin with {own}")

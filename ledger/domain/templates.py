@@ -84,6 +84,7 @@ class _Compiler:
         self.names = [f.name for f in self.fields]
         self.lets: dict[str, Any] = dict(spec.get("let", {}))
         self.known = [*self.names, *_CONTEXT]
+        self.accounts: dict[str, None] = {}  # sources of accounts of parties
         self.late = {"original", "parent", "hold"}
         for name, text in self.lets.items():
             if self._uses_late(text):
@@ -181,10 +182,24 @@ class _Compiler:
         if "books" in self.spec:
             if shown is None:
                 return f"codes[{code!r}]"
-            return "f\"{codes['" + code + "']}:" + shown.removeprefix('f"')
-        if shown is None:
+            made = "f\"{codes['" + code + "']}:" + shown.removeprefix('f"')
+        elif shown is None:
             return repr(code)
-        return self._text(text, *more)
+        else:
+            made = self._text(text, *more)
+        if not more:
+            self.accounts[made] = None
+        return made
+
+    def _once(self, lines: list[str]) -> list[str]:
+        """The lines, with the name of an account that they use more than once put together once."""
+        text, found = "\n".join(lines), []
+        for number, made in enumerate(self.accounts):
+            if text.count(made) > 1:
+                name = f"account_{chr(ord('a') + number)}"
+                found.append(f"{name} = {made}")
+                text = text.replace(made, name)
+        return [*found, *text.split("\n")]
 
     def _legs(self) -> list[str]:
         lines = []
@@ -295,7 +310,7 @@ class _Compiler:
             body = [*early, *self._not_reversed(), *self._late(), *self._checks(True)]
             if "books" in spec:
                 body.append("codes = c.codes")
-            functions["plan"] = [*body, "legs = []", *self._legs(), *self._result()]
+            functions["plan"] = [*body, *self._once(["legs = []", *self._legs(), *self._result()])]
         elif self._checks(True):
             raise KeyError("the checks of a handler know the command alone")
         elif self._checks(False):

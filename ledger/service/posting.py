@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.actors import LEDGER, Actor, foreign_key
+from ledger.domain.actors import LEDGER, Actor, foreign_key, own_prefix
 from ledger.domain.chain import entry_digest
 from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
@@ -60,7 +60,7 @@ class Batch:
         self.originals = Originals(self.reads, ledger.operations, self.state)
         self.decider = Decider(ledger, actor, self.originals, self.rows, head.sequence + 1)
         self._by_type = ledger.operations.by_type
-        self._called = actor.kind == "caller"
+        self._own = own_prefix(actor) if actor.kind == "caller" else None
         self.noted: list[Noted] = []
 
     # the batch
@@ -127,7 +127,10 @@ class Batch:
         seen = self._seen(command, known, here)
         if seen is not None:
             return seen
-        if self._called:
+        own = self._own
+        if own is not None and not (
+            command.key.startswith(own) and (command.business_key or own).startswith(own)
+        ):
             foreign = foreign_key(
                 self.actor, command.operation.module, command.key, command.business_key
             )
