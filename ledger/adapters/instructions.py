@@ -26,7 +26,6 @@ from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
 from ledger.adapters.vault import SealedVault
 from ledger.domain.chart import parts_of
-from ledger.domain.state import INSTRUCTED
 from paylake.crypto import seal, unseal
 from paylake.durable import write_private
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
@@ -41,8 +40,11 @@ COLUMNS = (
 _FILES = {
     "bank": "bank_instructions", "institution": "reserve_payouts", "self": "fund_movements",
 }
-#: settlement mode -> codes of the pending-settlement and the user accounts in its books
-_CODES = {"bank": ("9201", "9101"), "institution": ("2201", "2101")}
+#: code of the pending-settlement or the user account that is paid out of -> its settlement mode
+_MODES = {
+    "2201": "institution", "9201": "bank", "9211": "self",
+    "2101": "institution", "9101": "bank", "9111": "self",
+}
 _SEALED = ".sealed"
 
 
@@ -87,29 +89,48 @@ class _Rows:
         listed = [
             (row, orjson.loads(row[12])) for row in reader.posted_of(day.isoformat(), wanted)
         ]
-        self.payouts = [(row, said) for row, said in listed if row[2] == "settlement"]
         sent = {said["withdrawal_id"] for row, said in listed if row[2] == "withdrawal_result"}
-        self.withdrawals = [
-            (row, said) for row, said in listed
-            if row[2] == "withdrawal" and row[6] not in sent  # the bank has said of those already
+        self.found = [
+            (row, said) for row, said in listed if row[2] == "settlement" or (
+                # One with legs was paid when it was booked (first format); of those in `sent` the
+                # bank has said already what became of them.
+                row[2] == "withdrawal" and row[1] is None and row[6] not in sent
+            )
         ]
+        self.modes = {row[0]: self._mode(row) for row, _ in self.found}
         self.bound = reader.find_by_business_key(sorted({
-            said["destination_id"] for _, said in (*self.payouts, *self.withdrawals)
-            if "destination_id" in said
+            said["destination_id"] for _, said in self.found if "destination_id" in said
         }))
 
     def of(self, mode: str) -> Iterator[tuple]:
         """Rows of a settlement mode, in the order of the log."""
-        pending, user = _CODES[mode]
-        found = [(row, said, said["merchant_id"]) for row, said in self.payouts
-                 if _pending_code(row) == pending]
-        found += [(row, said, said["user_id"]) for row, said in self.withdrawals
-                  if _held_code(row) == user]
-        for row, said, party in sorted(found, key=lambda item: item[0][0]):
-            yield (
-                row[6], row[2], party, said["amount_minor"], said["currency_code"], row[10],
-                row[9], *self._payee(said.get("destination_id")),
+        for row, said in self.found:
+            if self.modes[row[0]] == mode:
+                yield (
+                    row[6], row[2], said["merchant_id" if row[2] == "settlement" else "user_id"],
+                    said["amount_minor"], said["currency_code"], row[10], row[9],
+                    *self._payee(said.get("destination_id")),
+                )
+
+    def _mode(self, row: tuple) -> str:
+        """In whose books a payout is: by the account that its legs debit, or that its hold is on.
+        What waited for a checker placed its hold when it began to wait.
+
+        :raises PermanentFailure: when no file is for it
+        """
+        account_id = next((leg[0] for leg in orjson.loads(row[13]) if leg[2] == "D"), None)
+        account_id = account_id or _held(row[6], row[14])
+        if account_id is None and row[15]:
+            waited = orjson.loads(row[15])["pending"]
+            for pending in self.reader.entries(waited, waited):
+                account_id = _held(row[6], pending[14])
+        mode = _MODES.get(parts_of(account_id)[0]) if account_id else None
+        if mode is None:
+            raise PermanentFailure(
+                f"{row[2]} {row[6]} (entry {row[0]}) belongs into none of the files",
+                "verify the ledger: python -m ledger verify", where=account_id or "",
             )
+        return mode
 
     def _payee(self, destination_id: str | None) -> tuple[str, str, str]:
         entry = None if destination_id is None else self.bound.get(destination_id)
@@ -130,23 +151,11 @@ class _Rows:
         return self.vault.reveal(commitment, *sealed)
 
 
-def _pending_code(row: tuple) -> str | None:
-    """The code of the pending-settlement account that a payout takes from: by its legs, or, of an
-    instruction to a bank, by its hold."""
-    for account_id, _, direction, *_ in orjson.loads(row[13]):
-        if direction == "D":
-            return parts_of(account_id)[0]
-    for effect in orjson.loads(row[14]):
-        if effect[0] == "hold" and effect[2]["kind"] == INSTRUCTED:
-            return parts_of(effect[2]["account_id"])[0]
-    return None
-
-
-def _held_code(row: tuple) -> str | None:
-    """The code of the user account on which a withdrawal holds its amount."""
-    for effect in orjson.loads(row[14]):
-        if effect[0] == "hold":
-            return parts_of(effect[2]["account_id"])[0]
+def _held(business_key: str, effects: str) -> str | None:
+    """The account on which these effects hold the amount of a payout."""
+    for effect in orjson.loads(effects):
+        if effect[0] == "hold" and effect[1] == business_key:
+            return effect[2]["account_id"]
     return None
 
 

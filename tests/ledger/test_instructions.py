@@ -130,6 +130,34 @@ def test_d0_42_what_leaves_the_reserve_names_its_payees(modes):
     assert control["amount_totals_minor"] == {"CNY": 14_000}
 
 
+@pytest.mark.parametrize(("merchant", "code", "name"), [
+    ("MB", "9101", "bank_instructions_20260912.sealed"),
+    ("MI", "2101", "reserve_payouts_20260912.sealed"), ("MS", "9111", None),
+])
+def test_d1_10_a_withdrawal_that_its_checker_approved_is_sent_to_the_bank(
+    modes, merchant, code, name
+):
+    """Its money was held when it began to wait, not when it was approved."""
+    modes.register("party", party_id="U9", party_kind="user", owner_id=merchant,
+                   identity_check="ID")
+    modes.open([(code, "U9")])
+    modes.register("bind_account", destination_id="D9", party_id="U9", bound_account="6222",
+                   bound_name="T", bank_code="ICBC")
+    modes.do("top_up", user_id="U9", amount_minor=20_000)
+    modes.approved("tariff", tariff_id="T", bank_ppm=0, third_party_ppm=0, least_minor=0,
+                   approval_above_minor=5_000)
+    modes.approved("withdrawal", withdrawal_id="W9", user_id="U9", amount_minor=10_000,
+                   currency_code="CNY", fee_minor=0, destination_id="D9",
+                   authorisation=modes.authorise("U9", "D9", 10_000))
+    modes.close()
+    _, read = files(modes)
+    found = [
+        (file, row["payee_account"], row["amount_minor"])
+        for file, (rows, _) in read.items() for row in rows if row["payout_id"] == "W9"
+    ]
+    assert found == ([] if name is None else [(name, "6222", "10000")])
+
+
 def test_d0_42_a_payout_goes_where_it_was_booked_to(modes):
     """An account that is bound later is for later payouts."""
     modes.approved("destination", destination_id="LATER", party_id="MB", bound_account="9999",
