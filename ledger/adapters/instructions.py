@@ -25,6 +25,7 @@ from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
 from ledger.adapters.vault import SealedVault
+from ledger.domain.chain import journal_of
 from ledger.domain.chart import parts_of
 from paylake.crypto import seal, unseal
 from paylake.durable import write_private
@@ -45,6 +46,10 @@ _MODES = {
     "2201": "institution", "9201": "bank", "9211": "self",
     "2101": "institution", "9101": "bank", "9111": "self",
 }
+_WANTED = (
+    "settlement", "settlement_result", "settlement_returned", "withdrawal", "withdrawal_result",
+    "reversal",
+)
 _SEALED = ".sealed"
 
 
@@ -85,16 +90,14 @@ class _Rows:
     def __init__(self, reader: SqlReader, vault: SealedVault, day: date) -> None:
         self.reader = reader
         self.vault = vault
-        wanted = ("settlement", "withdrawal", "withdrawal_result")
         listed = [
-            (row, orjson.loads(row[12])) for row in reader.posted_of(day.isoformat(), wanted)
+            (row, orjson.loads(row[12])) for row in reader.posted_of(day.isoformat(), _WANTED)
         ]
-        sent = {said["withdrawal_id"] for row, said in listed if row[2] == "withdrawal_result"}
+        past = _past(listed)
         self.found = [
-            (row, said) for row, said in listed if row[2] == "settlement" or (
-                # One with legs was paid when it was booked (first format); of those in `sent` the
-                # bank has said already what became of them.
-                row[2] == "withdrawal" and row[1] is None and row[6] not in sent
+            (row, said) for row, said in listed if row[6] not in past and (
+                # A withdrawal with legs was paid when it was booked (first format).
+                row[2] == "settlement" or (row[2] == "withdrawal" and row[1] is None)
             )
         ]
         self.modes = {row[0]: self._mode(row) for row, _ in self.found}
@@ -149,6 +152,23 @@ class _Rows:
                 f"nothing is sealed behind {commitment}", "restore the ledger from a backup"
             )
         return self.vault.reveal(commitment, *sealed)
+
+
+def _past(listed: list[tuple[tuple, dict[str, Any]]]) -> set[str]:
+    """Numbers of payouts of which nothing is to be sent: what the date's later entries say failed,
+    came back or was answered by the bank, and what was reversed. A coming back that was reversed
+    itself was none; a result that was leaves it `unknown` what the bank did, so it counts."""
+    undone = {journal_of(said["journal_id"]) for row, said in listed if row[2] == "reversal"}
+    past = set()
+    for row, said in listed:
+        reversed_ = row[1] is not None and row[1] in undone
+        if row[2] == "settlement" and reversed_:
+            past.add(row[6])
+        elif row[2] == "withdrawal_result":
+            past.add(said["withdrawal_id"])
+        elif row[2] == "settlement_result" or (row[2] == "settlement_returned" and not reversed_):
+            past.add(said["payout_id"])
+    return past
 
 
 def _held(business_key: str, effects: str) -> str | None:

@@ -158,6 +158,52 @@ def test_d1_10_a_withdrawal_that_its_checker_approved_is_sent_to_the_bank(
     assert found == ([] if name is None else [(name, "6222", "10000")])
 
 
+def _paid(world, merchant):
+    """A payout of a further day's takings: its number and the journal, if there is one."""
+    world.merchant(merchant, settlement_cycle="T+0",
+                   settlement_mode="bank" if merchant[1] == "B" else "institution")
+    world.open([("9201" if merchant[1] == "B" else "2201", merchant)])
+    world.do("payment", merchant_id=merchant, amount_minor=700, **PLAIN)
+    done = world.do("settlement", payout_id=f"P-{merchant}", merchant_id=merchant,
+                    amount_minor=700)
+    assert done["status"] == "posted", done
+    return f"P-{merchant}", done.get("journal_id")
+
+
+def _sent(world):
+    _, read = files(world)
+    return {row["payout_id"] for rows, _ in read.values() for row in rows}
+
+
+@pytest.mark.parametrize("result", ["succeeded", "failed", "unknown"])
+def test_d0_03_a_payout_that_the_bank_has_answered_is_not_sent_again(modes, result):
+    """Within the date; what another payout's result says changes nothing of it."""
+    (one, _), (two, _) = _paid(modes, "MB1"), _paid(modes, "MB2")
+    done = modes.send("settlement_result", result_id="R1", payout_id=one, result=result)
+    assert done["status"] == "posted", done
+    modes.close()
+    sent = _sent(modes)
+    assert one not in sent and two in sent
+
+
+def test_d0_73_a_payout_that_was_reversed_or_came_back_on_its_date_is_not_sent(modes):
+    """Neither moves money any more; one whose coming back was itself a wrong booking does."""
+    (wrong, journal), (back, _), (stays, _), (plain, _) = (
+        _paid(modes, name) for name in ("MI1", "MI2", "MI3", "MI4")
+    )
+    modes.approved("reversal", adjustment_id="R1", journal_id=journal, incident_number="I1",
+                   reason="paid twice")
+    _, mistaken = (
+        modes.send("settlement_returned", return_id=f"B-{payout}", payout_id=payout)
+        for payout in (back, stays)
+    )
+    modes.approved("reversal", adjustment_id="R2", journal_id=mistaken["journal_id"],
+                   incident_number="I2", reason="another payout came back")
+    modes.close()
+    sent = _sent(modes)
+    assert {wrong, back, stays, plain} & sent == {stays, plain}
+
+
 def test_d0_42_a_payout_goes_where_it_was_booked_to(modes):
     """An account that is bound later is for later payouts."""
     modes.approved("destination", destination_id="LATER", party_id="MB", bound_account="9999",
