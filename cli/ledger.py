@@ -110,7 +110,7 @@ def migrate(ctx: Context, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def instructions(ctx: Context, day: date, out: Path, as_json: bool) -> None:
-    """Open a date's sealed instruction files, as CSV for the bank's channel."""
+    """Open a date's sealed instruction files, as CSV for the bank's channel; leaves no entry."""
     from ledger.entrypoints import operations
 
     document(operations.instructions(ctx.settings, day, out), as_json=as_json)

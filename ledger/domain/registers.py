@@ -307,6 +307,8 @@ def sensitive_read(state: State, v: Values, c: Context) -> Plan | Refusal:
     D0.42, D2.17)."""
     if v["interface"] == "instructions" and c.actor == LEDGER.name:
         return Plan([], effects=[])  # the writer of the files for the banks
+    if v.get("asked_by") is not None:
+        return differs("who reads for itself is the sender", "asked_by")
     kind, _, name = c.actor.partition(":")
     if kind != "operator" or not has_right(state, name, v["module"], "review"):
         return Refusal(

@@ -99,7 +99,7 @@ def migrate(home: Path | None) -> None:
 @click.option("--date", "day", required=True, help="A date whose files are written.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 def instructions(home: Path | None, day: str, out: Path) -> None:
-    """Open a date's sealed instruction files, as CSV for the bank's channel."""
+    """Open a date's sealed instruction files, as CSV for the bank's channel; leaves no entry."""
     print(json.dumps(
         operations.instructions(settings_module.load(home=home), parse_date(day), out), indent=1
     ))

@@ -72,18 +72,20 @@ def waiting(ledger: Ledger, actor: Actor, evidence: str, sequence: int) -> dict[
     )}
 
 
-def of_instructions(ledger: Ledger, day: str) -> None:
+def of_instructions(ledger: Ledger, day: str, asked_by: str) -> None:
     """Record that the ledger writes the payees of a closed date into files for the banks.
 
+    :param asked_by: name of the sender that asked for them
     :raises RequestRefused: `date_open`, or why nothing is recorded now
     """
     if ledger.head.closed is None or day > ledger.head.closed:
         raise RequestRefused("date_open", f"{day} is not closed", 404)
-    _recorded(ledger, LEDGER, "", "instructions", day, "settlement")
+    _recorded(ledger, LEDGER, "", "instructions", day, "settlement", asked_by)
 
 
 def _recorded(
-    ledger: Ledger, actor: Actor, evidence: str, interface: str, asked: str, module: str
+    ledger: Ledger, actor: Actor, evidence: str, interface: str, asked: str, module: str,
+    asked_by: str | None = None,
 ) -> None:
     """The entry of a read.
 
@@ -93,6 +95,8 @@ def _recorded(
         "type": "sensitive_read", "idempotency_key": f"read-{secrets.token_hex(16)}",
         "interface": interface, "asked": asked, "module": module,
     }
+    if asked_by is not None:
+        command["asked_by"] = asked_by
     if ledger.clock.simulated:
         command["occurred_at"] = ledger.clock.now() or ""
     (result,) = ledger.apply([command], actor, evidence)

@@ -133,6 +133,8 @@ def test_the_record_cannot_be_had_by_a_system(world):
     assert world.send("sensitive_read", BEN, **asked)["status"] == "posted"
     other = world.send("sensitive_read", BEN, **{**asked, "interface": "holds"})
     assert other["reason"] == "register_differs"
+    other = world.send("sensitive_read", BEN, **asked, asked_by="operator:ann")
+    assert (other["reason"], other["field"]) == ("register_differs", "asked_by")
 
 
 def test_d2_17_the_files_for_the_banks_are_recorded_too(world, http):
@@ -143,3 +145,5 @@ def test_d2_17_the_files_for_the_banks_are_recorded_too(world, http):
     world.close()
     assert http.post(path).status_code == 200
     assert reads(world) == [("system:ledger", "posted", "instructions", DAY.isoformat())]
+    (row,) = [row for row in world.ledger.store.entries(1) if row[2] == "sensitive_read"]
+    assert orjson.loads(row[12])["asked_by"] == "system:demo"  # whose token it was

@@ -85,9 +85,9 @@ def add(room: Room) -> None:
         **operation("Instructions", 404, 409),
     )
     async def instructions(day: str, request: Request) -> Response:
-        identity.sender(request, "operate", await raw_body(request))
+        actor, _ = identity.sender(request, "operate", await raw_body(request))
         wanted = day_of(day)
-        await on_ledger(revealing.of_instructions, ledger, wanted.isoformat())
+        await on_ledger(revealing.of_instructions, ledger, wanted.isoformat(), actor.name)
         written = await asyncio.to_thread(write_instructions, settings, wanted)
         return answer({"files": [
             {"path": str(file.path), "rows": file.rows, "totals_minor": file.totals}
