@@ -5,8 +5,8 @@ back is in none (rule D0.17).
 
 The rows depend on the log up to the date's close alone: before it more could come, and a file that
 a bank has is not called back. Each has its SM3 digest, counts and totals in a control file beside
-it, signed by the ledger's key. Rows name payees, so those two files are sealed with SM4; `unsealed`
-writes them out for the bank's channel.
+it, signed by the ledger's key. Rows name payees, so those two files are sealed with SM4, by the
+newest of the ledger's sealing keys; `unsealed` writes them out for the bank's channel.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import orjson
 from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
-from ledger.adapters.vault import SealedVault
+from ledger.adapters.vault import SealedVault, SealingKeys
 from ledger.domain.chain import journal_of
 from ledger.domain.chart import parts_of
 from paylake.crypto import seal, unseal
@@ -204,15 +204,16 @@ def _write(
 
 
 def _sealed(settings: Settings, path: Path, data: bytes) -> bytes:
-    """The data sealed; what is there already and opens to the same stays as it is."""
-    key = Keyring(settings).seal_key()
+    """The data sealed with the newest key; what it sealed there already and opens to the same
+    stays as it is."""
+    key = SealingKeys(Keyring(settings)).newest()
     if path.is_file():
         there = path.read_bytes()
         try:
             if unseal(key, there, path.name.encode()) == data:
                 return there
         except NotVerified:
-            pass  # sealed with another key, or damaged: it is written anew
+            pass  # sealed with an older key, or damaged: it is written anew
     return seal(key, data, path.name.encode())
 
 
@@ -222,7 +223,7 @@ def unsealed(settings: Settings, day: date, folder: Path) -> list[Path]:
 
     :raises UsageFault: when the folder is there
     :raises PermanentFailure: when the files are not written yet
-    :raises NotVerified: when one does not open
+    :raises NotVerified: when one opens with none of the home's sealing keys
     """
     if folder.exists():
         raise UsageFault("There is something of that name", "Give another.", where=str(folder))
@@ -233,8 +234,10 @@ def unsealed(settings: Settings, day: date, folder: Path) -> list[Path]:
             f"{day} has no instruction files",
             "write them first: POST /v1/days/{date}/instructions", where=str(source),
         )
-    key = Keyring(settings).seal_key()
-    opened = [(path.stem, unseal(key, path.read_bytes(), path.name.encode())) for path in sealed]
+    keys = SealingKeys(Keyring(settings))
+    opened = [
+        (path.stem, keys.unsealed(path.read_bytes(), path.name.encode())) for path in sealed
+    ]
     written = []
     for name, data in opened:
         written.append(folder / f"{name}.csv")

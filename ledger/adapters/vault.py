@@ -50,6 +50,29 @@ class SealingKeys:
             keys[_FIRST] = self.keyring.seal_key()
         return keys
 
+    def newest(self) -> bytes:
+        """The key that seals now.
+
+        :raises PermanentFailure: when there is none
+        """
+        keys = self.found()
+        return keys[max(keys)]
+
+    def unsealed(self, sealed: bytes, context: bytes) -> bytes:
+        """What one of the keys sealed, the newest tried first: of what does not say its key.
+
+        :raises NotVerified: when none opens it
+        :raises PermanentFailure: when there is no key
+        """
+        fault: NotVerified | None = None
+        for _, key in sorted(self.found().items(), reverse=True):
+            try:
+                return unseal(key, sealed, context)
+            except NotVerified as error:
+                fault = fault or error
+        assert fault is not None
+        raise fault
+
     def add(self) -> int:
         """Make the next key; the salts stay as they are.
 

@@ -9,6 +9,7 @@ import json
 import pytest
 
 from ledger.adapters.instructions import unsealed, write_instructions
+from ledger.entrypoints.operations import open_ledger, reseal
 from ledger.service.day_run import DayRun
 from paylake.crypto import sm3_file, unseal
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
@@ -238,6 +239,26 @@ def test_d1_23_payees_are_in_no_file_in_clear(modes, tmp_path):
     with pytest.raises(NotVerified):
         unsealed(modes.settings, DAY, tmp_path / "third")
     assert not (tmp_path / "third").exists()
+
+
+def test_d1_23_the_files_are_sealed_with_the_newest_key(modes, tmp_path):
+    """What an older key sealed opens as long as it is there, and is sealed anew when written."""
+    modes.close()
+    files(modes)
+    modes.ledger.store.close()
+    reseal(modes.settings, new_key=True)
+    before = unsealed(modes.settings, DAY, tmp_path / "before")
+    written = {file.path for file in write_instructions(modes.settings, DAY)}
+    kept = {path: path.read_bytes() for path in written}
+    first = modes.settings.path("keys", "seal.key")
+    first.rename(tmp_path / "seal.key")
+    after = unsealed(modes.settings, DAY, tmp_path / "after")
+    assert [path.read_bytes() for path in after] == [path.read_bytes() for path in before]
+    assert b"account of MB" in after[0].read_bytes()
+    assert {file.path for file in write_instructions(modes.settings, DAY)} == written
+    assert kept == {path: path.read_bytes() for path in written}  # the same: left as it is
+    (tmp_path / "seal.key").rename(first)
+    modes.ledger = open_ledger(modes.settings, simulated=True)
 
 
 def test_an_open_date_has_no_instructions(modes):
