@@ -2,7 +2,8 @@
 
 Every row is one command, its columns are the fields; empty cells are left out. Amounts, counts and
 flags are read as such by the operation's form. The idempotency key is the row's own, or made from
-the file's digest and the row number, so that an import begun twice posts once.
+the file's digest and the row number, so that an import begun twice posts once. One that is
+made for a caller begins with its id, as all its keys do (rule D0.53).
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ class Imported:
 
 
 def import_file(
-    path: Path, send: Send, rejects: Path, progress: Progress | None = None
+    path: Path, send: Send, rejects: Path, progress: Progress | None = None, begin: str = ""
 ) -> Imported:
     """Send every row of a file; rows refused go to `rejects` (CSV) with line, reason and detail.
 
+    :param begin: how the keys that are made begin: a caller's id and a full stop
     :raises UsageFault: for a file that is neither CSV nor Parquet, or has no `type` column
     """
     done = Imported()
-    digest = sm3_file(path)[:16]
+    made = f"{begin}import-{sm3_file(path)[:16]}-"
     rows = _rows(path)
     forms = {name: operation.form for name, operation in load_operations().by_type.items()}
     kinds = {
@@ -58,7 +60,7 @@ def import_file(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("line", "idempotency_key", "reason", "field", "detail", "row"))
         while part := list(islice(rows, BATCH)):
-            commands = [_command(row, line, digest, kinds) for line, row in part]
+            commands = [_command(row, f"{made}{line}", kinds) for line, row in part]
             for (line, row), result in zip(part, send(commands), strict=True):
                 _count(done, result)
                 if result["status"] == "refused":
@@ -115,9 +117,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _command(
-    row: Mapping[str, Any], line: int, digest: str, kinds: Mapping[str, Mapping[str, str]]
+    row: Mapping[str, Any], key: str, kinds: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
-    """A row as a command. What cannot be read as its kind stays as it is: the form names it."""
+    """A row as a command, with `key` unless it has its own. What cannot be read as its kind stays
+    as it is: the form names it."""
     known = kinds.get(str(row.get("type")), {})
     command: dict[str, Any] = {}
     for name, value in row.items():
@@ -136,7 +139,7 @@ def _command(
         elif hasattr(value, "isoformat"):
             value = value.isoformat()
         command[name] = value
-    command.setdefault("idempotency_key", f"import-{digest}-{line}")
+    command.setdefault("idempotency_key", key)
     return command
 
 

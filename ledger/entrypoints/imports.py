@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ledger.adapters.bulk_import import import_file as run
 from ledger.client import LedgerClient, Signer
+from ledger.domain.actors import KEY_END
 from paylake.crypto import PrivateKey
 from paylake.errors import UsageFault
 from paylake.settings import Settings
@@ -28,8 +29,10 @@ def import_file(
     :raises UsageFault: when it is not said who sends, or the file cannot be read
     """
     url = f"http://127.0.0.1:{settings.ledger_port}"
+    kind, _, name = (signer or "").partition(":")
+    begin = name + KEY_END if kind == "caller" else ""
     with LedgerClient(url, _sender(settings, signer, key)) as client:
-        return asdict(run(file, client.batch, rejects, progress))
+        return asdict(run(file, client.batch, rejects, progress, begin))
 
 
 def _sender(settings: Settings, signer: str | None, key: Path | None) -> str | Signer:

@@ -9,8 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ledger.adapters.bulk_import import import_file
+from ledger.entrypoints import imports
+from paylake.crypto import PrivateKey
 from paylake.errors import UsageFault
 from tests.ledger.conftest import DAY, SYSTEM, at
+from tests.ledger.test_http import client, http, token
+from tests.ledger.test_own_reads import RATES
+
+__all__ = ["client", "http", "token"]
 
 
 def test_d2_10_mass_refusals_stop_new_business_with_a_record(world):
@@ -77,6 +83,31 @@ def test_import_resumes_and_writes_rejects(world, tmp_path, name):
         ("9", "amount_out_of_range"), ("1702", "party_unknown"),
     ]
     assert world.ledger.head.journal == 2498
+
+
+def test_d0_53_a_callers_rows_without_a_key_get_one_of_its_own(world, client, monkeypatch, tmp_path):
+    """So that they are not refused; begun again they post once."""
+    private = PrivateKey.generate()
+    world.approved("caller", caller_id="C1", party_id="M1", on_behalf=[], rates=RATES,
+                   enabled=True, rails=["unionpay"], public_key=private.public.point)
+    rows = [world.of("C1", world.command("payment")) for _ in range(3)]
+    for row in rows[:2]:
+        del row["idempotency_key"]
+    path, key = tmp_path / "day.csv", tmp_path / "c1.pem"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[2]))
+        writer.writeheader()
+        writer.writerows(rows)
+    key.write_text(private.pem())
+    monkeypatch.setattr(imports, "LedgerClient", lambda _, sender: client.as_signer(sender))
+
+    def sent():
+        return imports.import_file(
+            world.settings, path, tmp_path / "rejects.csv", lambda *_: None, "caller:C1", key
+        )
+
+    assert [sent()[name] for name in ("posted", "refused", "rejects")] == [3, 0, None]
+    assert sent()["replayed"] == 3
 
 
 def test_import_names_what_is_wrong_with_a_file(world, tmp_path):
