@@ -9,16 +9,19 @@ made for a caller begins with its id, as all its keys do (rule D0.53).
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import pyarrow.parquet as pq
 
 from ledger.adapters.data_files import load_operations
+from ledger.domain.fields import COMMON, Form
+from ledger.domain.sensitive import looks
 from paylake.crypto import sm3_file
 from paylake.errors import UsageFault
 
@@ -26,6 +29,7 @@ BATCH = 1000
 #: Sends a batch, gives a result each.
 Send = Callable[[list[dict[str, Any]]], list[Mapping[str, Any]]]
 Progress = Callable[[int, int], None]
+_MASK = "***"
 
 
 @dataclass(slots=True)
@@ -43,7 +47,8 @@ class Imported:
 def import_file(
     path: Path, send: Send, rejects: Path, progress: Progress | None = None, begin: str = ""
 ) -> Imported:
-    """Send every row of a file; rows refused go to `rejects` (CSV) with line, reason and detail.
+    """Send every row of a file; rows refused go to `rejects` (CSV), for the owner alone, with line,
+    reason, detail and the row without what is sensitive (rule D1.23).
 
     :param begin: how the keys that are made begin: a caller's id and a full stop
     :raises UsageFault: for a file that is neither CSV nor Parquet, or has no `type` column
@@ -55,8 +60,9 @@ def import_file(
     kinds = {
         name: {field.name: field.kind for field in form.fields} for name, form in forms.items()
     }
+    clear = _clear(forms.values())
     partial = rejects.with_name(f".{rejects.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with _private(partial) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("line", "idempotency_key", "reason", "field", "detail", "row"))
         while part := list(islice(rows, BATCH)):
@@ -67,7 +73,7 @@ def import_file(
                     writer.writerow((
                         line, result["idempotency_key"], result["reason"],
                         result.get("field", ""), result["detail"],
-                        orjson.dumps(row, default=str).decode(),
+                        orjson.dumps(_shown(row, clear), default=str).decode(),
                     ))
             if progress is not None:
                 progress(done.rows, done.refused)
@@ -77,6 +83,31 @@ def import_file(
     else:
         partial.unlink()
     return done
+
+
+def _private(path: Path) -> TextIO:
+    """The file emptied and open for writing; for the owner alone, whatever was left there."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(file, 0o600)
+    return os.fdopen(file, "w", encoding="utf-8", newline="")
+
+
+def _clear(forms: Iterable[Form]) -> set[str]:
+    """Fields in which nothing sensitive belongs, in any operation: the row's type may be wrong."""
+    fields = [*COMMON, *(field for form in forms for field in form.fields)]
+    hidden = {f.name for f in fields if f.sensitive or f.kind in ("details", "texts")}
+    return {"type", *(f.name for f in fields)} - hidden
+
+
+def _shown(row: Mapping[str | None, Any], clear: Collection[str]) -> dict[str, Any]:
+    """A row as the rejects show it: what is or may be sensitive is masked, and cells beyond the
+    header are left out."""
+    return {
+        name: value if value in (None, "") or (
+            name in clear and looks(str(value)) is None
+        ) else _MASK
+        for name, value in row.items() if name is not None
+    }
 
 
 def _count(done: Imported, result: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,7 +86,9 @@ def test_import_resumes_and_writes_rejects(world, tmp_path, name):
     assert world.ledger.head.journal == 2498
 
 
-def test_d0_53_a_callers_rows_without_a_key_get_one_of_its_own(world, client, monkeypatch, tmp_path):
+def test_d0_53_a_callers_rows_without_a_key_get_one_of_its_own(
+    world, client, monkeypatch, tmp_path
+):
     """So that they are not refused; begun again they post once."""
     private = PrivateKey.generate()
     world.approved("caller", caller_id="C1", party_id="M1", on_behalf=[], rates=RATES,
@@ -108,6 +111,53 @@ def test_d0_53_a_callers_rows_without_a_key_get_one_of_its_own(world, client, mo
 
     assert [sent()[name] for name in ("posted", "refused", "rejects")] == [3, 0, None]
     assert sent()["replayed"] == 3
+
+
+SECRET = "6222021234567890128"
+ROWS = [
+    # refused by form, and of no known type
+    {"type": "bind_account", "destination_id": "D1", "party_id": "U1", "bound_account": SECRET,
+     "bound_name": "张三", "bank_code": "B 1"},
+    {"type": "bind_acount", "destination_id": "D2", "party_id": "U1", "bound_account": SECRET},
+    {"type": "party", "party_id": "U9", "party_kind": "user", "identity_check": "ID",
+     "details": '{"phone": "13800138000"}', "sensitive_details": '{"phone": "13800138000"}'},
+    # where nothing sensitive belongs
+    {"type": "top_up", "top_up_id": "T", "user_id": "U1", "amount_minor": 0,
+     "currency_code": "CNY", "metadata": '{"note": "13800138000"}'},
+    {"type": "top_up", "top_up_id": "T", "user_id": "U1", "amount_minor": 1,
+     "currency_code": "CNY", "name": "张三", "remark": "13800138000"},
+]
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.parquet"])
+def test_d1_23_refused_rows_are_kept_for_the_owner_alone_and_without_what_is_sensitive(
+    world, tmp_path, name
+):
+    """Nor are they after an import that was broken off."""
+    path, rejects = tmp_path / name, tmp_path / "rejects.csv"
+    columns = list(dict.fromkeys(column for row in ROWS for column in row))
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(ROWS)
+            file.write(f"top_up{',' * len(columns)}{SECRET}\n")  # a cell too many
+    else:
+        pq.write_table(pa.Table.from_pylist([
+            {column: row.get(column) for column in columns} for row in ROWS
+        ]), path)
+    partial = tmp_path / ".rejects.csv.partial"
+    partial.write_text("")
+    partial.chmod(0o644)
+    done = import_file(path, lambda rows: world.ledger.apply(rows, SYSTEM), rejects)
+    assert done.refused == done.rows == len(ROWS) + (path.suffix == ".csv")
+    assert rejects.stat().st_mode & 0o077 == 0
+    text = rejects.read_text("utf-8")
+    for value in (SECRET, "张三", "13800138000"):
+        assert value not in text
+    with rejects.open(encoding="utf-8", newline="") as file:
+        first = json.loads(next(csv.DictReader(file))["row"])
+    assert (first["destination_id"], first["bound_account"]) == ("D1", "***")
 
 
 def test_import_names_what_is_wrong_with_a_file(world, tmp_path):
