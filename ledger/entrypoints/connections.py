@@ -3,7 +3,8 @@
 A request's head and its body each have a time in which they must arrive; a request that arrives
 whole, as nearly all do, costs nothing here. When there is no room for another connection, the one
 whose request has been on its way longest gives way, so that slow clients do not keep others out;
-only when all are at work is the new one refused.
+only when all are at work is the new one refused. One that is refused never takes part: it is told
+with its first bytes, because it may not listen before, or after a second, and cut.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ else:
 HEAD_SECONDS, BODY_SECONDS = 10.0, 30.0
 #: Bytes of a request's head, and open connections of one service.
 HEAD_BYTES, CONNECTIONS = 65_536, 500
+#: Seconds that a refused connection has for its first bytes, and how many may wait for theirs;
+#: seconds that an answer which cuts a connection has to be taken.
+REFUSED_SECONDS, REFUSED, LINGER_SECONDS = 1.0, 50, 2.0
 
 _LATE = (408, b"Request Timeout", "request_timeout", "the request did not arrive in time",
          "send it again, whole")
@@ -39,6 +43,8 @@ def guarded(
 ) -> type[asyncio.Protocol]:
     """The protocol class of one service, for uvicorn's `http`."""
     slow: dict[Any, None] = {}  # connections whose request is on its way, the longest first
+    refused: dict[Any, None] = {}  # those for which there was no room and that were not told yet
+    leaving: set[Any] = set()  # those that are told to go, which take no room
 
     class Guarded(Protocol):
         """One connection."""
@@ -46,25 +52,26 @@ def guarded(
         _timer: asyncio.TimerHandle | None = None
         _body_of: Any = None  # the request whose body the timer is for
         _head = 0  # bytes of a head that is not whole
-        _refused = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            if len(self.connections) > most:
+            if len(self.connections) - len(leaving) > most:
                 first = next(iter(slow), None)
                 if first is None:
-                    self._refused = True  # told with its first bytes: it may not listen before
-                else:
-                    first._late()
+                    self._refuse()
+                    return
+                first._late()
             self._arm(head_seconds)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._disarm()
+            leaving.discard(self)
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if self._refused:
-                self._tell(*_FULL)
+            if self in leaving:
+                if self in refused:
+                    self._tell(*_FULL)
                 return
             super().data_received(data)
             cycle = self.cycle
@@ -91,25 +98,35 @@ def guarded(
             slow[self] = None
             self._timer = self.loop.call_later(seconds, self._late)
 
+        def _refuse(self) -> None:
+            leaving.add(self)
+            refused[self] = None
+            self._timer = self.loop.call_later(REFUSED_SECONDS, self._tell, *_FULL)
+            if len(refused) > REFUSED:
+                next(iter(refused))._tell(*_FULL)
+
         def _disarm(self) -> None:
             slow.pop(self, None)
+            refused.pop(self, None)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
         def _late(self) -> None:
-            if self._refused:
-                self._tell(*_FULL)
-            elif self.cycle is None or not self.cycle.response_started:
+            if self.cycle is None or not self.cycle.response_started:
                 self._tell(*_LATE)
             else:
-                self._disarm()
-                self.transport.close()
+                self._leave()
+
+        def _leave(self) -> None:
+            self._disarm()
+            leaving.add(self)
+            self.transport.close()  # which waits until all that was written is taken
+            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
         def _tell(
             self, status: int, phrase: bytes, reason: str, what: str, next_step: str
         ) -> None:
-            self._disarm()
             body = orjson.dumps(
                 {"error": {"reason": reason, "what": what, "next_step": next_step}}
             )
@@ -118,6 +135,6 @@ def guarded(
                 b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
                 % (status, phrase, len(body), body)
             )
-            self.transport.close()
+            self._leave()
 
     return Guarded

@@ -27,7 +27,7 @@ def pages():
 
 
 def test_committed_pages_are_what_the_generator_makes(pages):
-    assert len(pages) == 9
+    assert len(pages) == 11
     stale = [
         path.name
         for path, text in pages.items()

@@ -11,7 +11,8 @@ import pytest
 import uvicorn
 
 from ledger.adapters.tokens import Tokens
-from ledger.entrypoints.connections import guarded
+from ledger.entrypoints import connections
+from ledger.entrypoints.connections import REFUSED, guarded
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger
 
@@ -57,6 +58,31 @@ def answer(connection: socket.socket) -> tuple[int, str | None, str]:
 
 
 LATE = (408, "request_timeout", "application/json")
+FULL = (503, "too_many_connections", "application/json")
+
+
+@pytest.fixture
+def at_work(port, world, settings, monkeypatch):
+    """As many requests under way as the service has connections; set the event to end them."""
+    go = threading.Event()
+
+    def waiting(*_):
+        assert go.wait(30)
+        return []
+
+    monkeypatch.setattr(world.ledger, "open_accounts", waiting)
+    token = settings.path("keys", "ledger.token").read_text("ascii").encode()
+    body = b'{"accounts":[]}'
+    request = (
+        b"POST /v1/accounts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n"
+        b"content-length: %d\r\n\r\n%b" % (token, len(body), body)
+    )
+    made = [opened(port, request) for _ in range(MOST)]
+    time.sleep(0.2)  # their requests are whole
+    yield go, made
+    go.set()
+    for one in made:
+        one.close()
 
 
 @pytest.mark.parametrize(("sent", "seconds"), [
@@ -89,17 +115,34 @@ def test_slow_clients_do_not_keep_others_out(port):
     assert [answer(one) for one in slow] == [LATE] * len(slow)
 
 
-def test_too_many_are_told_so_in_json(port):
-    idle = []
-    for _ in range(MOST):  # answered and kept open
-        idle.append(opened(port, GET))
-        assert idle[-1].recv(15) == b"HTTP/1.1 200 OK"
-    assert answer(opened(port, GET)) == (503, "too_many_connections", "application/json")
-    for one in idle:
-        one.close()
+def test_too_many_are_told_so_in_json(port, at_work):
+    go, working = at_work
+    assert answer(opened(port, GET)) == FULL
+    go.set()
+    assert [answer(one)[0] for one in working] == [200] * MOST
     deadline = time.monotonic() + 10
     while answer(opened(port, GET))[0] != 200:
         assert time.monotonic() < deadline
+
+
+def test_who_is_refused_makes_no_room_for_the_next(port, at_work):
+    """However many come, together and silent at first, none gets above the most."""
+    for number in (2, MOST * 2):
+        came = [opened(port) for _ in range(number)]
+        for one in came:
+            one.sendall(GET)
+        assert [answer(one) for one in came] == [FULL] * number
+
+
+def test_who_is_refused_and_silent_is_told_and_cut(port, at_work, monkeypatch):
+    started = time.monotonic()
+    assert answer(opened(port)) == FULL
+    assert time.monotonic() - started < 5
+    monkeypatch.setattr(connections, "REFUSED_SECONDS", 60)
+    came = [opened(port) for _ in range(REFUSED + 1)]
+    assert answer(came[0]) == FULL
+    for one in came:
+        one.close()
 
 
 @pytest.mark.parametrize(("sent", "said"), [
