@@ -1,9 +1,10 @@
 """Connections of the HTTP service: a slow client is cut, and too many are told so, each by name.
 
 A request's head and its body each have a time in which they must arrive; a request that arrives
-whole, as nearly all do, costs nothing here. When there is no room for another connection, the one
-whose request has been on its way longest gives way, so that slow clients do not keep others out;
-only when all are at work is the new one refused. One that is refused never takes part: it is told
+whole, as nearly all do, costs next to nothing here. When there is no room for another connection,
+the one that has waited longest for its next request gives way, else the one whose request has been
+on its way longest, so that neither idle nor slow clients keep others out; only when all are at work
+is the new one refused. One that is refused never takes part: it is told
 with its first bytes, because it may not listen before, or after a second, and cut.
 """
 
@@ -42,6 +43,7 @@ def guarded(
     most: int = CONNECTIONS,
 ) -> type[asyncio.Protocol]:
     """The protocol class of one service, for uvicorn's `http`."""
+    idle: dict[Any, None] = {}  # connections that were answered and kept open, the longest first
     slow: dict[Any, None] = {}  # connections whose request is on its way, the longest first
     refused: dict[Any, None] = {}  # those for which there was no room and that were not told yet
     leaving: set[Any] = set()  # those that are told to go, which take no room
@@ -56,11 +58,13 @@ def guarded(
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) - len(leaving) > most:
-                first = next(iter(slow), None)
-                if first is None:
+                if idle:
+                    next(iter(idle))._leave()
+                elif slow:
+                    next(iter(slow))._late()
+                else:
                     self._refuse()
                     return
-                first._late()
             self._arm(head_seconds)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -73,6 +77,7 @@ def guarded(
                 if self in refused:
                     self._tell(*_FULL)
                 return
+            idle.pop(self, None)
             super().data_received(data)
             cycle = self.cycle
             if cycle is None or cycle.response_complete:  # a part of a head
@@ -91,6 +96,14 @@ def guarded(
                 self._disarm()
                 self._arm(body_seconds)
 
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if (
+                self.cycle.response_complete and self not in slow
+                and not self.transport.is_closing()
+            ):
+                idle[self] = None
+
         def send_400_response(self, msg: str) -> None:
             self._tell(400, b"Bad Request", "not_http", msg, "send HTTP/1.1")
 
@@ -106,6 +119,7 @@ def guarded(
                 next(iter(refused))._tell(*_FULL)
 
         def _disarm(self) -> None:
+            idle.pop(self, None)
             slow.pop(self, None)
             refused.pop(self, None)
             if self._timer is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -113,6 +114,47 @@ def test_slow_clients_do_not_keep_others_out(port):
     slow = [opened(port, POST) for _ in range(MOST * 2)]
     assert answer(opened(port, GET))[0] == 200
     assert [answer(one) for one in slow] == [LATE] * len(slow)
+
+
+def kept_open(port: int) -> socket.socket:
+    """A connection that was answered and waits for its next request."""
+    made = opened(port, GET)
+    assert said(made) == 200
+    return made
+
+
+def said(connection: socket.socket) -> int | None:
+    """The status of the next answer, read to its end; None: the connection was closed."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if not (got := connection.recv(4096)):
+            return None
+        head += got
+    head, _, body = head.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
+    while len(body) < length:
+        body += connection.recv(4096)
+    return int(head.split()[1])
+
+
+def test_the_longest_idle_gives_way_before_any_request_on_its_way(port):
+    idle = [kept_open(port) for _ in range(MOST - 1)]
+    slow = opened(port, POST)
+    idle[0].sendall(GET)  # now the second is the longest idle
+    assert said(idle[0]) == 200
+    new = [kept_open(port) for _ in range(3)]
+    assert [said(one) for one in idle[1:4]] == [None] * 3
+    for one in (idle[0], *idle[4:], *new):
+        one.sendall(GET)
+        assert said(one) == 200
+        one.close()
+    assert answer(slow) == LATE
+
+
+def test_idle_connections_keep_nobody_out(port):
+    idle = [kept_open(port) for _ in range(MOST * 3)]
+    assert answer(opened(port, GET))[0] == 200
+    assert [said(one) for one in idle[:MOST]] == [None] * MOST
 
 
 def test_too_many_are_told_so_in_json(port, at_work):
