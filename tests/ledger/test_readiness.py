@@ -4,6 +4,8 @@ never entries."""
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
@@ -50,25 +52,63 @@ def test_a_storage_that_takes_nothing_is_alive_and_not_ready(client, http, monke
     assert ready(http) == (200, "ready")
 
 
-def test_a_busy_writer_is_alive_and_not_ready(http, world, monkeypatch):
-    go, busy = threading.Event(), threading.Event()
+@pytest.fixture
+def busy(http, world, monkeypatch):
+    """Keeps the writer at work from its call until it is called again."""
+    go, working = threading.Event(), threading.Event()
 
     def waiting(*_):
-        busy.set()
+        working.set()
         assert go.wait(20)
         return []
 
     monkeypatch.setattr(world.ledger, "open_accounts", waiting)
-    monkeypatch.setattr(readiness, "WAIT_SECONDS", 0.2)
     slow = threading.Thread(target=http.post, args=("/v1/accounts",), kwargs={
         "json": {"accounts": []},
     })
-    slow.start()
-    assert busy.wait(20)
+
+    def turn():
+        if not working.is_set():
+            slow.start()
+            assert working.wait(20)
+        else:
+            go.set()
+            slow.join()
+
+    yield turn
+    go.set()
+
+
+def test_a_probe_that_was_written_just_now_serves_others_without_the_writer(
+    http, busy, monkeypatch,
+):
+    monkeypatch.setattr(readiness, "KEEP_SECONDS", 60.0)
+    assert ready(http) == (200, "ready")
+    busy()
+    started = time.monotonic()
+    assert ready(http) == (200, "ready")
+    assert time.monotonic() - started < readiness.WAIT_SECONDS / 2
+    busy()
+
+
+def test_many_who_ask_at_once_wait_for_one_probe(http, world, busy, monkeypatch):
+    asked, settle = [], world.ledger.settle
+    busy()
+    monkeypatch.setattr(world.ledger, "settle", lambda: (asked.append(1), settle()))
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(ready, http) for _ in range(8)]
+        time.sleep(0.3)
+        busy()
+        assert [one.result() for one in answers] == [(200, "ready")] * 8
+    assert len(asked) == 1
+
+
+def test_a_busy_writer_is_alive_and_not_ready(http, busy, monkeypatch):
+    monkeypatch.setattr(readiness, "WAIT_SECONDS", 0.2)
+    busy()
     assert ready(http) == (503, "writer_busy")
     assert http.get("/healthz", headers=ANONYMOUS).json()["status"] == "ok"
-    go.set()
-    slow.join()
+    busy()
     assert ready(http) == (200, "ready")
 
 
