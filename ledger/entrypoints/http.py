@@ -102,10 +102,8 @@ async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
                 await on_ledger(ledger.anchor)
                 age = 0.0
             wait = min(RETRY_SECONDS, ANCHOR_SECONDS - age)
-        except PaylakeError as error:
-            log.error(
-                "the hourly head could not be signed: %s", error, extra={"event": "head_unsigned"}
-            )
+        except Exception as error:  # whatever it is, the next try comes
+            _went_wrong("the hourly head could not be signed", "head_unsigned", error)
         await asyncio.sleep(wait)
 
 
@@ -116,9 +114,17 @@ async def _write_queries(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
         if ledger.queried.waiting:
             try:
                 await on_ledger(ledger.queried.flush)
-            except PaylakeError as error:
-                log.error("queries could not be written: %s", error,
-                          extra={"event": "queries_unwritten"})
+            except Exception as error:  # they still wait: the next try has them
+                _went_wrong("queries could not be written", "queries_unwritten", error)
+
+
+def _went_wrong(what: str, event: str, error: Exception) -> None:
+    """Log what a task met, which goes on: a fault of the storage by its sentence, any other by its
+    kind and place (its message may carry what was sent)."""
+    if isinstance(error, PaylakeError):
+        log.error("%s: %s", what, error, extra={"event": event})
+    else:
+        log.error(what, exc_info=error, extra={"event": event})
 
 
 def _add_errors(app: FastAPI, identity: Identity, metrics: Metrics) -> None:

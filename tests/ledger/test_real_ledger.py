@@ -15,6 +15,9 @@ from ledger.entrypoints.operations import check_kind, open_ledger, verify
 from ledger.service.faults import RequestRefused
 from paylake import home
 from paylake.errors import PermanentFailure, TransientFault, UsageFault
+from tests.ledger.test_logs import lines
+
+__all__ = ["lines"]
 
 
 @pytest.fixture
@@ -85,10 +88,16 @@ def test_a_head_is_signed_when_the_last_one_is_an_hour_old_also_one_of_before_th
     assert verify(real_settings).heads == 2
 
 
-def test_heads_go_on_while_the_service_runs_and_after_a_fault(real_settings, monkeypatch):
+@pytest.mark.parametrize("fault", [
+    TransientFault("the disk is gone", "wait"), RequestRefused("clock_not_set", "SECRET"),
+    ValueError("SECRET"),
+])
+def test_heads_go_on_while_the_service_runs_and_after_any_fault(
+    real_settings, monkeypatch, lines, fault,
+):
     monkeypatch.setattr(http, "ANCHOR_SECONDS", 0.0)
     monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)
-    faults = [TransientFault("the disk is gone", "wait")]
+    faults = [fault]
     ledger = open_ledger(real_settings, simulated=False)
     anchor = ledger.anchor
 
@@ -112,6 +121,37 @@ def test_heads_go_on_while_the_service_runs_and_after_a_fault(real_settings, mon
                 headers={"authorization": f"Bearer {token}"},
             ).status_code == 201
     assert faults == [] and verify(real_settings).heads >= 3
+    (said,) = [line for line in lines() if line["event"] == "head_unsigned"]
+    assert type(fault).__name__ in said.get("fault", "TransientFault") and "SECRET" not in str(said)
+
+
+@pytest.mark.parametrize("fault", [
+    TransientFault("the disk is gone", "wait"), ValueError("SECRET"),
+])
+def test_queries_are_written_down_after_any_fault(real_settings, monkeypatch, lines, fault):
+    monkeypatch.setattr(http, "QUERIES_SECONDS", 0.05)
+    ledger = open_ledger(real_settings, simulated=False)
+    ledger.apply([_party("U1")])
+    flush, faults = ledger.queried.flush, [fault]
+
+    def failing():
+        if faults:
+            raise faults.pop()
+        flush()
+
+    monkeypatch.setattr(ledger.queried, "flush", failing)
+    token = real_settings.path("keys", "ledger.token").read_text("ascii")
+    with TestClient(create_app(real_settings, ledger, Tokens.load(real_settings))) as client:
+        key = _party("U1")["idempotency_key"]
+        assert client.get(
+            f"/v1/commands/{key}/steps", headers={"authorization": f"Bearer {token}"}
+        ).status_code == 200
+        deadline = time.monotonic() + 20
+        while ledger.queried.waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    (said,) = [line for line in lines() if line["event"] == "queries_unwritten"]
+    assert faults == [] and "SECRET" not in str(said)
 
 
 def test_keys_and_mode_must_fit(settings, real_settings):
