@@ -22,12 +22,33 @@ from ledger.service.ledger import Ledger
 from ledger.sessions import COVER_COUNT, COVER_SECONDS, answered, cover_bytes, request_mac
 
 _MOST = 10_000
+_SIGNATURE_BYTES = 160
 _RIGHTS = frozenset({"own", "post"})
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def _unknown() -> RequestRefused:
     return RequestRefused("session_unknown", "no such session of this caller", 404)
+
+
+def _wrong() -> RequestRefused:
+    return RequestRefused("signature_wrong", "it is not the caller's over the running digest", 401)
+
+
+def _raw(signature: Any) -> bytes:
+    """A signature's bytes; none where it is no hexadecimal text."""
+    try:
+        return bytes.fromhex(signature)
+    except (TypeError, ValueError):
+        return b""
+
+
+def _as_digests(given: Any, count: int) -> None:
+    """:raises RequestRefused: 422 `invalid_field`"""
+    if not isinstance(given, list) or len(given) != count or not all(
+        isinstance(digest, str) and _DIGEST.match(digest) for digest in given
+    ):
+        raise RequestRefused("invalid_field", f"digests are {count} times 64 hexadecimal digits")
 
 
 def path_of(request: Request) -> str:
@@ -170,7 +191,8 @@ class Sessions:
     ) -> dict[str, Any]:
         """The same for a session that this service does not know any more: the digests are those
         of the log, and where a request left no entry (a read, a repeated command) the caller's own.
-        Reads the log beside the writer.
+        Reads the log beside the writer, as the last thing: a cover whose numbers, digests or
+        signature cannot hold costs no search.
 
         :param given: digests of all requests from the first that is not covered; None: the log has
             them all
@@ -180,28 +202,29 @@ class Sessions:
         if known is None or known["caller"] != actor.id or session_id in self._open:
             raise _unknown()
         covered = known["covered"]
-        logged = self._logged(session_id, covered)
         if type(last) is not int or not covered < last <= covered + _MOST:
             raise RequestRefused("invalid_field", f"last_number is from {covered + 1}")
-        if given is None:
-            given = [logged.get(number) for number in range(covered + 1, last + 1)]
-            if None in given:
+        if given is not None:
+            _as_digests(given, last - covered)
+            command = self._cover(actor, session_id, covered + 1, given, signature)
+            logged = self._logged(session_id, covered)
+            for number, digest in enumerate(given, covered + 1):
+                if logged.get(number, digest) != digest:
+                    raise RequestRefused(
+                        "invalid_field", f"request {number} has another digest in the log"
+                    )
+            return command
+        if not 8 <= len(_raw(signature)) <= _SIGNATURE_BYTES:
+            raise _wrong()
+        logged = self._logged(session_id, covered)
+        digests = []
+        for number in range(covered + 1, last + 1):
+            if number not in logged:
                 raise RequestRefused(
-                    "invalid_field",
-                    f"request {covered + 1 + given.index(None)} left no entry: send digests",
+                    "invalid_field", f"request {number} left no entry: send digests"
                 )
-        if not isinstance(given, list) or len(given) != last - covered or not all(
-            isinstance(digest, str) and _DIGEST.match(digest) for digest in given
-        ):
-            raise RequestRefused(
-                "invalid_field", f"digests are {last - covered} times 64 hexadecimal digits"
-            )
-        for number, digest in enumerate(given, covered + 1):
-            if logged.get(number, digest) != digest:
-                raise RequestRefused(
-                    "invalid_field", f"request {number} has another digest in the log"
-                )
-        return self._cover(actor, session_id, covered + 1, given, signature)
+            digests.append(logged[number])
+        return self._cover(actor, session_id, covered + 1, digests, signature)
 
     def knows(self, session_id: str) -> bool:
         """Whether a session is open here."""
@@ -222,16 +245,10 @@ class Sessions:
         self, actor: Actor, session_id: str, first: int, digests: list[str], signature: Any
     ) -> dict[str, Any]:
         key = self.ledger.state.get("caller", actor.id)["public_key"]
-        try:
-            raw = bytes.fromhex(signature)
-        except (TypeError, ValueError):
-            raw = b""
         if not self.ledger.authority.verify(
-            key, cover_bytes(session_id, first, digests), raw
+            key, cover_bytes(session_id, first, digests), _raw(signature)
         ):
-            raise RequestRefused(
-                "signature_wrong", "it is not the caller's over the running digest", 401
-            )
+            raise _wrong()
         return {
             "type": "session_cover",
             "idempotency_key": f"cover-{session_id}-{first + len(digests) - 1}",

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.entrypoints.http import create_app
@@ -270,3 +271,37 @@ def test_a_lost_session_is_covered_by_its_caller_alone_and_as_the_log_has_it(
     assert verify(settings).uncovered_requests == 2
     session.cover()
     assert verify(settings).uncovered_requests == 0
+
+
+def test_a_cover_of_a_lost_session_that_cannot_hold_does_not_read_the_log(
+    restarts, world, caller_key, monkeypatch,
+):
+    session = restarts().session()
+    for _ in range(2):
+        session.command(world.of("C1", world.command("payment")))
+    name, digests = session.session.session_id, session.session.digests
+    client, searched = restarts(), []
+    found = SqliteReader.of_session
+
+    def searching(reader, *arguments):
+        searched.append(arguments)
+        return found(reader, *arguments)
+
+    monkeypatch.setattr(SqliteReader, "of_session", searching)
+    good = caller_key.sign(cover_bytes(name, 1, digests)).hex()
+    for reason, order in (
+        *(("invalid_field", {"last_number": last, "signature": good})
+          for last in (0, -1, "2", None, True, 10**9)),
+        *(("invalid_field", {"last_number": 2, "signature": good, "digests": odd})
+          for odd in ([], digests[:1], [1, 2], "x", ["zz" * 32] * 2)),
+        ("signature_wrong", {"last_number": 2, "signature": "ab" * 70, "digests": digests}),
+        *(("signature_wrong", {"last_number": 2, "signature": odd})
+          for odd in ("", "zz", "ab" * 999, None, 5)),
+    ):
+        with pytest.raises(LedgerRefusal) as caught:
+            client._call("POST", f"/v1/sessions/{name}/cover", order)
+        assert caught.value.reason == reason, order
+    assert searched == []
+    client._call("POST", f"/v1/sessions/{name}/cover",
+                 {"last_number": 2, "signature": good, "digests": digests})
+    assert len(searched) == 1
