@@ -11,6 +11,7 @@ with its first bytes, because it may not listen before, or after a second, and c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -40,9 +41,12 @@ _FULL = (503, b"Service Unavailable", "too_many_connections",
 
 def guarded(
     head_seconds: float = HEAD_SECONDS, body_seconds: float = BODY_SECONDS,
-    most: int = CONNECTIONS,
+    most: int = CONNECTIONS, told: Callable[[int, str], None] = lambda status, reason: None,
 ) -> type[asyncio.Protocol]:
-    """The protocol class of one service, for uvicorn's `http`."""
+    """The protocol class of one service, for uvicorn's `http`.
+
+    :param told: is called with status and reason of each refusal
+    """
     idle: dict[Any, None] = {}  # connections that were answered and kept open, the longest first
     slow: dict[Any, None] = {}  # connections whose request is on its way, the longest first
     refused: dict[Any, None] = {}  # those for which there was no room and that were not told yet
@@ -141,6 +145,7 @@ def guarded(
         def _tell(
             self, status: int, phrase: bytes, reason: str, what: str, next_step: str
         ) -> None:
+            told(status, reason)
             body = orjson.dumps(
                 {"error": {"reason": reason, "what": what, "next_step": next_step}}
             )

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ledger.adapters.tokens import Tokens
+from ledger.entrypoints import logs
 from ledger.entrypoints.bodies import problem
 from ledger.entrypoints.console import add_console
 from ledger.entrypoints.identity import Identity
@@ -81,6 +82,12 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
     metrics = Metrics(ledger)
     app.add_middleware(Watching, metrics=metrics)
+
+    def refused_connection(status: int, reason: str) -> None:
+        metrics.refused(reason, "none")
+        logs.cut(status, reason)
+
+    app.state.refused_connection = refused_connection  # for the server: no request comes of it
     identity = Identity(ledger, tokens)
     _add_errors(app, identity, metrics)
     add_routes(Room(app, settings, ledger, identity, metrics, on_ledger, on_writer))

@@ -137,6 +137,14 @@ def answered(scope: Any, status: int, seconds: float, name: bytes) -> None:
         )
 
 
+def cut(status: int, reason: str) -> None:
+    """Write the line of a connection that was refused before there was a request."""
+    requests.warning(
+        "connection refused %d %s", status, reason,
+        extra={"event": "connection_refused", "status": status, "reason": reason},
+    )
+
+
 def route_of(scope: Any) -> str:
     """The path as the service declares it, without what the caller put in; `none` for others."""
     return getattr(scope.get("route"), "path", "none")

@@ -362,9 +362,11 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
         "simulated" if simulated else "real", settings.listen, port,
         extra={"event": "ledger_opened", "sequence": ledger.head.sequence},
     )
+    app = create_app(settings, ledger, tokens)
     config = uvicorn.Config(
-        create_app(settings, ledger, tokens), log_config=None, access_log=False,
-        timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False, http=guarded(),
+        app, log_config=None, access_log=False,
+        timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False,
+        http=guarded(told=app.state.refused_connection),
         proxy_headers=False,  # nothing here asks where a request is from
     )
     server = uvicorn.Server(config)

@@ -16,6 +16,9 @@ from ledger.entrypoints import connections
 from ledger.entrypoints.connections import REFUSED, guarded
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger
+from tests.ledger.test_logs import lines
+
+__all__ = ["lines"]
 
 HEAD, BODY, MOST = 0.6, 1.2, 12
 POST = b"POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
@@ -27,7 +30,7 @@ def port(world, settings):
     app = create_app(settings, world.ledger, Tokens.load(settings))
     server = uvicorn.Server(uvicorn.Config(
         app, log_config=None, access_log=False, timeout_keep_alive=30,
-        http=guarded(HEAD, BODY, MOST),
+        http=guarded(HEAD, BODY, MOST, app.state.refused_connection),
     ))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -195,13 +198,38 @@ def test_what_is_no_request_is_answered_by_name(port, sent, said):
     assert answer(opened(port, sent)) == said
 
 
-def test_a_client_that_hangs_up_is_no_fault_of_the_service(port, world, settings):
-    opened(port, POST + b"\r\n{").close()
+def test_what_the_connection_refuses_is_counted_and_logged(port, at_work, settings, lines):
+    go, working = at_work
+    assert answer(opened(port, GET)) == FULL
+    go.set()
+    assert [answer(one)[0] for one in working] == [200] * MOST
+    assert answer(opened(port, b"POST /SECRET")) == LATE
+    assert answer(opened(port, b"\x16SECRET\r\n\r\n"))[:2] == (400, "not_http")
+    assert answer(opened(port, b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000))[0] == 431
+    page = metrics(port, settings)
+    said = [
+        ("too_many_connections", 503), ("request_timeout", 408), ("not_http", 400),
+        ("head_too_large", 431),
+    ]
+    for reason, _ in said:
+        labels = f'reason="{reason}",signer="none"'
+        assert f"ledger_requests_refused_total{{{labels}}} 1.0" in page
+    found = [line for line in lines() if line["event"] == "connection_refused"]
+    assert [(line["reason"], line["status"]) for line in found] == said
+    assert {line["level"] for line in found} == {"warning"} and "SECRET" not in str(found)
+
+
+def metrics(port: int, settings) -> str:
     token = settings.path("keys", "ledger.token").read_text("ascii").encode()
     asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer "
+    with opened(port, asked + token + b"\r\n\r\n") as connection:
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+def test_a_client_that_hangs_up_is_no_fault_of_the_service(port, world, settings):
+    opened(port, POST + b"\r\n{").close()
     page, deadline = "", time.monotonic() + 10
     while 'status="408"' not in page:
         assert time.monotonic() < deadline, page
-        with opened(port, asked + token + b"\r\n\r\n") as connection:
-            page = b"".join(iter(lambda c=connection: c.recv(65536), b"")).decode()
+        page = metrics(port, settings)
     assert 'status="500"' not in page
