@@ -16,7 +16,7 @@ from ledger.domain.chart import Chart
 from ledger.domain.operations import Operations
 from ledger.domain.state import State
 from ledger.requests import signed_bytes
-from ledger.service import folding
+from ledger.service import folding, hold_end
 from ledger.service.approvals import lacks_approval, no_right, people_fault
 from ledger.service.authority import Verifier
 from ledger.service.day_statements import FEE_CODES, Fees
@@ -65,7 +65,9 @@ class Log:
         self._waiting: dict[int, bytes] = {}
         self._keys: dict[str, set[str]] = {}  # the public keys that each signer has had
         self._request: tuple[int, str] = (0, "")
-        self._sent: tuple[str, int] = ("", 0)  # a sender, and its first entry of those in a row
+        # A sender, the least number that its batch may have, and its first entry of those in a row.
+        self._sent: tuple[str, int, int] = ("", 0, 0)
+        self._ended = 0  # the first of the ends of holds that stand directly before an entry
         self._batch = 0  # the last batch that an entry named
         # Fingerprints of postings are values of a polynomial at a point drawn for this run, so
         # that no edit can be made to fit.
@@ -117,8 +119,7 @@ class Log:
             return f"expected journal {found.journals + 1}"
         if (row[1] is None) == bool(legs):
             return "it has legs and no journal number, or the other way round"
-        if row[7] != self._sent[0] or (row[8] and '"request"' not in row[8][:12]):
-            self._sent = (row[7], row[0])
+        self._sender(row)
         if row[4] == "refused":
             found.refusals += 1
         else:
@@ -138,6 +139,17 @@ class Log:
         if row[8]:
             return self._evidence(row)
         return None
+
+    def _sender(self, row: tuple) -> None:
+        """Whether a sender's entries in a row begin here. The ends of holds neither begin nor
+        break them: the ledger books these itself, before a command of the batch, and the batch is
+        then numbered by the first of them."""
+        if row[2] == hold_end.TYPE:
+            self._ended = self._ended or row[0]
+            return
+        if row[7] != self._sent[0] or (row[8] and '"request"' not in row[8][:12]):
+            self._sent = (row[7], self._ended or row[0], row[0])
+        self._ended = 0
 
     def _effects(self, row: tuple, legs: list[list]) -> str | None:
         state, day = self.state, row[10]
@@ -198,8 +210,8 @@ class Log:
 
     def _limits(self, row: tuple, uses: list[list]) -> str | None:
         """Why it crossed a limit. What counts against one of batches names its own: that of the
-        request which the entry carries; without one (the house's own systems) no earlier than its
-        sender's entries that come one after the other."""
+        request which the entry carries, one for all of its entries; without one (the house's own
+        systems) no earlier than its sender's entries that come one after the other."""
         state, day, batch = self.state, row[10], 0
         for _, scene, account, currency, amount, *named in uses:
             if state.bounds_batches and not named and any(
@@ -207,10 +219,12 @@ class Log:
             ):
                 return "it does not say which batch it is of"
             if named:
-                batch, first = named[0], self._sent[1]
-                if not (
-                    batch == first if row[8] else max(first, self._batch) <= batch <= row[0]
-                ):
+                batch, (_, least, own) = named[0], self._sent
+                if row[8]:
+                    least, most = (least, own) if self._batch < least else (self._batch,) * 2
+                else:
+                    least, most = max(least, self._batch), row[0]
+                if not least <= batch <= most:
                     return f"it is not of batch {batch}"
                 self._batch = batch
             refusal = guards.limits(state, [(scene, account, amount)], currency, day, batch)

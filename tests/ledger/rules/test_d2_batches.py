@@ -3,11 +3,13 @@ D1.22, D2.9), and that `verify` judges it again."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import orjson
 import pytest
 
 from ledger.entrypoints.operations import verify
-from tests.ledger.conftest import ANN, DAY, SYSTEM
+from tests.ledger.conftest import ANN, DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, PLAIN, funds, posted
 from tests.ledger.test_verify import _broken, _forge, _request
 
@@ -106,3 +108,52 @@ def test_d2_09_what_crossed_a_batch_s_limit_is_named(world, old, new, reason, si
     _forge(world, "update entry set effects = replace(effects, "
            f"'{old.format(n=number)}', '{new.format(n=number)}')")
     assert reason in _broken(world)
+
+
+def _ending_holds(world, signed, *, between):
+    """Two holds that end on the first date, and a batch of 200 and 300 whose first payment of the
+    next date ends them: its own first, or its second. Gives the sequence before the batch."""
+    posted(world.do("payment", amount_minor=9_000))
+    for name in ("HA", "HB"):
+        posted(world.send("hold", hold_id=name, account_id="2201:M1", hold_kind="authority",
+                          case_number="N", expires_on=DAY.isoformat(), amount_minor=100, **CNY))
+    _limit(world, batch_minor=500)
+    number = world.ledger.head.sequence
+    first, second = _payments(world, 200, 300)
+    later = at(DAY + timedelta(1), "10:00:00")
+    world.ledger.set_clock(at(DAY + timedelta(1), "11:00:00"))
+    for payment in [second] if between else [first, second]:
+        payment["occurred_at"] = later
+    results = world.ledger.apply([first, second], *_sender(world, signed))
+    assert _statuses(results) == ["posted", "posted"]
+    types = [row[2] for row in world.ledger.store.entries(number + 1, world.ledger.head.sequence)]
+    ends = ["hold_expiry", "hold_expiry"]
+    assert types == (["payment", *ends, "payment"] if between else [*ends, "payment", "payment"])
+    return number
+
+
+@pytest.mark.parametrize("between", [True, False])
+@pytest.mark.parametrize("signed", [True, False])
+def test_d2_09_holds_that_end_within_a_batch_do_not_break_it(world, signed, between):
+    """Their ends, booked by the ledger before a payment, are neither a batch nor another sender's:
+    the payments count together, and so `verify` judges them."""
+    _ending_holds(world, signed, between=between)
+    posted(world.ledger.apply(_payments(world, 500), *_sender(world, signed))[0])
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("between", [True, False])
+@pytest.mark.parametrize("signed", [True, False])
+def test_d2_09_what_crossed_a_batch_s_limit_behind_ends_of_holds_is_named(world, signed, between):
+    """Neither a payment too much nor one that names a batch of its own."""
+    number = _ending_holds(world, signed, between=between) + 1
+    _forge(world, f"update entry set effects = replace(effects, '300,{number}]', '301,{number}]')")
+    assert "it crossed a limit: limit L" in _broken(world)
+
+
+@pytest.mark.parametrize("between", [True, False])
+def test_d2_09_no_payment_leaves_its_signed_batch_behind_ends_of_holds(world, between):
+    number = _ending_holds(world, True, between=between) + 1
+    _forge(world, f"update entry set effects = replace(effects, '300,{number}]', "
+           f"'300,{number + 1}]')")
+    assert f"it is not of batch {number + 1}" in _broken(world)
