@@ -121,6 +121,7 @@ class Operation:
     outcome: Callable[[Mapping[str, Any], Context], bool | None] | None  # None: it succeeded
     needs_channel: bool  # the merchant is paid over the rail, and must be onboarded to it
     parties: tuple[str, ...]  # its fields that name a party beside merchant and user
+    books_apart: bool  # its books are of none of these, so that they are looked up apart
     check: Callable[[Mapping[str, Any], Context], Refusal | None] | None
     plan: Callable[[Mapping[str, Any], Context], Plan | Refusal] | None
     undo: Callable[[Mapping[str, Any], Context], tuple | Refusal] | None  # by its reversal

@@ -346,6 +346,7 @@ class _Compiler:
             raise KeyError(f"class {spec['class']!r} is not one of {CLASSES}")
         if spec.get("callers") not in CALLERS:
             raise KeyError(f"callers {spec['callers']!r} is not one of {CALLERS}")
+        parties = tuple(name for name in _PARTIES if name in self.names)
         key = spec.get("business_key", self.names[0] if self.names else None)
         if key is not None and key not in self.names:
             raise KeyError(f"business key {key!r} is not a field")
@@ -370,7 +371,9 @@ class _Compiler:
             books=space["books"], user=space["user"], rail=space["rail"],
             by_mandate=spec.get("authorisation", {}).get("kind") == "mandate",
             needs_channel=spec.get("needs_channel", False), outcome=space.get("outcome"),
-            parties=tuple(name for name in _PARTIES if name in self.names),
+            parties=parties, books_apart=spec.get("books") not in (
+                None, spec.get("merchant"), spec.get("user"), *parties
+            ),
             check=space.get("check"), plan=space.get("plan"),
             undo=space.get("undo"), undo_holds=bool(spec.get("undo", {}).get("holds")),
             handler=handler, text=text,

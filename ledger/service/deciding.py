@@ -114,6 +114,8 @@ class Decider:
         )
         if operation.parties:
             standing += tuple([values.get(name) for name in operation.parties])
+        if operation.books_apart:
+            standing += (operation.books(values, context),)
         known = self._standing.get(standing) if actor is self.actor else None
         if known is None:
             refusal = self._parties(operation, values, actor, merchant, user, rail, day)

@@ -94,6 +94,22 @@ def test_d0_01_what_memo_books_cannot_do_is_refused_by_name(world, mode):
     assert world.balance(f"{codes['2101']}:TU1") == 20_100
 
 
+@pytest.mark.parametrize("first", ["U1", "TU1"])
+def test_d0_01_a_payout_goes_by_its_own_users_book_whoever_was_paid_before(world, first):
+    """One sender pays for one merchant to a book of the institution and to one of a bank: the
+    first is paid, the other refused, in either order and again."""
+    tenant(world, settlement_mode="bank")
+    world.open([("1001", None), ("2101", "TU1"), ("9101", "TU1")])
+    posted(world.send("receipt", receipt_id="R", amount_minor=9_000, **CNY))
+    world.approved("merchant_top_up", application_id="A", merchant_id="M1", receipt_id="R",
+                   amount_minor=9_000, **CNY)
+    for number, user in enumerate([first, "U1", "TU1", "U1"]):
+        paid = world.send("payout_on_behalf", transaction_id=f"P{number}", merchant_id="M1",
+                          user_id=user, amount_minor=100, fee_minor=0, **CNY)
+        assert posted(paid) if user == "U1" else refused(paid, "mode_differs", "user_id")
+    assert world.balance("2101:U1") == (300 if first == "U1" else 200)
+
+
 def test_d0_01_a_book_is_opened_for_a_party_of_its_class_alone(world):
     """No user account for a merchant, no settlement account for a user, nothing of a card's."""
     world.approved("party", party_id="PR", party_kind="provider")
