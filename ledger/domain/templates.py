@@ -29,8 +29,9 @@ _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 _WORD = re.compile(r"[A-Za-z_]+")
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
 _CONTEXT = ("booking_date", "mode", "actor", "owner")
-#: Fields that name a party of a command, beside its merchant and user.
-_PARTIES = ("payee_id", "card_id", "payer_id")
+#: Fields that name a party of a command, beside its merchant and user; a user's is one where the
+#: template does not say who its user is.
+_PARTIES = ("payee_id", "card_id", "payer_id", "user_id")
 
 
 def compiled(
@@ -346,7 +347,10 @@ class _Compiler:
             raise KeyError(f"class {spec['class']!r} is not one of {CLASSES}")
         if spec.get("callers") not in CALLERS:
             raise KeyError(f"callers {spec['callers']!r} is not one of {CALLERS}")
-        parties = tuple(name for name in _PARTIES if name in self.names)
+        parties = tuple(
+            name for name in _PARTIES
+            if name in self.names and (name != "user_id" or "user" not in spec)
+        )
         key = spec.get("business_key", self.names[0] if self.names else None)
         if key is not None and key not in self.names:
             raise KeyError(f"business key {key!r} is not a field")

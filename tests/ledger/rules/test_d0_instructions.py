@@ -208,6 +208,43 @@ def test_d0_40_a_book_is_not_active_before_a_passed_identity_check(world):
     posted(world.do("top_up", user_id="U9"))
 
 
+def _pays(world, user, name):
+    """A merchant's payout to a user out of its balance."""
+    return world.send("payout_on_behalf", transaction_id=name, merchant_id="M1", user_id=user,
+                      amount_minor=100, fee_minor=0, **CNY)
+
+
+def _loss(user, name):
+    return {"movement_id": name, "user_id": user, "amount_minor": 100, "case_number": "N",
+            "finding": "this_institution", "evidence": "E", **CNY}
+
+
+def test_d0_40_who_is_paid_on_behalf_or_compensated_has_passed_the_check(world):
+    """Who is suspended or cancelled is paid by nobody as new business, a loss is made good all the
+    same; a grade bars who receives as well."""
+    funds(world)
+    posted(world.send("receipt", receipt_id="R", amount_minor=9_000, **CNY))
+    world.approved("merchant_top_up", application_id="A", merchant_id="M1", receipt_id="R",
+                   amount_minor=9_000, **CNY)
+    world.register("party", party_id="U9", party_kind="user")
+    world.open([("2101", "U9")])
+    for user, reason in (("U9", "party_not_active"), ("U8", "party_unknown")):
+        assert refused(_pays(world, user, "P1"), reason, "user_id")
+        assert refused(world.send("compensation", ANN, **_loss(user, "C1")), reason, "user_id")
+    posted(_state(world, "U9", "active", identity_check="CHK-1"))
+    posted(_pays(world, "U9", "P2"))
+    world.approved("party_state", party_id="U9", state="suspended", suspension_ground="1",
+                   evidence="E")
+    assert refused(_pays(world, "U9", "P3"), "party_not_active", "user_id")
+    world.approved("compensation", **_loss("U9", "C2"))
+    world.approved("grade_terms", grade="high_risk", valid_from=DAY.isoformat(), evidence="S",
+                   barred_scenes=["payout_on_behalf"])
+    world.approved("grade_change", party_id="U2", grade="high_risk", evidence="R")
+    assert refused(_pays(world, "U2", "P4"), "grade_not_allowed")
+    posted(_pays(world, "U1", "P5"))
+    assert verify(world.settings).broken is None
+
+
 @pytest.mark.parametrize(("most", "passed"), [
     ({"single_minor": 9_999}, 0), ({"single_minor": 10_000}, 3), ({"day_count": 2}, 2),
 ])
