@@ -111,7 +111,8 @@ class Operation:
     scenes: frozenset[str]
     counters: Mapping[str, int]
     approval: Callable[[Mapping[str, Any], Context], bool] | None
-    approval_since: int  # the version from which it is asked like this: older entries were not
+    approval_since: int  # the version from which it is asked like this
+    approval_before: Callable[[Mapping[str, Any], Context], bool] | None  # what older ones asked
     approval_register: tuple[str, int] | None  # also on this condition, from which version
     merchant: Callable[[Mapping[str, Any], Context], str | None]
     books: Callable[[Mapping[str, Any], Context], str | None]

@@ -21,9 +21,9 @@ OPERATIONS_FORMAT = "paylake-operations/1"
 _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "callers", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
-    "authorisation", "approval", "approval_since", "approval_register", "legs", "counters", "set",
-    "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal", "oldest_first",
-    "before_start", "needs_channel", "mode", "outcome", "undo",
+    "authorisation", "approval", "approval_since", "approval_before", "approval_register", "legs",
+    "counters", "set", "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal",
+    "oldest_first", "before_start", "needs_channel", "mode", "outcome", "undo",
 })
 _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 _WORD = re.compile(r"[A-Za-z_]+")
@@ -328,14 +328,11 @@ class _Compiler:
             approval is None or register["condition"] not in CONDITIONS
         ):
             raise KeyError("approval_register stands beside approval and names a condition")
-        if approval is not None:
-            functions["approval"] = lines = [
-                *self._head(),
-                f"return bool({'True' if approval is True else self._source(approval)})",
-            ]
-            asked = set(_WORD.findall(" ".join(_needed(lines))))
-            if asked & {"contract", "mode"}:  # `verify` has to be able to judge it again
-                raise KeyError("approval depends on the command and the tariff alone")
+        if "approval_before" in spec and "approval_since" not in spec:
+            raise KeyError("approval_before stands beside approval_since")
+        for key in ("approval", "approval_before"):
+            if key in spec:
+                functions[key] = self._condition(spec[key])
         text = "\n\n".join(
             f"def {name}(v, c):\n" + "\n".join(f"    {line}" for line in _needed(lines))
             for name, lines in functions.items()
@@ -370,6 +367,7 @@ class _Compiler:
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), approval_since=spec.get("approval_since", 1),
+            approval_before=space.get("approval_before"),
             approval_register=register and (register["condition"], register["since"]),
             merchant=space["merchant"],
             books=space["books"], user=space["user"], rail=space["rail"],
@@ -382,6 +380,16 @@ class _Compiler:
             undo=space.get("undo"), undo_holds=bool(spec.get("undo", {}).get("holds")),
             handler=handler, text=text,
         )
+
+    def _condition(self, text: Any) -> list[str]:
+        """When a checker is asked."""
+        lines = [
+            *self._head(), f"return bool({'True' if text is True else self._source(text)})",
+        ]
+        asked = set(_WORD.findall(" ".join(_needed(lines))))
+        if asked & {"contract", "mode"}:  # `verify` has to be able to judge it again
+            raise KeyError("approval depends on the command and the tariff alone")
+        return lines
 
     def _small(self, key: str) -> list[str]:
         text = self.spec.get(key)

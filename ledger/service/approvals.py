@@ -63,10 +63,13 @@ def _demanded(operation: Operation, state: State, row: tuple) -> bool:
     if operation.approval is None:
         return False
     values = orjson.loads(row[12])
-    if row[3] >= operation.approval_since:
+    asked = (
+        operation.approval if row[3] >= operation.approval_since else operation.approval_before
+    )
+    if asked is not None:
         tariff = state.get("tariff", "withdrawal") or DEFAULT_TARIFF
         context = Context(row[10], "institution", _EMPTY, _EMPTY, tariff, row[7])
-        if operation.approval(values, context):
+        if asked(values, context):
             return True
     condition, since = operation.approval_register or ("", row[3] + 1)
     return row[3] >= since and CONDITIONS[condition](state, values)

@@ -240,10 +240,32 @@ def test_what_an_older_template_did_not_ask_for_is_not_missed(world):
     known = world.ledger.operations
     old = replace(known.by_type["party_state"], approval=None, version=1)
     world.ledger.operations = Operations({**known.by_type, "party_state": old}, known.versions)
-    done = world.send("party_state", ANN, party_id="M1", state="suspended",
+    done = world.send("party_state", ANN, party_id="M1", state="cancelled",
                       suspension_ground="7", evidence="E-1")
     assert done["status"] == "posted", done
     assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize(("type_", "asked", "free"), [
+    ("party", {"party_id": "M9", "party_kind": "merchant"},
+     {"party_id": "U9", "party_kind": "user", "grade": "high_risk"}),
+    ("party", {"party_id": "T9", "party_kind": "terminal", "owner_id": "M1"},
+     {"party_id": "U9", "party_kind": "user"}),
+    ("party_state",
+     {"party_id": "M1", "state": "suspended", "suspension_ground": "7", "evidence": "E"},
+     {"party_id": "U1", "state": "cancelled"}),
+])
+def test_d4a_09_what_the_first_template_asked_for_is_missed(world, type_, asked, free):
+    """Though a later one asks for more."""
+    known = world.ledger.operations
+    old = replace(known.by_type[type_], approval=None, version=1)
+    world.ledger.operations = Operations({**known.by_type, type_: old}, known.versions)
+    world.register(type_, ANN, **free)
+    assert verify(world.settings).broken is None
+    done = world.register(type_, ANN, **asked)
+    assert _broken(world) == (
+        f"entry {done['sequence']}: {type_} needs a checker, and it has no approval"
+    )
 
 
 @pytest.mark.parametrize(("statement", "reason"), [
