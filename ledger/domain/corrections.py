@@ -71,6 +71,10 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
             if values:
                 counters[of["key"]] = values
         if operation.type in ("refund", "void") and original["parts"]:
+            if not _knew_parts(journal):
+                return Refusal(
+                    "exceeds_original", f"the payment was split since {name}: undo that first"
+                )
             counters[original["key"]]["parts"] = given_again(original["parts"], journal["legs"])
     elif operation is not None and operation.type == "hold_capture" and original is not None:
         amount = sum(leg[3] for leg in journal["legs"] if leg[2] == "D")
@@ -81,6 +85,15 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
             for account, currency, direction, amount, component, reference in journal["legs"]
         ],
         counters, effects=_effects(journal),
+    )
+
+
+def _knew_parts(journal: dict[str, Any]) -> bool:
+    """Whether a refund took back of the parts of a split payment. One from before the split was
+    its merchant's alone, and the split shared out what it had left."""
+    return any(
+        effect[0] == "item" and effect[1] == journal["original"]["key"] and effect[2].get("parts")
+        for effect in journal["effects"]
     )
 
 

@@ -86,12 +86,17 @@ def test_d2_08_a_void_takes_every_part_back_before_any_is_paid_out(three):
     assert _pending(three) == [940, 6_000, 2_999]
 
 
+def _back(world, result):
+    """The command that reverses a journal."""
+    world.number += 1
+    return {"adjustment_id": f"AD{world.number}", "incident_number": "I", "reason": "x",
+            "journal_id": result["journal_id"]}
+
+
 def test_d0_73_a_split_is_reversed_once_its_refunds_are(three):
     """And the payment after the split."""
     def back(result):
-        three.number += 1
-        return {"adjustment_id": f"AD{three.number}", "incident_number": "I", "reason": "x",
-                "journal_id": result["journal_id"]}
+        return _back(three, result)
 
     payment = next(r for r in three.ledger.store.entries(1) if r[6] == "P")
     payment = {"journal_id": f"J{payment[1]:012d}"}
@@ -108,6 +113,28 @@ def test_d0_73_a_split_is_reversed_once_its_refunds_are(three):
     three.approved("reversal", **back(split))
     three.approved("reversal", **back(payment))
     assert _pending(three) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_d0_73_a_refund_from_before_the_split_is_reversed_after_it_is(three, restart):
+    """What was shared out is what that refund had left: undone beneath the split, later refunds
+    would be taken of parts that the split's reversal then takes once more."""
+    first = posted(_refund(three, 1_000, issuer=4, acquirer=2))
+    split = posted(_split(three, amount_minor=8_100))
+    if restart:
+        three.ledger.checkpoint()
+        three.reopen()
+    assert refused(three.send("reversal", ANN, **_back(three, first)), "exceeds_original")
+    later = posted(_refund(three, 1_000, issuer=3, network=1, acquirer=2))
+    assert _pending(three)[1:] == [4_800, 2_400]
+    assert refused(three.send("reversal", ANN, **_back(three, split)), "exceeds_original")
+    for result in (later, split, first):
+        three.approved("reversal", **_back(three, result))
+    assert _pending(three) == [9_940, 0, 0]
+    posted(_split(three, transaction_id="S2"))
+    posted(_refund(three, 10_000, issuer=35, network=3, acquirer=22))
+    assert _pending(three) == [0, 0, 0]
+    assert verify(three.settings).broken is None
 
 
 def test_d0_06_a_split_stays_in_one_kind_of_books(three):
