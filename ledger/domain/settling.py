@@ -21,6 +21,8 @@ LISTED_AFTER_DAYS = 30
 WorkingDay = Callable[[date, int], date]
 #: States of a party in which what is left is paid out, however little (rule D4a.10).
 _LAST = frozenset({"leaving", "cancelled"})
+#: Statuses of an account that let nothing out of it (rule D1.7).
+_KEEPS = frozenset({"no_debit", "frozen", "closed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,10 @@ def due_on(
     """What a date's run pays of one account (rules D0.7 to D0.9, D0.11, D0.13).
 
     The sum of what is due; nothing on a public holiday; nothing below the minimum, which then joins
-    the next cycle; never more than is available, so that money under a hold stays and a hold that
-    is not yet full is filled before anything is paid; and never of what rests, when later refunds
-    took the rest.
+    the next cycle; never more than is available above the account's floor, so that money under a
+    hold stays and a hold that is not yet full is filled before anything is paid; nothing while the
+    account's status or a hold on the whole of it keeps what is there; and never of what rests, when
+    later refunds took the rest.
 
     :param least: the minimum, minor units
     :param delay: working days by which the merchant's grade is paid later
@@ -118,8 +121,9 @@ def due_on(
     if calendar.holiday(day):
         return Due(total, 0, "holiday", listed)
     rests = sum(left for _, left in resting(account, day.isoformat()))
-    payable = min(total, account.available, account.balance - instructed - rests)
-    if payable <= 0:
+    free = account.available - (account.floor or 0)
+    payable = min(total, free, account.balance - instructed - rests)
+    if payable <= 0 or account.frozen or account.status in _KEEPS:
         return Due(total, 0, "held", listed)
     if payable < least:
         return Due(total, 0, "below_minimum", listed)

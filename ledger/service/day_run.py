@@ -25,8 +25,8 @@ _BATCH = 1000
 @dataclass(slots=True)
 class Ran:
     """What the run of a date did: counts by kind of booking, amounts in minor units, and the
-    merchants that got nothing, each with the reason; `stopped` also says which booking an emergency
-    stop kept back."""
+    merchants that got nothing, each with the reason; with `type`: the booking that was left out,
+    and the reason why it would have been refused."""
 
     date: str
     booked: dict[str, int] = field(default_factory=dict)
@@ -58,8 +58,7 @@ class DayRun:
     def run(self) -> Ran:
         """Book what is to book.
 
-        :raises RequestRefused: `clock_not_set`, `date_closed`, `before_date`, or the reason why a
-            booking was refused
+        :raises RequestRefused: `clock_not_set`, `date_closed`, `before_date`
         """
         now = self.ledger.clock.now()
         if now is None:
@@ -93,38 +92,35 @@ class DayRun:
         return command
 
     def _book(self, commands: Iterator[dict[str, Any]]) -> None:
-        listed = self._not_stopped(list(commands))
+        listed = list(commands)
         for start in range(0, len(listed), _BATCH):
-            part = listed[start : start + _BATCH]
-            for command, result in zip(part, self.ledger.apply(part), strict=True):
-                if result["status"] == "refused" and result["reason"] != "idempotency_key_reused":
-                    raise RequestRefused(
-                        result["reason"],
-                        f"{command['idempotency_key']}: {result['detail']}", 409,
-                    )
-                if result["status"] == "refused" or result["replayed"]:
-                    continue  # booked by an earlier run of this date
+            part = self._bookable(listed[start : start + _BATCH])
+            for command, result in zip(part, self.ledger.apply(part) if part else (), strict=True):
+                if result["status"] == "refused":
+                    self._left_out(command, result)
+                    continue
                 name = command["type"]
                 self.ran.booked[name] = self.ran.booked.get(name, 0) + 1
                 self.ran.amounts[name] = self.ran.amounts.get(name, 0) + command["amount_minor"]
 
-    def _not_stopped(self, commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What an emergency stop covers is not sent: its refusal would keep the key, and a run
-        after the stop was lifted could not book it. The others go on (rule D2.10)."""
-        if not self.ledger.state.table("stop"):
-            return commands
+    def _bookable(self, commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What this run books. What would be refused (a stop, an account's status, its floor) is
+        listed and not sent: its refusal would keep the key, and a run after the cause is gone could
+        not book it. The others go on (rule D2.10)."""
         kept = []
-        for start in range(0, len(commands), _BATCH):
-            part = commands[start : start + _BATCH]
-            for command, result in zip(part, self.ledger.dry_run(part), strict=True):
-                if result.get("reason") != "stopped":
+        for command, result in zip(commands, self.ledger.dry_run(commands), strict=True):
+            if result["status"] != "refused":
+                if not result["replayed"]:
                     kept.append(command)
-                    continue
-                self.ran.not_paid.append({
-                    "merchant_id": command["merchant_id"], "type": command["type"],
-                    "due_minor": command["amount_minor"], "reason": "stopped",
-                })
-        return kept
+            elif result["reason"] != "idempotency_key_reused":
+                self._left_out(command, result)
+        return kept  # not what an earlier run of this date has booked
+
+    def _left_out(self, command: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        self.ran.not_paid.append({
+            "merchant_id": command["merchant_id"], "type": command["type"],
+            "due_minor": command["amount_minor"], "reason": result["reason"],
+        })
 
     def _accounts(self, code: str | None) -> list[Account]:
         return [
