@@ -46,6 +46,8 @@ def account_shards(state: State, v: Values, c: Context) -> Plan | Refusal:
         return differs("only an account of the institution itself is kept in shards", "account_id")
     if account.status != "normal" or account.held or account.frozen:
         return differs(f"account {name} is not normal or is under a hold", "account_id")
+    if account.floor != line.floor:
+        return differs(f"account {name} has a floor of its own", "account_id")
     before = sum(1 for _ in shards_of(state, account))
     if not before < number <= MOST:
         return differs(f"account {name} is kept in {before + 1} to {MOST} shards", "shards")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.entrypoints.operations import verify
+from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, posted, refused
 
 FLOOR = {"account_id": "2101:U1", "reason": "contract", **CNY}
@@ -34,7 +35,26 @@ def test_it_holds_for_postings_and_holds_and_over_a_restart(world, settings, rem
 
 
 def test_it_is_of_an_account_that_is_open_and_whole(world):
-    from tests.ledger.conftest import ANN
-
     assert refused(world.send("account_floor", ANN, floor_minor=1,
                               **{**FLOOR, "account_id": "2101:ghost"}), "account_not_open")
+
+
+@pytest.mark.parametrize(("account", "floor"), [("1001", 5_000), ("3001", 0)])
+def test_an_account_with_a_floor_of_its_own_is_not_kept_in_shards(world, settings, account, floor):
+    """`3001` has none by its class, so that 0 is a floor of its own."""
+    world.approved("account_floor", floor_minor=floor, **{**FLOOR, "account_id": account})
+    result = world.send("account_shards", ANN, account_id=account, shards=2, **CNY)
+    assert refused(result, "register_differs", "account_id")
+
+
+def test_an_account_in_shards_has_no_floor_of_its_own(world, settings):
+    """What waited for a checker while it was split or got its floor is refused by then."""
+    floor, shards = {**FLOOR, "account_id": "1001"}, {"account_id": "1001", "shards": 2, **CNY}
+    waits = world.send("account_shards", ANN, **shards)
+    world.approved("account_floor", floor_minor=5_000, **floor)
+    assert refused(world.approve(waits["sequence"]), "register_differs")
+    world.approved("account_floor", floor_minor=0, **floor)
+    waits = world.send("account_floor", ANN, floor_minor=5_000, **floor)
+    world.approved("account_shards", **shards)
+    assert refused(world.approve(waits["sequence"]), "register_differs")
+    assert verify(settings).broken is None
