@@ -131,17 +131,18 @@ def account_status(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 def account_floor(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A floor of one account's own, above that of its class and never below it: what has to stay
-    on it. Postings are held to it from then on."""
+    on it. Postings are held to it from then on; without an amount it is its class's again."""
     account = state.account(v["account_id"], v["currency_code"])
     if account is None:
         return Refusal("account_not_open", f"account {v['account_id']} is not open", "account_id")
     if SHARD in account.account_id or any(shards.shards_of(state, account)):
         return differs(f"account {account.account_id} is kept in shards", "account_id")
     least = account.line.floor
-    if least is not None and v["floor_minor"] < least:
+    wanted = v.get("floor_minor", least)
+    if least is not None and wanted < least:
         return differs(f"the floor of {account.code} is {least} minor units", "floor_minor")
     return Plan([], effects=[
-        ["account", account.account_id, account.currency_code, {"floor": v["floor_minor"]}]
+        ["account", account.account_id, account.currency_code, {"floor": wanted}]
     ])
 
 

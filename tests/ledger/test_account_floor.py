@@ -58,3 +58,20 @@ def test_an_account_in_shards_has_no_floor_of_its_own(world, settings):
     world.approved("account_shards", **shards)
     assert refused(world.approve(waits["sequence"]), "register_differs")
     assert verify(settings).broken is None
+
+
+@pytest.mark.parametrize("remembered", ["log", "checkpoint"])
+@pytest.mark.parametrize(("account", "class_floor"), [("2101:U1", 0), ("3001", None)])
+def test_without_an_amount_it_is_that_of_its_class_again(
+    world, settings, account, class_floor, remembered
+):
+    """For a class without a floor as well."""
+    floor = {**FLOOR, "account_id": account}
+    assert world.ledger.state.account(account, "CNY").line.floor == class_floor
+    world.approved("account_floor", floor_minor=3_000, **floor)
+    world.approved("account_floor", **floor)
+    if remembered == "checkpoint":
+        world.ledger.checkpoint()
+    world.reopen()
+    assert world.ledger.state.account(account, "CNY").floor == class_floor
+    assert verify(settings).broken is None
