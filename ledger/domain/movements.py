@@ -240,12 +240,14 @@ class Movements:
 
     def compensation(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """A customer's loss, in full: out of the provision as far as it goes, the rest an expense
-        of own funds (rule D0.61). The shares come of the provision's balance alone. It goes to
-        the customer's book, whoever manages the money behind it."""
+        of own funds (rule D0.61). The shares come of the provision alone: what is available above
+        its floor. It goes to the customer's book, whoever manages the money behind it."""
         amount, currency, user = v["amount_minor"], v["currency_code"], v["user_id"]
         provision = state.account("2701", currency)
         # no provision was ever formed: own funds bear the whole
-        there = 0 if provision is None else shards.balance(state, provision) - provision.held
+        there = 0 if provision is None else (
+            shards.balance(state, provision) - provision.held - (provision.floor or 0)
+        )
         covered = max(0, min(amount, there))
         legs: list[Leg] = []
         if covered:

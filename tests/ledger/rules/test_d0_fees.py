@@ -436,6 +436,19 @@ def test_d0_61_the_provision_counts_as_it_is_when_the_checker_approves(world):
     assert world.balance("2701") == 0
 
 
+@pytest.mark.parametrize(("floor", "wanted"), [
+    (100, [("2701", "D", 300), ("6401", "D", 200)]),
+    (400, [("6401", "D", 500)]), (900, [("6401", "D", 500)]),
+])
+def test_d0_61_what_has_to_stay_on_the_provision_is_borne_by_own_funds(world, floor, wanted):
+    """A floor of its own leaves less of it to go as far as it goes."""
+    funds(world)
+    world.register("provision", movement_id="P", amount_minor=400, **CNY)
+    world.approved("account_floor", account_id="2701", floor_minor=floor, reason="r", **CNY)
+    done = world.approved("compensation", **_loss(world, "Z"))
+    assert [leg[:3] for leg in world.legs(done)][:-3] == wanted
+
+
 def test_d0_61_what_the_liable_one_owes_is_a_receivable_for_at_most_what_was_paid(world):
     """Linked to its compensation and case, by two; not where the institution is responsible."""
     funds(world)
