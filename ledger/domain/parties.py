@@ -13,12 +13,13 @@ from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import State
+from ledger.domain.state import Account, State
 
 
 def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A party entered; a merchant, tenant, provider or terminal after a checker's review, a user
-    or card once its identity was checked (rules D0.40, D4a.8 to D4a.12)."""
+    or card once its identity was checked (rules D0.40, D4a.8 to D4a.12). The books of a user or
+    card are of its owner's mode, so another owner takes it with empty books alone (rule D0.2)."""
     name, kind, owner = v["party_id"], v["party_kind"], v.get("owner_id")
     known = state.get("party", name)
     if known is not None and (known["kind"] != kind or known["state"] == "cancelled"):
@@ -35,6 +36,15 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
             kind == "terminal" and above["state"] != "active"
         ):
             return differs(f"{owner} is a {above['kind']} and {above['state']}", "owner_id")
+    mine: list[Account] = []
+    if known is not None and kind in ("user", "card") and known["owner_id"] != owner:
+        mine = [
+            account for accounts in state.accounts.values() for account in accounts.values()
+            if account.party_id == name
+        ]
+        full = next(filter(_not_empty, mine), None)
+        if full is not None:
+            return differs(f"account {full.account_id} is not empty", "owner_id")
     if known is not None:
         entered = known["state"]
     elif kind in ("user", "card"):
@@ -48,12 +58,22 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         **{name: known[name] for name in ("grade", "grade_evidence", "grade_since")
            if name in known},
     }
-    return put("party", name, {
+    plan = put("party", name, {
         "kind": kind, "state": entered, "owner_id": owner,
         "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
         "ground": None, "details": v.get("details"), "since": c.booking_date,
         "channels": {} if kind == "merchant" else None, **kept, **_sealed(v),
     })
+    assert plan.effects is not None
+    plan.effects += [
+        ["account", account.account_id, account.currency_code, {"tenant": owner}]
+        for account in mine if account.tenant == known["owner_id"]
+    ]
+    return plan
+
+
+def _not_empty(account: Account) -> bool:
+    return bool(account.balance or account.held or account.frozen)
 
 
 def grade_change(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -250,14 +270,14 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         return differs(f"a version from {versions[-1]['valid_from']} is there", "valid_from")
     changes = versions and versions[-1]["settlement_mode"] != v["settlement_mode"]
     if changes:
-        for accounts in state.accounts.values():
-            for account in accounts.values():
-                mine = merchant in (account.party_id, account.tenant)
-                if mine and (account.balance or account.held or account.frozen):
-                    return Refusal(
-                        "mode_differs", f"account {account.account_id} is not empty",
-                        "settlement_mode",
-                    )
+        parties = state.table("party")
+        for account in state.all_accounts():
+            owner = parties.get(account.party_id or "", {}).get("owner_id")
+            if merchant in (account.party_id, account.tenant, owner) and _not_empty(account):
+                return Refusal(
+                    "mode_differs", f"account {account.account_id} is not empty",
+                    "settlement_mode",
+                )
     if changes and start != c.booking_date:
         # books that are empty today need not be on a later date
         return differs(f"another mode holds from today, {c.booking_date}", "valid_from")

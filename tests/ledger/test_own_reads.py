@@ -176,6 +176,8 @@ def test_d0_53_the_steps_of_ones_own_commands_alone(two, world):
 
 def test_d0_53_a_card_or_user_that_changed_its_owner_is_no_longer_read(two, world):
     """Who may act for a user may read it; who no longer may act may not read either."""
+    world.do("payment", merchant_id="TM", channel="internal", user_id="TU2", amount_minor=20_000,
+             **PLAIN)  # another owner takes it with an empty book alone
     world.register("party", party_id="TU2", party_kind="user", owner_id="TN",
                    identity_check="ID")
     get(two["TM"], "/v1/accounts/2101:TU2/balance", 403)

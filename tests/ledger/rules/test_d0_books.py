@@ -157,6 +157,47 @@ def test_d0_02_the_mode_holds_for_all_books_and_changes_only_when_they_are_empty
     assert (world.balance("9101:TU1"), world.balance("2101:TU1")) == (1_000, 0)
 
 
+@pytest.mark.parametrize("before", [None, "M1"])
+def test_d0_02_a_members_book_changes_its_owner_only_when_it_is_empty(world, settings, before):
+    """Its mode is its owner's. Entered anew with the same owner it may be full; one that moved
+    counts among its new owner's books, and no more among those of the old."""
+    member = {"party_id": "U9", "party_kind": "user", "identity_check": "ID"}
+    old, new = {**member, "owner_id": before}, {**member, "owner_id": "M2"}
+    world.register("party", **old)
+    world.open([("2101", "U9")])
+    posted(world.do("top_up", user_id="U9", amount_minor=1_000))
+    assert refused(world.send("party", **new), "register_differs", "owner_id")
+    world.register("party", **{**old, "identity_check": "ID2"})
+    posted(world.do("payment", channel="internal", user_id="U9", amount_minor=1_000, **PLAIN))
+    posted(world.do("settlement", amount_minor=1_000))
+    held = {"hold_id": "H", "case_number": "N"}
+    posted(world.send("hold", hold_kind="suspicious", account_id="2101:U9", amount_minor=5,
+                      **held, **CNY))
+    assert refused(world.send("party", **new), "register_differs", "owner_id")
+    world.approved("hold_release", result_id="R", **held)
+    world.register("party", **new)
+    posted(world.do("top_up", user_id="U9", amount_minor=1_000))
+    mode = {"settlement_mode": "bank", "settlement_cycle": "T+0", "minimum_minor": 0,
+            "fee_choice": "bill", "valid_from": days(1).isoformat(), **on(world, 1)}
+    assert refused(world.send("contract", ANN, contract_id="C2", merchant_id="M2", **mode),
+                   "mode_differs", "settlement_mode")
+    waits = world.send("contract", ANN, contract_id="C1", merchant_id="M1", **mode)
+    posted(world.approve(waits["sequence"], occurred_at=mode["occurred_at"]))
+    assert verify(settings).broken is None
+
+
+def test_d0_02_an_account_opened_before_its_owner_was_known_counts_as_the_owners(world):
+    """Whatever tenant the account was opened for."""
+    world.register("party", party_id="U9", party_kind="user", identity_check="ID",
+                   owner_id="M2")
+    posted(world.send("open_account", account_code="2101", party_id="U9", tenant_id="M1", **CNY))
+    posted(world.do("top_up", user_id="U9", amount_minor=1_000))
+    mode = {"contract_id": "C2", "merchant_id": "M2", "settlement_mode": "bank",
+            "settlement_cycle": "T+0", "minimum_minor": 0, "fee_choice": "bill",
+            "valid_from": days(1).isoformat(), **on(world, 1)}
+    assert refused(world.send("contract", ANN, **mode), "mode_differs", "settlement_mode")
+
+
 def _bank_managed(world, amount: int = 3_000, **contract) -> str:
     """A payout of bank-managed money, instructed by the run; its number."""
     world.merchant("MB", settlement_mode="bank", **{"settlement_cycle": "T+0", **contract})
