@@ -2,7 +2,8 @@
 
 The service has one writer thread, so the connection's event loop runs inside the calls of that
 thread. One writer at a time holds an advisory lock, taken with the connection and given back with
-it: a second writer is refused, and a writer that lost its connection lost the lock as well.
+it: a second writer is refused, and a writer that lost its connection lost the lock as well, so it
+does not connect again: another may have written since.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ _LOCK = 0x7061796C616B65
 _FETCH = 2000
 _PLACE = re.compile(r"\?")
 _TYPES = {str: "text", int: "bigint", bytes: "bytea"}
+#: A connection that meets one of these is over.
+_OVER = (
+    asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError,
+    OSError,
+)
 
 
 def shown(url: str) -> str:
@@ -66,8 +72,7 @@ def named_faults(url: str) -> Iterator[None]:
             "make room, then send it again", where=where,
         ) from error
     except (
-        asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, OSError,
+        *_OVER, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
     ) as error:
         raise TransientFault(
             f"the ledger's database is not within reach ({type(error).__name__})",
@@ -99,7 +104,7 @@ class PostgresReader(SqlReader):
         self._loop = asyncio.new_event_loop()
         self._texts: dict[str, str] = {}
         with named_faults(url):
-            self.connection = self._run(asyncpg.connect(url, timeout=30))
+            self.connection = self._loop.run_until_complete(asyncpg.connect(url, timeout=30))
         try:
             self._check()
         except BaseException:
@@ -136,7 +141,11 @@ class PostgresReader(SqlReader):
         return REVISIONS.get(int(schema) if schema.isdigit() else 0, schema or "(none)")
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(call)
+        try:
+            return self._loop.run_until_complete(call)
+        except (*_OVER, asyncpg.InterfaceError) as error:
+            self.lost = self.lost or isinstance(error, _OVER) or self.connection.is_closed()
+            raise
 
     def _sql(self, text: str) -> str:
         found = self._texts.get(text)
@@ -192,8 +201,13 @@ class PostgresReader(SqlReader):
 
     def close(self) -> None:
         """Close the connection."""
-        self._run(self.connection.close())
-        self._loop.close()
+        try:
+            if self.lost:
+                self.connection.terminate()
+            else:
+                self._run(self.connection.close())
+        finally:
+            self._loop.close()
 
 
 class PostgresStore(SqlStore, PostgresReader):

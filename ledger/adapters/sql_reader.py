@@ -30,6 +30,7 @@ _CHUNK = 1000
 class SqlReader(ABC):
     """Reads of one ledger. Statements have `?` for values."""
 
+    lost = False
     _postgres = False
 
     @abstractmethod

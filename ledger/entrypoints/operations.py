@@ -339,7 +339,8 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
 def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> None:
     """Run the HTTP service on `settings.listen` until SIGTERM or SIGINT; requests under way finish.
 
-    :raises EnvironmentFault: when the port is taken
+    :raises EnvironmentFault: when the port is taken; when the connection to the database was lost,
+        for whoever starts services to start this one again
     """
     from ledger.entrypoints.connections import guarded
     from ledger.entrypoints.http import create_app
@@ -362,11 +363,20 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
         "simulated" if simulated else "real", settings.listen, port,
         extra={"event": "ledger_opened", "sequence": ledger.head.sequence},
     )
+    lost = False
+
+    async def watch() -> None:
+        nonlocal lost
+        lost = ledger.lost
+        if lost:
+            server.should_exit = True
+
     app = create_app(settings, ledger, tokens)
     config = uvicorn.Config(
         app, log_config=None, access_log=False,
         timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False,
         http=guarded(told=app.state.refused_connection),
+        callback_notify=watch, timeout_notify=1,  # seconds
         proxy_headers=False,  # nothing here asks where a request is from
     )
     server = uvicorn.Server(config)
@@ -375,6 +385,11 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     server.run(sockets=[listener])
+    if lost:
+        raise EnvironmentFault(
+            "The ledger lost the connection to its database, and with it the writer's lock",
+            "See that the database runs, then start the service again.", where=place(settings),
+        )
 
 
 def _calm_collector() -> None:

@@ -346,6 +346,12 @@ class Ledger:
                    (now, said.get("signed_at") or said["closed_at"])]
         return (moments[0] - moments[1]).total_seconds()
 
+    @property
+    def lost(self) -> bool:
+        """Whether a connection to the storage is gone for good: what was committed is for another
+        process to find out, which takes the writer's lock anew."""
+        return self.store.lost or self.pipeline.reads.reader.lost
+
     def probe(self) -> None:
         """Write something that means nothing, flushed to disk: the storage takes postings."""
         with self.store.transaction():
@@ -355,8 +361,9 @@ class Ledger:
         """Write the fold down and give the storage back."""
         try:
             self.pipeline.close()
-            self.queried.flush()
-            if len(self.history) and not self.store.uncertain:
-                self.checkpoint()
+            if not self.lost:
+                self.queried.flush()
+                if len(self.history) and not self.store.uncertain:
+                    self.checkpoint()
         finally:
             self.store.close()

@@ -47,6 +47,9 @@ class Checkpoint:
 class Reader(Protocol):
     """Reads of one ledger."""
 
+    #: Whether its connection is gone for good.
+    lost: bool
+
     def snapshot(self) -> AbstractContextManager[None]:
         """Several reads of one state."""
 
