@@ -3,8 +3,9 @@
 Beside the most of one collection and its dates a mandate may say how often it is used in all, for
 how much in all, how many calendar months pass between two debits of the payer for this payee, and
 how many months it spans at the most. What was used is kept in two registers: `collected` by
-mandate, `collected_last` (the date) by payer and payee, so that a second mandate of the two does
-not come in between. Rules D0.35, D2.2, D2.9.
+mandate that has such terms, `collected_last` (the latest date) by payer and payee, whichever
+mandate a debit was by: one by a mandate without months counts for the next by one that has them.
+Rules D0.35, D2.2, D2.9.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from ledger.domain.state import State
 
 _TERMS = ("total_minor", "total_count", "spacing_months")
 _NOTHING = {"count": 0, "total": 0}
+#: Version of the templates by mandate from which every collection leaves its date; before, those by
+#: a mandate with terms did, and an earlier date in place of a later one.
+_DATED_SINCE = 3
 
 
 def mandate(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -81,15 +85,24 @@ def crossed(
 
 
 def collected(
-    state: State, reference: str, document: Mapping[str, Any], amount: int, day: str
+    state: State, reference: str, document: Mapping[str, Any], amount: int, day: str, version: int
 ) -> list[list]:
-    """The effects of a collection on what its mandate has used."""
-    used = state.get("collected", reference) or _NOTHING
-    return [
-        ["put", "collected", reference,
-         {"count": used["count"] + 1, "total": used["total"] + amount}],
-        ["put", "collected_last", _pair(document), day],
-    ]
+    """The effects of a collection on what its mandate has used, and on when the two were last.
+
+    :param version: of the template by which it is booked
+    """
+    effects: list[list] = []
+    pair = _pair(document)
+    if bounded(document):
+        used = state.get("collected", reference) or _NOTHING
+        effects.append(["put", "collected", reference,
+                        {"count": used["count"] + 1, "total": used["total"] + amount}])
+    if version >= _DATED_SINCE:
+        effects.append(["put", "collected_last", pair,
+                        max(day, state.get("collected_last", pair) or day)])
+    elif effects:
+        effects.append(["put", "collected_last", pair, day])
+    return effects
 
 
 def _pair(document: Mapping[str, Any]) -> str:

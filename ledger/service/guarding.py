@@ -48,7 +48,7 @@ class Guard:
             if refusal is not None:
                 return refusal
         if plan.authorisation is not None:
-            refusal = self._consent(plan, values, currency or "", day)
+            refusal = self._consent(operation, plan, values, currency or "", day)
             if refusal is not None:
                 return refusal
         elif operation.handler is None and (
@@ -100,7 +100,7 @@ class Guard:
         return None
 
     def _consent(
-        self, plan: Plan, values: Mapping[str, Any], currency: str, day: str
+        self, operation: Operation, plan: Plan, values: Mapping[str, Any], currency: str, day: str
     ) -> Refusal | None:
         """The payer's authorisation, used up by this, or mandate, which counts it."""
         state = self.state
@@ -119,11 +119,10 @@ class Guard:
         else:
             reference, _, _, amount, _ = plan.authorisation
             mandate = state.tables["mandate"][reference]
-            if mandates.bounded(mandate):
-                plan.effects = [
-                    *(plan.effects or ()),
-                    *mandates.collected(state, reference, mandate, amount, day),
-                ]
+            plan.effects = [
+                *(plan.effects or ()),
+                *mandates.collected(state, reference, mandate, amount, day, operation.version),
+            ]
         return None
 
     def _hold_effects(

@@ -242,12 +242,12 @@ class Log:
         found = self.state.get("mandate", reference)
         if found is None:
             return f"there was no mandate {reference}"
-        if not mandates.bounded(found):
-            return None
         crossed = mandates.crossed(self.state, reference, found, amount, row[10])
         if crossed is not None:
             return f"it crossed mandate {reference}: {crossed}"
-        for effect in mandates.collected(self.state, reference, found, amount, row[10]):
+        for effect in mandates.collected(
+            self.state, reference, found, amount, row[10], row[3]
+        ):
             if effect not in effects:
                 return f"it does not count against mandate {reference}"
         return None

@@ -3,10 +3,12 @@ all (rules D0.35, D2.2, D2.9), and that `verify` judges them again."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import at
 from tests.ledger.rules.words import CNY, posted, refused
@@ -27,7 +29,7 @@ def _collect(world, amount=1_000, mandate="MD", type_="agreement_payment", on=FI
     world.number += 1
     return world.send(type_, transaction_id=f"X{world.number}", user_id="U1", merchant_id="M1",
                       amount_minor=amount, acquirer_fee_minor=0, authorisation=mandate,
-                      occurred_at=at(on, "11:00:00"), **{**CNY, **values})
+                      **{"occurred_at": at(on, "11:00:00"), **CNY, **values})
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,70 @@ def test_d2_09_months_pass_between_two_debits_of_a_payer_for_a_payee(world, on, 
         else:
             assert refused(result, "authorisation_differs", "authorisation")
             assert "months after that of" in result["detail"]
+
+
+def _until(world, name, **terms):
+    """A mandate of more than a year."""
+    posted(_mandate(world, name, valid_to="2027-12-12", **terms))
+
+
+def test_d2_09_a_debit_by_any_mandate_counts_for_the_months_between_two(world):
+    """The one without months may collect, and the next by the one with them waits as long from
+    then; so does a mandate that is given only afterwards."""
+    _until(world, "M-A", spacing_months=3)
+    _until(world, "M-B")
+    posted(_collect(world, mandate="M-A"))
+    posted(_collect(world, mandate="M-B", on=date(2026, 10, 12)))
+    world.ledger.checkpoint()
+    world.reopen()
+    early = _collect(world, mandate="M-A", on=date(2026, 12, 12))
+    assert refused(early, "authorisation_differs", "authorisation")
+    assert "the next collection on 2027-01-12" in early["detail"]
+    _until(world, "M-C", spacing_months=3)
+    assert refused(_collect(world, mandate="M-C", on=date(2027, 1, 11)), "authorisation_differs")
+    posted(_collect(world, mandate="M-C", on=date(2027, 1, 12)))
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("terms", [{}, {"total_count": 9}])
+def test_d2_09_a_debit_of_an_earlier_date_does_not_make_the_last_one_earlier(world, terms):
+    _until(world, "M-A", spacing_months=3)
+    _until(world, "M-B", **terms)
+    posted(_collect(world, mandate="M-B", on=date(2026, 9, 13)))
+    posted(_collect(world, mandate="M-B", occurred_at=at(FIRST, "12:00:00"),
+                    on=date(2026, 9, 13)))
+    assert refused(_collect(world, mandate="M-A", on=date(2026, 12, 12)), "authorisation_differs")
+    posted(_collect(world, mandate="M-A", on=date(2026, 12, 13)))
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize(("version", "named"), [(3, True), (2, False)])
+def test_d2_09_a_debit_that_leaves_no_date_is_named(world, version, named):
+    """One by a template of before, which left none without terms, is not."""
+    posted(_mandate(world))
+    posted(_collect(world))
+    _forge(world, """update entry set effects = replace(effects,
+        '["put","collected_last","U1 M1","2026-09-12"],', ''), """
+           f"version = {version} where type = 'agreement_payment'")
+    if named:
+        assert "it does not count against mandate MD" in _broken(world)
+    else:
+        assert verify(world.settings).broken is None
+
+
+def test_d2_09_a_log_of_a_debit_with_terms_by_a_template_of_before_verifies(world):
+    """There an earlier date took the place of a later one."""
+    known = world.ledger.operations
+    old = replace(known.by_type["agreement_payment"], version=2)
+    _until(world, "M-B", total_count=9)
+    world.ledger.operations = Operations(
+        {**known.by_type, "agreement_payment": old}, known.versions)
+    posted(_collect(world, mandate="M-B", on=date(2026, 9, 13)))
+    posted(_collect(world, mandate="M-B", occurred_at=at(FIRST, "12:00:00"),
+                    on=date(2026, 9, 13)))
+    assert world.ledger.state.get("collected_last", "U1 M1") == FIRST.isoformat()
+    world.ledger.operations = known
+    assert verify(world.settings).broken is None
 
 
 @pytest.mark.parametrize(("terms", "field"), [
