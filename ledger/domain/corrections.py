@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ledger.domain import mandates
 from ledger.domain.documents import Handler, Values
 from ledger.domain.holds import frozen
 from ledger.domain.money import AMOUNT_LIMIT
@@ -84,7 +85,7 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
             [account, currency, "C" if direction == "D" else "D", amount, component, reference]
             for account, currency, direction, amount, component, reference in journal["legs"]
         ],
-        counters, effects=_effects(journal),
+        counters, effects=_effects(state, journal),
     )
 
 
@@ -97,14 +98,17 @@ def _knew_parts(journal: dict[str, Any]) -> bool:
     )
 
 
-def _effects(journal: dict[str, Any]) -> list[list]:
-    """What else it did and is taken back: money that it let rest is as before, and what it captured
-    of a hold that it decided on is held again."""
-    found = []
+def _effects(state: State, journal: dict[str, Any]) -> list[list]:
+    """What else it did and is taken back: money that it let rest is as before, what it captured of
+    a hold that it decided on is held again, and what it used of a mandate may be collected."""
+    found: list[list] = []
+    operation, entry = journal["operation"], journal["entry"]
+    if operation is not None and operation.by_mandate:
+        found += mandates.given_back(state, entry["authorisation"], entry["amount_minor"])
     for effect in journal["effects"]:
         if effect[0] == "quiet" and effect[4] > 0:
             found.append([*effect[:4], -effect[4]])
-        elif effect[0] == "hold" and journal["operation"] and journal["operation"].undo_holds:
+        elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found
 

@@ -5,7 +5,8 @@ how much in all, how many calendar months pass between two debits of the payer f
 how many months it spans at the most. What was used is kept in two registers: `collected` by
 mandate that has such terms, `collected_last` (the latest date) by payer and payee, whichever
 mandate a debit was by: one by a mandate without months counts for the next by one that has them.
-Rules D0.35, D2.2, D2.9.
+A void or refund gives nothing back, a reversal of the debit its time and its sum. Rules D0.35,
+D2.2, D2.9.
 """
 
 from __future__ import annotations
@@ -103,6 +104,16 @@ def collected(
     elif effects:
         effects.append(["put", "collected_last", pair, day])
     return effects
+
+
+def given_back(state: State, reference: str, amount: int) -> list[list]:
+    """The effects of a collection's reversal: it was a wrong booking of the institution, so the
+    mandate has its time and its sum again. The date stays, since the one before it is not known."""
+    used = state.get("collected", reference)
+    if used is None:
+        return []
+    left = {"count": used["count"] - 1, "total": used["total"] - amount}
+    return [["put", "collected", reference, left if left["count"] else None]]
 
 
 def _pair(document: Mapping[str, Any]) -> str:

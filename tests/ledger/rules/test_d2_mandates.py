@@ -56,6 +56,48 @@ def test_d2_09_an_agreement_bounds_times_and_sum_in_all(world, type_, terms, amo
     posted(_collect(world, 1_000, "M-2", type_))  # another agreement of the two
 
 
+def _reversed(world, result):
+    world.number += 1
+    return world.approved("reversal", adjustment_id=f"AD{world.number}", incident_number="I",
+                          reason="wrong", journal_id=result["journal_id"])
+
+
+@pytest.mark.parametrize("terms", [{"total_count": 2}, {"total_minor": 1_500}])
+def test_d0_73_a_reversed_collection_gives_its_mandate_time_and_sum_back(world, terms):
+    """Once, and no more than it used; after a start too."""
+    posted(_mandate(world, **terms))
+    first, second = posted(_collect(world, 1_000)), posted(_collect(world, 500))
+    assert refused(_collect(world, 1), "authorisation_differs", "authorisation")
+    _reversed(world, second)
+    world.ledger.checkpoint()
+    world.reopen()
+    if "total_minor" in terms:
+        assert refused(_collect(world, 501), "authorisation_differs")
+    third = posted(_collect(world, 500))
+    assert refused(_collect(world, 1), "authorisation_differs")
+    for result in (first, third):
+        _reversed(world, result)
+    assert world.ledger.state.get("collected", "MD") is None
+    posted(_collect(world, 1_000))
+    assert world.ledger.state.get("collected", "MD") == {"count": 1, "total": 1_000}
+    assert verify(world.settings).broken is None
+
+
+def test_d0_73_a_reversed_collection_still_counts_for_the_months_between_two(world):
+    """And of a mandate that ended, or has no such terms, nothing is left to give back to."""
+    posted(_mandate(world, spacing_months=3))
+    _reversed(world, posted(_collect(world)))
+    assert refused(_collect(world), "authorisation_differs", "authorisation")
+    posted(_mandate(world, "M-2"))
+    posted(_mandate(world, "M-3", total_count=1))
+    done = [posted(_collect(world, mandate=name)) for name in ("M-2", "M-3")]
+    posted(world.send("mandate_end", mandate_id="M-3"))
+    for result in done:
+        _reversed(world, result)
+    assert world.ledger.state.tables["collected"] == {}
+    assert verify(world.settings).broken is None
+
+
 def _number(world, result):
     return world.row(result)[6]
 
