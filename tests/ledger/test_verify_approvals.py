@@ -18,7 +18,7 @@ from ledger.service.deciding import Decider
 from paylake.crypto import PrivateKey
 from paylake.errors import PermanentFailure
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
-from tests.ledger.rules.words import CNY, ended
+from tests.ledger.rules.words import CNY, PLAIN, ended
 from tests.ledger.test_verify import _broken, _entry, _forge, _terms
 
 
@@ -266,6 +266,36 @@ def test_d4a_09_what_the_first_template_asked_for_is_missed(world, type_, asked,
     assert _broken(world) == (
         f"entry {done['sequence']}: {type_} needs a checker, and it has no approval"
     )
+
+
+@pytest.mark.parametrize(("type_", "version", "values"), [
+    ("payment", 4, {**PLAIN, "channel": "netsunion"}),
+    ("pre_authorisation", 1, {"user_id": "U1"}),
+])
+def test_an_entry_says_whether_its_template_asked_for_a_channel(world, type_, version, values):
+    """A template that refuses more has another version, and what the one before booked verifies."""
+    known = world.ledger.operations
+    world.do("top_up", amount_minor=10_000)
+    world.approved("party", party_id="M3", party_kind="merchant")
+    world.approved("contract", contract_id="C3", merchant_id="M3", settlement_mode="institution",
+                   settlement_cycle="T+0", minimum_minor=0, fee_choice="bill", access_fee_minor=0,
+                   use_fee_minor=0, valid_from=DAY.isoformat())
+    world.onboard("M3", "unionpay")
+    world.register("party_state", party_id="M3", state="active")
+    world.open([("2201", "M3")])
+    order = {"merchant_id": "M3", "amount_minor": 100, "currency_code": "CNY", **values}
+    if "user_id" in values:
+        order["authorisation"] = world.authorise("U1", "M3", 100)
+    late = world.send(type_, transaction_id="LATE", **order)
+    assert late["reason"] == "channel_not_open"
+    old = replace(known.by_type[type_], needs_channel=False, version=version)
+    world.ledger.operations = Operations({**known.by_type, type_: old}, known.versions)
+    early = world.send(type_, transaction_id="EARLY", **order)
+    world.ledger.operations = known
+    assert (early["status"], world.row(early)[3]) == ("posted", version)
+    assert known.by_type[type_].version > version
+    world.reopen()
+    assert verify(world.settings).broken is None
 
 
 @pytest.mark.parametrize(("statement", "reason"), [
