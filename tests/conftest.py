@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import hypothesis
 import pytest
 
 from paylake import settings as settings_module
@@ -22,6 +23,9 @@ from paylake.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAYLAKE = ROOT / "bin" / "paylake"
+# How long an example takes is no matter of right or wrong, and a busy machine has its moments.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 SIZE = {"DAYS": "8", "MERCHANTS": "40", "TERMINALS": "80", "TXNS": "600", "SEED": "7"}
 
 
