@@ -122,7 +122,7 @@ class PostgresReader(SqlReader):
         postgres_schema.check(revision, shown(self.url))
 
     def has_table(self, name: str) -> bool:
-        """Whether there is a table of this name."""
+        """Whether there is a table or an index of this name."""
         return self._single("select to_regclass(?) is not null", (name,))[0]
 
     def is_stamped(self) -> bool:
@@ -248,9 +248,10 @@ class PostgresStore(SqlStore, PostgresReader):
         super()._check()
         if not self.is_stamped():
             self.stamp()
-        if not self.has_table("status_query"):
+        added = postgres_additions(self.has_table)
+        if added:
             with self.transaction():
-                self.execute(postgres_additions())
+                self.execute(added)
         if self.meta("kind") != kind:
             raise PermanentFailure(
                 f"this ledger is {self.meta('kind')}, it cannot be served as {kind}",

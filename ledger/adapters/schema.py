@@ -5,6 +5,7 @@ set by the service."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 SCHEMA_VERSION = 3
 #: Alembic's name of each version.
@@ -166,14 +167,18 @@ def as_json(expression: str, *, postgres: bool) -> str:
     return expression.format(content=valid.format("content"), said=valid.format(f"({_SAID})"))
 
 
-def additions(*, postgres: bool) -> str:
-    """What was added since a version; made where it is missing."""
+#: Indices of the log that were added since version 3: what each is over, and of which entries.
+ADDED_INDICES = {
+    "entry_by_original": (ORIGINAL, OF_ORIGINAL), "entry_by_pending": (DECIDED, DECIDES),
+}
+
+
+def _added_indices(*, postgres: bool) -> str:
+    """Made where they are missing."""
     return "".join(
         f"create index if not exists {name} on entry (({as_json(of, postgres=postgres)})) "
         f"where {where};\n"
-        for name, of, where in (
-            ("entry_by_original", ORIGINAL, OF_ORIGINAL), ("entry_by_pending", DECIDED, DECIDES),
-        )
+        for name, (of, where) in ADDED_INDICES.items()
     )
 
 #: The storage itself refuses a journal whose legs do not balance by currency.
@@ -247,13 +252,20 @@ def postgres_statements() -> str:
     triggers = "".join(map(_postgres_triggers, APPEND_ONLY))
     return (
         _postgres(TABLES) + POSTGRES_FUNCTIONS + triggers + POSTGRES_RESEALED
-        + POSTGRES_NO_TRUNCATE.format("secret") + postgres_additions()
+        + POSTGRES_NO_TRUNCATE.format("secret") + postgres_additions(lambda name: False)
     )
 
 
-def postgres_additions() -> str:
-    """What was added since, for a database that lacks it."""
-    return _postgres(QUERIES) + _postgres_triggers("status_query") + additions(postgres=True)
+def postgres_additions(has: Callable[[str], bool]) -> str:
+    """What was added since and a database lacks; nothing where it lacks nothing, which only its
+    owner may make.
+
+    :param has: whether the database has a table or an index of a name
+    """
+    table = "" if has("status_query") else (
+        _postgres(QUERIES) + _postgres_triggers("status_query")
+    )
+    return table + ("" if all(map(has, ADDED_INDICES)) else _added_indices(postgres=True))
 
 
 def _postgres(tables: str) -> str:
@@ -277,7 +289,7 @@ def statements() -> str:
 
 def sqlite_additions() -> str:
     """What was added since; harmless where it is there."""
-    return QUERIES + _triggers("status_query") + additions(postgres=False)
+    return QUERIES + _triggers("status_query") + _added_indices(postgres=False)
 
 
 def _triggers(table: str) -> str:

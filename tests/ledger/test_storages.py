@@ -233,6 +233,28 @@ def test_a_database_is_stamped_with_its_revision(empty):
     assert _sql(empty, VERSION) == [("0003",)]
 
 
+ADDED = "select relname from pg_class where relname in ('status_query', 'entry_by_original', " \
+    "'entry_by_pending') order by 1"
+
+
+@pytest.mark.parametrize("older", [
+    ["drop index entry_by_pending"], ["drop index entry_by_original"],
+    ["drop index entry_by_original", "drop index entry_by_pending"],
+    ["drop table status_query"],
+    ["drop table status_query", "drop index entry_by_original", "drop index entry_by_pending"],
+])
+def test_what_was_added_since_is_made_where_it_is_missing(empty, older):
+    open_ledger(empty, simulated=True).close()
+    whole = _sql(empty, ADDED)
+    assert len(whole) == 3
+    triggers = "select tgname from pg_trigger where tgrelid = 'status_query'::regclass order by 1"
+    guarded = _sql(empty, triggers)
+    assert len(_sql(empty, *older, ADDED)) == 3 - len(older)
+    for _ in range(2):
+        open_ledger(empty, simulated=True).close()
+        assert (_sql(empty, ADDED), _sql(empty, triggers)) == (whole, guarded)
+
+
 @pytest.mark.parametrize(("change", "named"), [
     ("update alembic_version set version_num = '0099'", "schema 0099, which this program"),
     ("update alembic_version set version_num = 'abc'", "schema abc, which this program"),
