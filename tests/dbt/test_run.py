@@ -98,7 +98,8 @@ def test_due_dates_follow_the_cycle_in_force(built: Built) -> None:
     before = by_key["M1", date(2026, 9, 23)]
     after = by_key["M1", date(2026, 9, 24)]
     assert (before["settlement_cycle"], before["due_date"]) == ("T+1", date(2026, 9, 24))
-    assert (after["settlement_cycle"], after["due_date"]) == ("D+1", date(2026, 9, 25))
+    # D+1 of the 24th falls on the Mid-Autumn holiday, which pushes it on (rule D0.7)
+    assert (after["settlement_cycle"], after["due_date"]) == ("D+1", date(2026, 9, 28))
     assert by_key["M1", date(2026, 9, 26)]["settlement_status"] == "paid"
     assert by_key["M2", date(2026, 9, 21)]["settlement_status"] == "rolled"
     assert by_key["M3", date(2026, 9, 30)]["settlement_status"] == "disputed"
