@@ -6,11 +6,9 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from ledger.adapters.schema import SCHEMA_VERSION, sqlite_additions, statements
 from ledger.adapters.sql_store import SqlStore
@@ -18,8 +16,9 @@ from ledger.adapters.sqlite_reader import SqliteReader, named_faults
 from ledger.service.ports import Secret
 from paylake.errors import LeaseHeld, PermanentFailure
 
-#: Rows of one statement.
-_ROWS = 5000
+#: Rows of one statement, if there are as many; fewer make a statement of their own. SQLite takes
+#: 32,766 values in one, and keeps those that it has read.
+_ROWS = (1000, 250, 50)
 
 
 class SqliteStore(SqlStore, SqliteReader):
@@ -104,33 +103,19 @@ class SqliteStore(SqlStore, SqliteReader):
         self.db.executemany(sql, rows)
 
     def _add(self, table: str, rows: Sequence[Sequence[Any]], otherwise: str = "") -> None:
-        """Many rows by one statement, given as JSON; the last column's bytes stand in one value,
-        one behind the other, with place and length in the JSON where they differ in length.
-        SQLite works through it without Python's lock, which running a statement for each row
-        would ask for each time: beside a busy thread it would wait there for most of its time."""
-        for start in range(0, len(rows), _ROWS):
-            part = rows[start:start + _ROWS]
-            columns = [f"value ->> {place}" for place in range(len(part[0]))]
-            data = b""
-            if isinstance(part[0][-1], bytes):
-                pieces = [row[-1] for row in part]
-                data, size = b"".join(pieces), len(pieces[0])
-                if len(set(map(len, pieces))) == 1:
-                    part = [row[:-1] for row in part]
-                    columns[-1] = f"substr(?2, key * {size} + 1, {size})"
-                else:
-                    ends = accumulate(len(piece) for piece in pieces)
-                    part = [
-                        (*row[:-1], end - len(row[-1]) + 1, len(row[-1]))
-                        for row, end in zip(part, ends, strict=True)
-                    ]
-                    at = len(columns)
-                    columns[-1] = f"substr(?2, value ->> {at - 1}, value ->> {at})"
-            self.db.execute(  # the condition is for the parser: `on` could belong to a join
-                f"insert into {table} select {', '.join(columns)} from json_each(?1) "
-                f"where ?2 is not null {otherwise}",
-                (orjson.dumps(part).decode(), data),
+        """Many rows a statement, the same few statements again and again: SQLite works through
+        one without Python's lock, which running a statement for each row would ask for each time;
+        beside a busy thread it would wait there for most of its time."""
+        start = 0
+        while start < len(rows):
+            count = next((n for n in _ROWS if n <= len(rows) - start), len(rows) - start)
+            part = rows[start:start + count]
+            one = f"({', '.join('?' * len(part[0]))})"
+            self.db.execute(
+                f"insert into {table} values {', '.join([one] * count)} {otherwise}",
+                list(chain.from_iterable(part)),
             )
+            start += count
 
 
 def take_lock(path: Path) -> int:
