@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
-import pyarrow.parquet as pq
 
 from ledger.adapters.data_files import load_operations
 from ledger.domain.fields import COMMON, Form
@@ -125,6 +124,8 @@ def _count(done: Imported, result: Mapping[str, Any]) -> None:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers (the header is line 1) and cells."""
     if path.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq  # slow to load, and few commands need it
+
         number = 1
         for batch in pq.ParquetFile(path).iter_batches(BATCH):
             for row in batch.to_pylist():

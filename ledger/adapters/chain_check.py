@@ -56,11 +56,13 @@ def check_chain(
             ranges.append((settings, start, min(start + size - 1, last), before))
     finally:
         reader.close()
-    if len(ranges) == 1:
-        found = [_range(*ranges[0])]
-    else:
-        with ProcessPoolExecutor(len(ranges), get_context("spawn")) as pool:
-            found = [future.result() for future in [pool.submit(_range, *r) for r in ranges]]
+    own, *others = ranges
+    if not others:
+        found = [_range(*own)]
+    else:  # this process checks a range, too, while the others start
+        with ProcessPoolExecutor(len(others), get_context("spawn")) as pool:
+            futures = [pool.submit(_range, *r) for r in others]
+            found = [_range(*own), *(future.result() for future in futures)]
     entries = sum(part.entries for part in found)
     journals = sum(part.journals for part in found)
     broken = next((part.broken for part in found if part.broken), None)

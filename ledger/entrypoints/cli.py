@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ledger.entrypoints import imports, operations
+from ledger.entrypoints import operations
 from paylake import settings as settings_module
 from paylake.dates import parse_date
 from paylake.errors import PaylakeError, UsageFault
@@ -79,6 +79,8 @@ def import_(
     home: Path | None, file: Path, rejects: Path | None, signer: str | None, key: Path | None
 ) -> None:
     """Send commands of a CSV or Parquet file to the running service; may be repeated."""
+    from ledger.entrypoints import imports  # an HTTP client, which the other commands do without
+
     done = imports.import_file(
         settings_module.load(home=home), file, rejects or file.with_suffix(".rejects.csv"),
         lambda rows, refused: print(f"{rows:,} rows, {refused:,} refused", file=sys.stderr),
