@@ -11,13 +11,14 @@ from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account, State
+from ledger.domain.state import Account, State, Used
 
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
 FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
 #: What accrues day by day moves no money: a stop does not end it, nor the close that asks for it.
 _ACCRUES = frozenset({"penalty"})
+_UNUSED: Mapping[str, Used] = {}
 
 
 def party(
@@ -325,10 +326,10 @@ def limits(
     """
     if not state.tables.get("limit"):
         return None
-    usage = state.usage
     for scene, account_id, amount in uses:
+        usage = state.usage.get((scene, account_id, currency), _UNUSED)
         for limit in state.limits(scene, account_id, currency, booking_date):
-            crossed = limit.crossed(usage, scene, account_id, currency, amount, booking_date)
+            crossed = limit.crossed(usage, amount, booking_date)
             if crossed is None and limit.batch is not None:
                 used, count = state.used_in(batch, scene, account_id, currency)
                 crossed = limit.crossed_in_batch(used, count, amount)

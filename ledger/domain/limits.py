@@ -4,12 +4,13 @@ The register's documents are read once, until a register changes. Rules D0.45, D
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ledger.domain.state import Used
 
 #: Periods that a limit may bound, with the length of their text within a date.
 _PERIODS = {"day": 10, "month": 7}
-Usage = Mapping[tuple[str, str, str, str], tuple[int, int]]
-_UNUSED = (0, 0)
 _UNBOUND = (None, None)
 
 
@@ -34,20 +35,18 @@ class Limit:
             bound for bound in bounds if bound[2] is not None or bound[3] is not None
         )
 
-    def crossed(
-        self, usage: Usage, scene: str, account_id: str, currency: str, amount: int, day: str
-    ) -> str | None:
+    def crossed(self, usage: Mapping[str, Used], amount: int, day: str) -> str | None:
         """What of it one more amount would cross, in words, or None; exactly the limit passes.
 
-        :param usage: minor units and times by scene, account, currency and period
+        :param usage: of the account in the limit's scene, by period
         """
         if self.single is not None and amount > self.single:
             return f"{self.single} minor units a time"
         for name, length, most, often in self.periods:
-            used, count = usage.get((scene, account_id, currency, day[:length]), _UNUSED)
-            if most is not None and used + amount > most:
+            used = usage.get(day[:length])
+            if most is not None and amount + (used.amount if used else 0) > most:
                 return f"{most} minor units a {name}"
-            if often is not None and count >= often:
+            if often is not None and (used.times if used else 0) >= often:
                 return f"{often} times a {name}"
         return None
 

@@ -82,6 +82,17 @@ class Account:
         return self.balance - self.held
 
 
+class Used:
+    """What a period has used of a limited scene, minor units and times. `noted`: the mark since
+    which this is a copy of what was before."""
+
+    __slots__ = ("amount", "noted", "times")
+
+    def __init__(self, before: Used | None, noted: int) -> None:
+        self.amount, self.times = (0, 0) if before is None else (before.amount, before.times)
+        self.noted = noted
+
+
 def _no_close(_: str) -> str | None:
     return None
 
@@ -97,7 +108,8 @@ class State:
         #: Minor units that banks were instructed to pay out and have not answered, by account.
         self.instructed: dict[tuple[str, str], int] = {}
         self.items: dict[str, dict[str, Any]] = {}
-        self.usage: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+        #: What counts against limits, by scene, account and currency, then by period.
+        self.usage: dict[tuple[str, str, str], dict[str, Used]] = {}
         self.closed: str | None = None  # the last closed date; not a matter of the log
         #: No hold is left that had to end before this date, as far as is known.
         self.holds_ended = ""
@@ -326,13 +338,25 @@ class State:
                 self._batches, (scene, account_id, currency),
                 (batch, before[0] + amount, before[1] + 1),
             )
-        usage = self.usage
+        key = (scene, account_id, currency)
+        periods = self.usage.get(key)
+        if periods is None:
+            periods = self.usage[key] = {}
+        marks = self._marks
         for period in (booking_date, booking_date[:7]):
-            key = (scene, account_id, currency, period)
-            old = usage.get(key, _MISSING)
-            self._undo.append((usage, key, old))
-            used, count = (0, 0) if old is _MISSING else old
-            usage[key] = (used + amount, count + 1)
+            used = periods.get(period)
+            if used is None or used.noted != marks:
+                self._undo.append((periods, period, _MISSING if used is None else used))
+                used = periods[period] = Used(used, marks)
+            used.amount += amount
+            used.times += 1
+
+    def read_usage(
+        self, scene: str, account_id: str, currency: str, period: str, document: list[int]
+    ) -> None:
+        """What a period has used, as a checkpoint wrote it down: minor units, times."""
+        used = self.usage.setdefault((scene, account_id, currency), {})[period] = Used(None, -1)
+        used.amount, used.times = document
 
     def _hold(self, hold_id: str, document: dict[str, Any]) -> None:
         old = self.holds.get(hold_id)

@@ -89,8 +89,8 @@ def _changed(state: State, tail: Tail) -> Iterator[tuple[str, str, Any]]:
         yield kind, key, _named(state, kind, key)
     for scene, account_id, currency, day in sorted(tail.uses):
         for period in (day, day[:7]):
-            used = state.usage[scene, account_id, currency, period]
-            yield "use", f"{period}|{scene}|{account_id}|{currency}", list(used)
+            used = state.usage[scene, account_id, currency][period]
+            yield "use", f"{period}|{scene}|{account_id}|{currency}", [used.amount, used.times]
 
 
 def every(state: State) -> Iterator[tuple[str, str, Any]]:
@@ -104,8 +104,9 @@ def every(state: State) -> Iterator[tuple[str, str, Any]]:
         yield "hold", key, document
     for key, document in state.items.items():
         yield "item", key, document
-    for (scene, account_id, currency, period), used in state.usage.items():
-        yield "use", f"{period}|{scene}|{account_id}|{currency}", list(used)
+    for (scene, account_id, currency), periods in state.usage.items():
+        for period, used in periods.items():
+            yield "use", f"{period}|{scene}|{account_id}|{currency}", [used.amount, used.times]
 
 
 def _account(account: Account) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def _read(state: State, kind: str, key: str, document: Any) -> None:
         state.read_hold(key, document)
     elif kind == "use":
         period, scene, account_id, currency = key.split("|")
-        state.usage[scene, account_id, currency, period] = (document[0], document[1])
+        state.read_usage(scene, account_id, currency, period, document)
     else:
         state.table(kind.removeprefix("table."))[key] = document
         if kind == "table.limit":

@@ -47,6 +47,14 @@ class Piece:
         self.debit += later.debit
         self.credit += later.credit
 
+    def segment(self, account_id: str, currency: str, day: str, value_date: str) -> Segment:
+        """As the store keeps it."""
+        postings = self.postings
+        return Segment(
+            account_id, currency, day, value_date, postings[0], postings[-3],
+            max(postings[1::3]), self.debit, self.credit, array("q", postings).tobytes(),
+        )
+
 
 class Tail:
     """Entries since a checkpoint: their postings by account and dates, and the documents that they
@@ -54,7 +62,8 @@ class Tail:
 
     def __init__(self) -> None:
         self.number = 0
-        self._postings: dict[tuple[str, str], dict[tuple[str, str], Piece]] = {}
+        # by currency, booking date and value date, which many in a row have in common; by account
+        self._pieces: dict[tuple[str, str, str], dict[str, Piece]] = {}
         self._others: set[tuple[str, str]] = set()
         self.documents: set[tuple[str, str]] = set()  # kind and key
         self.uses: set[tuple[str, str, str, str]] = set()  # scene, account, currency, date
@@ -62,23 +71,27 @@ class Tail:
     @property
     def accounts(self) -> set[tuple[str, str]]:
         """Accounts, with currency, that were posted to or otherwise touched."""
-        return self._others | self._postings.keys()
+        return self._others.union(
+            (account_id, dated[0]) for dated, pieces in self._pieces.items()
+            for account_id in pieces
+        )
 
     def add(self, entries: Iterable[tuple]) -> None:
         """Take in (sequence, booked at, booking date, value date, legs, effects)."""
-        accounts = self._postings
         last, moment = "", 0
+        of: tuple[str, str, str] = ("", "", "")
+        pieces: dict[str, Piece] = {}
         for sequence, booked_at, day, value_date, legs, effects in entries:
             self.number += 1
             if booked_at != last:
                 last, moment = booked_at, seconds(booked_at)
-            dates = (day, value_date)
             for account_id, currency, direction, amount, _, _ in legs:
-                try:
-                    piece = accounts[account_id, currency][dates]
-                except KeyError:  # the first since the checkpoint
-                    pieces = accounts.setdefault((account_id, currency), {})
-                    piece = pieces[dates] = Piece()
+                if of != (currency, day, value_date):
+                    of = (currency, day, value_date)
+                    pieces = self._pieces.setdefault(of, {})
+                piece = pieces.get(account_id)
+                if piece is None:
+                    piece = pieces[account_id] = Piece()
                 if direction == "D":
                     piece.debit += amount
                     piece.postings += (sequence, moment, amount)
@@ -105,16 +118,16 @@ class Tail:
 
     def of(self, account_id: str, currency: str) -> Iterator[Segment]:
         """One account's segments."""
-        for (day, value_date), piece in self._postings.get((account_id, currency), {}).items():
-            postings = piece.postings
-            yield Segment(
-                account_id, currency, day, value_date, postings[0], postings[-3],
-                max(postings[1::3]), piece.debit, piece.credit, array("q", postings).tobytes(),
-            )
+        for (of, day, value_date), pieces in self._pieces.items():
+            if of == currency and account_id in pieces:
+                yield pieces[account_id].segment(account_id, currency, day, value_date)
 
     def segments(self) -> list[Segment]:
         """Those of all accounts."""
-        return [segment for name in self._postings for segment in self.of(*name)]
+        return [
+            piece.segment(account_id, *dated) for dated, pieces in self._pieces.items()
+            for account_id, piece in pieces.items()
+        ]
 
     def join(self, later: Tail) -> None:
         """Take in the entries after these."""
@@ -122,10 +135,10 @@ class Tail:
         self._others |= later._others
         self.documents |= later.documents
         self.uses |= later.uses
-        for name, dates in later._postings.items():
-            own = self._postings.setdefault(name, {})
-            for day, piece in dates.items():
-                own.setdefault(day, Piece()).join(piece)
+        for dated, pieces in later._pieces.items():
+            own = self._pieces.setdefault(dated, {})
+            for account_id, piece in pieces.items():
+                own.setdefault(account_id, Piece()).join(piece)
 
 
 class History:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.domain.limits import Limit, in_force
+from ledger.domain.state import Used
 from tests.ledger.conftest import DAY
 
 _TODAY = DAY.isoformat()
@@ -55,13 +56,10 @@ def test_the_first_and_the_last_date_of_validity_count():
     ({}, 10**15, None),
 ])
 def test_exactly_the_limit_passes(bounds, amount, crossed):
-    usage = {
-        ("payment", "2201:M1", "CNY", _TODAY): (600, 2),
-        ("payment", "2201:M1", "CNY", _TODAY[:7]): (4000, 9),
-    }
-    assert Limit(row("L", **bounds)).crossed(
-        usage, "payment", "2201:M1", "CNY", amount, _TODAY
-    ) == crossed
+    usage = {period: Used(None, 0) for period in (_TODAY, _TODAY[:7])}
+    usage[_TODAY].amount, usage[_TODAY].times = 600, 2
+    usage[_TODAY[:7]].amount, usage[_TODAY[:7]].times = 4000, 9
+    assert Limit(row("L", **bounds)).crossed(usage, amount, _TODAY) == crossed
 
 
 def test_a_new_limit_holds_for_an_account_that_was_asked_about_before(world):
