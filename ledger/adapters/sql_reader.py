@@ -4,7 +4,7 @@ storage understands. A storage says how a statement is run."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -141,7 +141,8 @@ class SqlReader(ABC):
 
     def find_by_key(self, keys: Sequence[str]) -> dict[str, Row]:
         """Entries by idempotency key."""
-        rows = self._select(f"select {_ENTRY} from entry where idempotency_key in ({{}})", keys)
+        there = self._there("idempotency_key", keys)
+        rows = self._select(f"select {_ENTRY} from entry where idempotency_key in ({{}})", there)
         return {row[5]: row for row in rows}
 
     def find_by_business_key(self, keys: Sequence[str]) -> dict[str, Row]:
@@ -153,9 +154,15 @@ class SqlReader(ABC):
         """Those of the business keys that an entry carries."""
         return {
             row[0] for row in self._select(
-                "select business_key from entry where business_key in ({})", keys
+                "select business_key from entry where business_key in ({})",
+                self._there("business_key", keys),
             )
         }
+
+    def _there(self, column: str, keys: Sequence[str]) -> Collection[str]:
+        """Those of the keys that may be found in a column of the log. A storage that knows how to
+        tell this of many at once does."""
+        return keys
 
     def find_by_journal(self, journal: int) -> Row | None:
         """The entry of a journal number."""

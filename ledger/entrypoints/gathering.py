@@ -18,6 +18,9 @@ from ledger.service.ledger import BATCH_LIMIT, Job, Ledger
 
 #: Commands that wait from which the next transaction is planned beside the one being written.
 _ENOUGH = BATCH_LIMIT // 2
+#: Transactions handed to the writer at most: it finds the next when it has planned one, without
+#: asking here, where requests are read and answered meanwhile.
+_HANDED = 2
 
 OnWriter = Callable[..., Awaitable[Any]]
 Waiting = tuple[Job, asyncio.Future]
@@ -26,14 +29,15 @@ Waiting = tuple[Job, asyncio.Future]
 class Gathering:
     """The queue before the writer.
 
-    :param on_writer: runs a call in the writer's thread
+    :param on_writer: runs a call in the writer's thread, one after the other
     """
 
     def __init__(self, ledger: Ledger, on_writer: OnWriter) -> None:
         self.ledger = ledger
         self.on_writer = on_writer
         self._waiting: deque[Waiting] = deque()
-        self._task: asyncio.Task | None = None
+        self._size = 0  # commands that wait
+        self._handed: set[asyncio.Task] = set()  # transactions not planned yet
         self._written: asyncio.Future | None = None  # the transaction begun last
 
     async def post(self, job: Job) -> list[dict[str, Any]]:
@@ -48,29 +52,51 @@ class Gathering:
                 "batch_too_large",
                 f"the batch has {len(job.raws)} commands, more than {BATCH_LIMIT}",
             )
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         self._waiting.append((job, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
+        self._size += len(job.raws)
+        loop.call_soon(self._hand)  # those who came at the same moment go together
         return await future
 
-    async def _work(self) -> None:
-        """Post what waits, as much at once as a batch may hold, until nothing waits."""
+    def _hand(self) -> None:
+        """Hand to the writer what waits, as much at once as a batch may hold."""
         while self._waiting:
-            if sum(len(job.raws) for job, _ in self._waiting) < _ENOUGH and self._written:
-                await asyncio.wait([self._written])
-            part = [self._waiting.popleft()]
-            size = len(part[0][0].raws)
-            while self._waiting and size + len(self._waiting[0][0].raws) <= BATCH_LIMIT:
-                part.append(self._waiting.popleft())
-                size += len(part[-1][0].raws)
-            try:
-                written = await self.on_writer(self.ledger.begin, [job for job, _ in part])
-            except Exception as error:  # each sender gets it; the handlers of errors answer
-                _fail(part, error)
-            else:
-                self._written = asyncio.wrap_future(written)
-                self._written.add_done_callback(partial(_deliver, part))
+            if self._size >= _ENOUGH:
+                if len(self._handed) == _HANDED:
+                    return
+            elif self._handed or not (self._written is None or self._written.done()):
+                return  # they share the next flush
+            part = self._part()
+            begun = asyncio.create_task(self._begin(part))
+            self._handed.add(begun)
+            begun.add_done_callback(self._begun)
+
+    def _part(self) -> list[Waiting]:
+        part = [self._waiting.popleft()]
+        size = len(part[0][0].raws)
+        while self._waiting and size + len(self._waiting[0][0].raws) <= BATCH_LIMIT:
+            part.append(self._waiting.popleft())
+            size += len(part[-1][0].raws)
+        self._size -= size
+        return part
+
+    async def _begin(self, part: list[Waiting]) -> None:
+        try:
+            written = await self.on_writer(self.ledger.begin, [job for job, _ in part])
+        except Exception as error:  # each sender gets it; the handlers of errors answer
+            _fail(part, error)
+        else:
+            self._written = asyncio.wrap_future(written)
+            self._written.add_done_callback(partial(self._done, part))
+
+    def _begun(self, begun: asyncio.Task) -> None:
+        self._handed.discard(begun)
+        self._hand()
+
+    def _done(self, part: list[Waiting], written: asyncio.Future) -> None:
+        _deliver(part, written)
+        self._hand()
 
 
 def _deliver(part: list[Waiting], written: asyncio.Future) -> None:

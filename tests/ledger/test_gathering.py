@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ledger.entrypoints.gathering import Gathering
 from ledger.service.faults import RequestRefused
@@ -16,11 +16,13 @@ def gather(world, jobs, before=None):
     """Post jobs at the same moment; results or errors, and the sizes of the transactions."""
     sizes = []
 
+    writer = ThreadPoolExecutor(1)
+
     async def on_writer(call, given):
         sizes.append(len(given))
         if before is not None:
             before(given)
-        return await asyncio.to_thread(call, given)
+        return await asyncio.get_running_loop().run_in_executor(writer, call, given)
 
     async def run():
         gathering = Gathering(world.ledger, on_writer)
@@ -135,5 +137,35 @@ def test_a_few_wait_for_the_flush_under_way_and_many_do_not():
         for number in (1, 2):
             held.end(number)
         assert [len(r) for r in await asyncio.gather(*tasks)] == [1, 1, 1, 1, 600]
+
+    asyncio.run(run())
+
+
+def test_the_writer_has_the_next_transaction_at_hand_and_no_more():
+    began, go_on = [], []
+
+    async def on_writer(call, given):
+        began.append(sum(len(job.raws) for job in given))
+        go_on.append(asyncio.get_running_loop().create_future())
+        await go_on[-1]
+        return call(given)
+
+    async def run():
+        held = Held()
+        gathering = Gathering(held, on_writer)
+        tasks = [
+            asyncio.create_task(gathering.post(Job([{}] * 1000, SYSTEM, ""))) for _ in range(4)
+        ]
+        await asyncio.sleep(0.01)
+        assert began == [1000, 1000]  # the second while the first is planned
+        go_on[0].set_result(None)
+        await asyncio.sleep(0.01)
+        assert began == [1000, 1000, 1000]
+        for number in (1, 2, 3):
+            go_on[number].set_result(None)
+            await asyncio.sleep(0.01)
+        for number in range(4):
+            held.end(number)
+        assert [len(found) for found in await asyncio.gather(*tasks)] == [1000] * 4
 
     asyncio.run(run())

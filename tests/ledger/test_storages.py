@@ -108,6 +108,28 @@ def test_the_chain_alone_and_since_a_head(world):
         reader.close()
 
 
+def test_keys_of_the_log_are_found_among_many_others(world):
+    """Grown with time, so that few lie between them, or drawn, so that many do; at either end."""
+    there = [f"k{number:03d}" for number in (0, 1, *range(100, 130))]
+    for key in there:
+        world.do("payment", transaction_id=key.replace("k", "T"), idempotency_key=key)
+    reader = world.ledger.store
+    for asked in (
+        [f"k{n:03d}" for n in range(2, 99)],  # none between
+        [f"k{n:03d}" for n in range(131)],  # some between, the first is there
+        [f"k{n:03d}" for n in range(60, 120)],
+        [*there, "a", "z"],  # all of them between
+        [f"k{n:03d}" for n in range(100, 130)],  # exactly as many as are asked for
+        ["k129", *(f"z{n}" for n in range(40))],
+    ):
+        for keys in (asked, asked[::-1]):
+            assert set(reader.find_by_key(keys)) == set(there) & set(keys)
+            business = [key.replace("k", "T") for key in keys]
+            assert reader.find_business_keys(business) == {
+                key.replace("k", "T") for key in set(there) & set(keys)
+            }
+
+
 def test_both_time_axes(world):
     world.do("payment", amount_minor=1000, occurred_at=at(DAY, "10:00:00"),
              issuer_fee_minor=0, network_fee_minor=0, acquirer_fee_minor=0)
