@@ -5,7 +5,7 @@ Nothing is changed here. The reasons are tested in the order of `ledger/domain/r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain import grades, guards, shards
@@ -15,6 +15,7 @@ from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
 from ledger.service.approvals import leaves_purpose
+from ledger.service.booking import Booked
 from ledger.service.guarding import Guard
 from ledger.service.originals import Originals
 
@@ -31,21 +32,18 @@ class Decider:
 
     :param actor: who sends the batch
     :param originals: what its commands refer to
-    :param rows: entries of the batch so far, to be filled by it
-    :param number: of the batch: the sequence of its first entry
+    :param booked: the batch so far
     """
 
     def __init__(
-        self, ledger: Ledger, actor: Actor, originals: Originals, rows: Sequence[tuple],
-        number: int,
+        self, ledger: Ledger, actor: Actor, originals: Originals, booked: Booked
     ) -> None:
-        self.number = number
-        self._guard = Guard(ledger, rows, number)
+        self._booked = booked
+        self._guard = Guard(ledger, booked.rows, booked.number)
         self.ledger = ledger
         self.state = ledger.state
         self.actor = actor
         self.originals = originals
-        self.taken: set[str] = set()  # business keys that entries carry, of those asked for
         chart = ledger.chart
         self._institution = chart.modes["institution"]
         self._currencies = chart.currencies
@@ -86,7 +84,7 @@ class Decider:
         if operation.business_key is not None:
             business_key = values[operation.business_key]
             reserved = state.tables.get("reserved")
-            if business_key in self.taken or (
+            if business_key in self._booked.taken or (
                 reserved and waiting is None and business_key in reserved
             ):
                 return Refusal(

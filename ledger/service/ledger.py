@@ -32,7 +32,7 @@ from ledger.service.queried import Queried
 from ledger.service.units import Job, Pipeline
 
 if TYPE_CHECKING:
-    from ledger.service.posting import Batch
+    from ledger.service.booking import Booked
 
 BATCH_LIMIT = 1000
 #: Entries after which the fold is written down, so that a start replays no more than these.
@@ -58,10 +58,10 @@ class Head:
             setattr(made, name, getattr(self, name))
         return made
 
-    def follow(self, batch: Batch) -> None:
+    def follow(self, booked: Booked) -> None:
         """Move to the end of what a batch added."""
-        self.sequence, self.journal = batch.sequence, batch.journal
-        self.digest, self.booked_at = batch.digest, batch.booked_at
+        self.sequence, self.journal = booked.sequence, booked.journal
+        self.digest, self.booked_at = booked.digest, booked.booked_at
 
 
 class Ledger:

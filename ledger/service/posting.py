@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.actors import LEDGER, Actor, foreign_key, own_prefix
-from ledger.domain.chain import entry_digest
+from ledger.domain.actors import Actor, foreign_key, own_prefix
 from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.service import hold_end
+from ledger.service.booking import Booked, text
 from ledger.service.breaker import Noted, noted
 from ledger.service.command import Command
 from ledger.service.deciding import Decider
@@ -27,11 +27,6 @@ from ledger.service.results import committed, posted, refused, replay
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
-
-
-def text(value: Any) -> str:
-    """JSON text as it stands in an entry."""
-    return orjson.dumps(value).decode()
 
 
 class Batch:
@@ -48,17 +43,10 @@ class Batch:
         self.reads = ledger.pipeline.reads
         self.clock = ledger.clock
         self.actor = actor
-        self.evidence = evidence
-        self.sequence = head.sequence
-        self.journal = head.journal
-        self.digest = head.digest
-        self.booked_at = head.booked_at
-        self.closed = head.closed
-        self.rows: list[tuple] = []
-        self.postings: list[tuple] = []
         self.secrets: list[Secret] = []
         self.originals = Originals(self.reads, ledger.operations, self.state)
-        self.decider = Decider(ledger, actor, self.originals, self.rows, head.sequence + 1)
+        self.booked = Booked(ledger, actor, evidence, head, self.originals)
+        self.decider = Decider(ledger, actor, self.originals, self.booked)
         self._by_type = ledger.operations.by_type
         self._own = own_prefix(actor) if actor.kind == "caller" else None
         self.noted: list[Noted] = []
@@ -68,7 +56,7 @@ class Batch:
     def run(
         self, raws: Sequence[Any], forms: Sequence[Command | Refusal]
     ) -> list[dict[str, Any]]:
-        """Results, one a command. Nothing is written: the entries stand in `rows`.
+        """Results, one a command. Nothing is written: the entries stand in `booked`.
 
         :param forms: what :func:`ledger.service.command.read` gives of each
         """
@@ -116,7 +104,7 @@ class Batch:
                 number = command.values.get(operation.original_field)
                 if number is not None:
                     originals.append(number)
-        self.decider.taken.update(self.reads.find_business_keys(keys))
+        self.booked.taken.update(self.reads.find_business_keys(keys))
         if originals:
             self.originals.prefetch(originals)
 
@@ -136,10 +124,11 @@ class Batch:
             )
             if foreign is not None:
                 return refused(command.key, foreign)
-        before = len(self.rows)
+        rows = self.booked.rows
+        before = len(rows)
         result = self._apply(command)
-        if len(self.rows) > before and self.rows[-1][5] == command.key:
-            here[command.key] = (index, self.rows[-1])
+        if len(rows) > before and rows[-1][5] == command.key:
+            here[command.key] = (index, rows[-1])
         return result
 
     def _seen(
@@ -164,10 +153,8 @@ class Batch:
 
         :param malformed: place of one linked to them whose form was refused
         """
-        mark, rows, postings = self.state.mark(), len(self.rows), len(self.postings)
-        at = (self.sequence, self.journal, self.digest, self.booked_at, self.evidence)
-        taken, fresh, notes = set(self.decider.taken), self.originals.mark(), len(self.noted)
-        before = dict(here)
+        booked = self.booked
+        mark, notes, before = booked.mark(), len(self.noted), dict(here)
         failed = malformed
         if failed is None:
             for index, command in group:
@@ -176,12 +163,8 @@ class Batch:
             if failed is None or all(results[i].get("replayed") for i, _ in group):
                 return
         first = results[failed]
-        self.state.back(mark)
+        booked.back(mark)
         self.noted[notes:] = [note for note in self.noted[notes:] if note.failed][:1]
-        del self.rows[rows:], self.postings[postings:]
-        self.sequence, self.journal, self.digest, self.booked_at, self.evidence = at
-        self.decider.taken = taken
-        self.originals.back(fresh)
         here.clear()
         here.update(before)
         for index, command in group:
@@ -194,44 +177,43 @@ class Batch:
                 else Refusal("linked_failed", f"command {failed} of the batch was refused")
             )
             times = self.clock.time_of(
-                command.values.get("occurred_at"), self.closed, self.booked_at
+                command.values.get("occurred_at"), booked.closed, booked.booked_at
             )
             if BY_CODE[refusal.code].recorded and not isinstance(times, Refusal):
-                self._refuse(command, refusal, *times)
-                here[command.key] = (index, self.rows[-1])
+                booked.refuse(command, refusal, *times)
+                here[command.key] = (index, booked.rows[-1])
             results[index] = refused(command.key, refusal)
 
     # one command
 
     def _apply(self, command: Command) -> dict[str, Any]:
-        values = command.values
-        times = self.clock.time_of(values.get("occurred_at"), self.closed, self.booked_at)
+        values, booked = command.values, self.booked
+        times = self.clock.time_of(values.get("occurred_at"), booked.closed, booked.booked_at)
         if type(times) is Refusal:
             return refused(command.key, times)
         booked_at, day = times
         if day > self.state.holds_ended:  # the first command of a date
-            self.end_holds(hold_end.before(day), booked_at)
+            booked.end_holds(hold_end.before(day), booked_at)
         if command.operation.form.sensitive:
             self._commit_sensitive(command)
         if command.operation.type in ("approve", "reject"):
             return self._review(command, booked_at, day)
         outcome = self.decider.decide(
-            command.operation, values, self.actor, day, self.sequence
+            command.operation, values, self.actor, day, booked.sequence
         )
         if self.decider.watches:
             self._note(command.operation, values, outcome, booked_at)
         if type(outcome) is Refusal:
             if not BY_CODE[outcome.code].recorded:
                 return refused(command.key, outcome)
-            self._refuse(command, outcome, booked_at, day)
+            booked.refuse(command, outcome, booked_at, day)
             return refused(command.key, outcome)
         plan, context, waits = outcome
         if waits:
-            return self._wait(command, plan, booked_at, day)
-        return self._record(
-            command.operation, command.key, values, text(values), plan,
-            context, booked_at, day, "", (),
-        )
+            return posted(command.key, booked.wait(command, plan, booked_at, day))
+        return posted(command.key, booked.record(
+            command.operation, command.key, values, text(values), plan, context, booked_at, day,
+        ))
 
     def _note(
         self, operation: Operation, values: Mapping[str, Any],
@@ -260,141 +242,6 @@ class Batch:
                 )
                 self.secrets += made
 
-    # what becomes of it
-
-    def end_holds(self, through: str, booked_at: str) -> None:
-        """End the holds whose last date is a date or earlier, booked on their last date (rule
-        D0.15).
-
-        :param booked_at: when it happens
-        """
-        version = self._by_type[hold_end.TYPE].version
-        if not self.clock.simulated:
-            booked_at = max(booked_at, self.booked_at)
-        for key, day, content, effects in list(
-            hold_end.entries(self.state, through, self.closed)
-        ):
-            self.sequence += 1
-            self.booked_at = max(self.booked_at, booked_at)
-            self.state.change(effects, day)
-            self.postings.append((self.sequence, booked_at, day, day, [], effects))
-            row = (
-                self.sequence, None, hold_end.TYPE, version, "posted", key, None, LEDGER.name, "",
-                booked_at, day, day, text(content), "[]", text(effects), "",
-            )
-            self.digest = entry_digest(self.digest, row)
-            self.rows.append((*row, self.digest))
-        self.state.ended_holds(through)
-
-    def _append(self, row: tuple) -> None:
-        self.digest = entry_digest(self.digest, row)
-        self.rows.append((*row, self.digest))
-        if self.evidence:
-            self._refer(row[0])
-
-    def _refer(self, sequence: int) -> None:
-        """The first entry of a request carries its evidence, the others name that entry."""
-        if '"request"' not in self.evidence[:12]:
-            self.evidence = text({"request": sequence})
-
-    def _refuse(self, command: Command, refusal: Refusal, booked_at: str, day: str) -> None:
-        self.sequence += 1
-        self.booked_at = max(self.booked_at, booked_at)
-        effects = text({
-            "reason": refusal.code, "detail": refusal.detail, "field": refusal.field
-        })
-        self._append((
-            self.sequence, None, command.operation.type, command.operation.version, "refused",
-            command.key, None, self.actor.name, self.evidence, booked_at, day, day,
-            text(command.values), "[]", effects, "",
-        ))
-
-    def _wait(
-        self, command: Command, plan: Plan, booked_at: str, day: str
-    ) -> dict[str, Any]:
-        """The command waits for a checker; its business key is kept for it, and so is the money
-        that its template holds (rule D1.10)."""
-        self.sequence += 1
-        self.booked_at = max(self.booked_at, booked_at)
-        operation, values = command.operation, command.values
-        content = text(values)
-        placed = {hold[2] for hold in plan.holds or () if hold[0] == "place"}
-        waiting = {
-            "type": operation.type, "content": content, "actor": self.actor.name,
-            "booked_at": booked_at,
-        }
-        if placed:
-            waiting["holds"] = sorted(placed)
-        effects: list[list] = [["put", "pending", str(self.sequence), waiting]]
-        effects += [e for e in plan.effects or () if e[0] == "hold" and e[1] in placed]
-        if operation.business_key is not None:
-            effects.append(
-                ["put", "reserved", values[operation.business_key], self.sequence]
-            )
-        self.state.change(effects, day)
-        self.postings.append((self.sequence, booked_at, day, day, [], effects))
-        self._append((
-            self.sequence, None, operation.type, operation.version, "pending", command.key, None,
-            self.actor.name, self.evidence, booked_at, day, day, content, "[]", text(effects),
-            "",
-        ))
-        return {**posted(command.key, self.rows[-1]), "status": "pending"}
-
-    def _record(
-        self, operation: Operation, key: str, values: Mapping[str, Any], content: str,
-        plan: Plan, context: Context, booked_at: str, day: str, approval: str,
-        more: Sequence[list],
-    ) -> dict[str, Any]:
-        state = self.state
-        effects: list[list] = list(plan.effects or ())
-        currency = values.get("currency_code")
-        if plan.counters is not None or plan.parent_counters is not None:
-            assert context.original is not None
-            effects += self.originals.changed(context.original, plan)
-        if plan.uses:
-            effects += [["use", scene, account, currency, amount]
-                        for scene, account, amount in plan.uses]
-            if state.bounds_batches:
-                self._of_batch(effects, day)
-        effects += more
-        self.sequence = sequence = self.sequence + 1
-        legs = plan.legs
-        journal = None
-        if legs:
-            self.journal = journal = self.journal + 1
-            state.post(legs, day)
-        if effects:
-            state.change(effects, day)
-        if booked_at > self.booked_at:
-            self.booked_at = booked_at
-        business_key = None
-        if operation.business_key is not None:
-            business_key = values[operation.business_key]
-            self.decider.taken.add(business_key)
-        value_date = values.get("value_date", day)
-        row = (
-            sequence, journal, operation.type, operation.version, "posted", key, business_key,
-            self.actor.name, self.evidence, booked_at, day, value_date, content, text(legs),
-            text(effects) if effects else "[]", approval,
-        )
-        self.digest = digest = entry_digest(self.digest, row)
-        self.rows.append((*row, digest))
-        if self.evidence:
-            self._refer(sequence)
-        self.postings.append((sequence, booked_at, day, value_date, legs, effects))
-        if business_key is not None:
-            self.originals.posted(business_key, self.rows[-1])
-        return posted(key, self.rows[-1])
-
-    def _of_batch(self, effects: list[list], day: str) -> None:
-        """What counts against a limit of batches says which batch it is of, so that `verify` can
-        judge it again."""
-        for effect in effects:
-            if effect[0] == "use" and any(
-                limit.batch is not None for limit in self.state.limits(*effect[1:4], day)
-            ):
-                effect.append(self.decider.number)
-
     # approvals
 
     def _given_back(self, waiting: Mapping[str, Any]) -> list[list]:
@@ -408,7 +255,7 @@ class Batch:
 
     def _review(self, command: Command, booked_at: str, day: str) -> dict[str, Any]:
         """A checker approves or rejects what waits (rules D4a.9, D4a.12, D4a.15)."""
-        values = command.values
+        values, booked = command.values, self.booked
         approves = command.operation.type == "approve"
         waiting = self.state.get("pending", str(values["pending"]))
         refusal = self.ledger.authority.may_review(
@@ -424,23 +271,23 @@ class Batch:
                 done.append(["put", "reserved", key, None])
             if not approves:
                 done += self._given_back(waiting)
-                return self._record(
+                return posted(command.key, booked.record(
                     command.operation, command.key, values, text(values),
-                    Plan([], effects=done), None, booked_at, day, "", (),  # type: ignore[arg-type]
-                )
+                    Plan([], effects=done), None, booked_at, day,
+                ))
             kind, _, name = waiting["actor"].partition(":")
             outcome = self.decider.decide(
-                operation, content, Actor(kind, name), day, self.sequence, waiting
+                operation, content, Actor(kind, name), day, booked.sequence, waiting
             )
             if self.decider.watches:
                 self._note(operation, content, outcome, booked_at)
             if type(outcome) is not Refusal:
                 plan, context, _ = outcome
-                return self._record(
+                return posted(command.key, booked.record(
                     operation, command.key, content, waiting["content"], plan, context,
                     booked_at, day, text({**values, "maker": waiting["actor"]}), done,
-                )
+                ))
             refusal = outcome
         if BY_CODE[refusal.code].recorded:
-            self._refuse(command, refusal, booked_at, day)
+            booked.refuse(command, refusal, booked_at, day)
         return refused(command.key, refusal)

@@ -60,12 +60,12 @@ class Unit:
 
     def add(self, batch: Batch, results: Results) -> None:
         """Take in what one job does."""
-        self.entries.add(batch.rows)
+        self.entries.add(batch.booked.rows)
         self.secrets += batch.secrets
-        self.postings += batch.postings
+        self.postings += batch.booked.postings
         self.noted += batch.noted
         self.results.append(results)
-        self.head.follow(batch)
+        self.head.follow(batch.booked)
 
 
 class Pipeline:
@@ -91,7 +91,7 @@ class Pipeline:
                 for job, listed in zip(jobs, forms, strict=True):
                     batch = Batch(self.ledger, job.actor, job.evidence, unit.head)
                     if job.ends is not None:
-                        batch.end_holds(*job.ends)
+                        batch.booked.end_holds(*job.ends)
                     unit.add(batch, batch.run(job.raws, listed))
         except BaseException:
             self.reads.drop(unit.entries)
