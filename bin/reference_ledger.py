@@ -15,6 +15,7 @@ from ledger.adapters.data_files import (
     load_events,
     load_hold_kinds,
     load_operations,
+    load_reconciliation_rules,
     load_suspension_grounds,
 )
 from ledger.adapters.schema import APPEND_ONLY, QUERIES, SCHEMA_VERSION, TABLES
@@ -112,14 +113,24 @@ def accounts_page(head: Head, table: Table) -> str:
     )
     lines += table(
         ("code", "account", "名称", "books", "kind", "side", "of", "floor (minor units)",
-         "may go below by", "report cells"),
+         "may go below by", "statements of a bank", "report cells"),
         [
             (line.code, line.name_en, line.name_zh, line.books, line.kind, line.normal_side,
              line.party, "none" if line.floor is None else line.floor,
-             ", ".join(sorted(line.below_floor_by)), ", ".join(line.report))
+             ", ".join(sorted(line.below_floor_by)), "yes" if line.reconciled else "",
+             ", ".join(line.report))
             for line in chart.classes.values()
         ],
     )
+    lines += ["## Matching with statements of banks", "",
+              "The rules of reconciliation, in this order; see `ledger/data/"
+              "reconciliation_rules.yml`.", ""]
+    lines += table(("rule", "meaning", "含义", "by", "days apart", "lines", "accounts"), [
+        (f"`{rule.code}`", rule.en, rule.zh, rule.by,
+         rule.days if rule.by == "amount" else "any", rule.lines,
+         ", ".join(sorted(rule.accounts)) or "all")
+        for rule in load_reconciliation_rules()
+    ])
     lines += ["## Kinds of holds", ""]
     lines += table(
         ("kind", "meaning", "名称", "on", "accounts", "may exceed the balance", "days",

@@ -149,6 +149,34 @@ def import_(
 
 
 @ledger.command()
+@click.option("--account", required=True, help="The account that the bank's statement is of.")
+@click.option("--currency", default="CNY", show_default=True, help="ISO 4217 code.")
+@click.option("--date", "day", type=DateType(), required=True,
+              help="Value date of the statement, or its last.")
+@click.option("--from", "first", type=DateType(), help="Its first value date, if several.")
+@click.option("--opening", type=int, help="Opening balance, minor units; else the file's.")
+@click.option("--closing", type=int, help="Closing balance, minor units; else the file's.")
+@click.option("--dry-run", is_flag=True, help="Say what would come of it, record nothing.")
+@click.option("--signer", help="operator:ID that signs; else a token is sent.")
+@click.option("--key", type=click.Path(path_type=Path), help="The signer's private key, PEM.")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@as_json
+@click.pass_obj
+def reconcile(
+    ctx: Context, account: str, currency: str, day: date, first: date | None,
+    opening: int | None, closing: int | None, dry_run: bool, signer: str | None,
+    key: Path | None, file: Path, as_json: bool,
+) -> None:
+    """Hold an account against a bank's statement (CSV or Parquet); may be repeated."""
+    from ledger.entrypoints import imports
+
+    document(imports.reconcile(
+        ctx.settings, file, account, currency, first or day, day, opening, closing,
+        dry_run=dry_run, signer=signer, key=key,
+    ), as_json=as_json)
+
+
+@ledger.command()
 @click.option("--date", "day", type=DateType(), required=True, help="A closed business date.")
 @click.option("--sent-at", required=True, help="Time for the control files, with zone.")
 @click.option("--sequence", type=click.IntRange(1, 999), default=1, show_default=True)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from ledger.client_reconciliations import ReconciliationCalls
 from ledger.requests import signed_bytes
 from ledger.sessions import COVER_COUNT, CallerHalf, cover_bytes, request_mac
 from paylake.crypto import PrivateKey, sm3_hex
@@ -186,7 +187,7 @@ def _quoted(account_id: str) -> str:
     return quote(account_id, safe=":")
 
 
-class LedgerClient:
+class LedgerClient(ReconciliationCalls):
     """Talks to one ledger service.
 
     :param base_url: such as `http://127.0.0.1:18701`

@@ -54,7 +54,7 @@ def import_file(
     """
     done = Imported()
     made = f"{begin}import-{sm3_file(path)[:16]}-"
-    rows = _rows(path)
+    rows = rows_of(path, "type", "the commands")
     forms = {name: operation.form for name, operation in load_operations().by_type.items()}
     kinds = {
         name: {field.name: field.kind for field in form.fields} for name, form in forms.items()
@@ -121,8 +121,13 @@ def _count(done: Imported, result: Mapping[str, Any]) -> None:
         done.posted += 1
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers (the header is line 1) and cells."""
+def rows_of(path: Path, column: str, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers (the header is line 1) and cells.
+
+    :param column: that a CSV file must have
+    :param what: its rows are, for the message
+    :raises UsageFault: for a file that is neither CSV nor Parquet, or lacks the column
+    """
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq  # slow to load, and few commands need it
 
@@ -139,10 +144,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         )
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
-        if "type" not in (reader.fieldnames or ()):
+        if column not in (reader.fieldnames or ()):
             raise UsageFault(
-                f"{path.name} has no column `type`",
-                "Its first line names the fields of the commands.", where=str(path),
+                f"{path.name} has no column `{column}`",
+                f"Its first line names the fields of {what}.", where=str(path),
             )
         for row in reader:
             yield reader.line_num, row

@@ -1,5 +1,5 @@
 """Reading the ledger's data files: chart of accounts, fields, operations, kinds of holds, grounds
-of suspension, events of the outbox."""
+of suspension, events of the outbox, rules of reconciliation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 from ledger.domain.chart import Chart
 from ledger.domain.holds import HoldKind, hold_kinds
 from ledger.domain.operations import Operations
+from ledger.domain.reconciling import Rule, rules_of
 from ledger.domain.templates import compiled
 from paylake.errors import PermanentFailure
 
@@ -97,5 +98,16 @@ def load_hold_kinds(path: Path = DATA / "hold_kinds.yml") -> dict[str, HoldKind]
     """:raises PermanentFailure: when the file is not what it should be"""
     try:
         return hold_kinds(_document(path))
+    except _FAULTS as error:
+        raise _named(path, error) from error
+
+
+@cache
+def load_reconciliation_rules(
+    path: Path = DATA / "reconciliation_rules.yml",
+) -> tuple[Rule, ...]:
+    """:raises PermanentFailure: when the file is not what it should be"""
+    try:
+        return rules_of(_document(path))
     except _FAULTS as error:
         raise _named(path, error) from error

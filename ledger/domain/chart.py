@@ -15,7 +15,7 @@ MODES = ("institution", "bank", "self")
 MODE_OF_BOOKS = {"reserve": "institution", "bank_memo": "bank", "self_memo": "self"}
 _KEYS = frozenset({
     "code", "name_zh", "name_en", "kind", "books", "party", "floor_minor", "below_floor_by",
-    "settles", "ages", "accrues", "bank", "self", "report",
+    "settles", "ages", "accrues", "reconciled", "bank", "self", "report",
 })
 
 
@@ -36,6 +36,7 @@ class AccountClass:
     ages: bool
     accrues: bool
     report: tuple[str, ...]
+    reconciled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def _line(entry: Mapping[str, Any]) -> AccountClass:
         raise ValueError(f"account {code}: books {entry['books']!r} are not known")
     if entry["party"] not in PARTIES:
         raise ValueError(f"account {code}: party {entry['party']!r} is not known")
+    if entry.get("reconciled") and entry["party"] != "none":
+        raise ValueError(f"account {code}: only an account of the institution is reconciled")
     if floor is not None and type(floor) is not int:
         raise ValueError(f"account {code}: floor_minor is not a whole number")
     return AccountClass(
@@ -99,7 +102,7 @@ def _line(entry: Mapping[str, Any]) -> AccountClass:
         below_floor_by=frozenset(entry["below_floor_by"]),
         settles=bool(entry.get("settles", False)), ages=bool(entry.get("ages", False)),
         accrues=bool(entry.get("accrues", False)),
-        report=tuple(entry.get("report", ())),
+        report=tuple(entry.get("report", ())), reconciled=bool(entry.get("reconciled", False)),
     )
 
 

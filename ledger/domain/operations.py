@@ -21,6 +21,9 @@ CALLERS = (None, "own", "rail")
 #: third party that pays in or out for a user.
 RAILS = ("unionpay", "netsunion", "internal", "bank", "third_party")
 
+#: Handlers that may name a journal, which is looked up as their original.
+OF_JOURNAL = ("reversal", "reconciliation_close")
+
 #: (account id, currency, direction D or C, amount, component, custodian reference or None)
 Leg = list
 

@@ -167,6 +167,10 @@ REASONS: tuple[Reason, ...] = (
     Reason("register_differs", 409, True,
            "the register does not allow this change; `detail` says why",
            "登记簿不允许此变更；说明中给出原因"),
+    Reason("difference_left", 422, True,
+           "open items that are closed together, with the journal that corrects them, do not come "
+           "to zero; `detail` says what is left",
+           "一并核销的对账差异与更正凭证合计不为零；说明中给出余额"),
     # the template's checks of the original
     Reason("already_reversed", 409, True,
            "the journal or the original was reversed before, or the journal is a reversal itself",

@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from ledger.domain import billing, corrections, mandates, parties, people, shards, splitting
+from ledger.domain import (
+    billing,
+    corrections,
+    mandates,
+    parties,
+    people,
+    reconciliations,
+    shards,
+    splitting,
+)
 from ledger.domain.actors import LEDGER, has_right
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
@@ -351,7 +360,7 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS, **mandates.HANDLERS, **parties.HANDLERS, **corrections.HANDLERS,
-    **splitting.HANDLERS,
+    **reconciliations.HANDLERS, **splitting.HANDLERS,
     **{function.__name__: function for function in (
         open_account, move_account, account_status, account_floor, shards.account_shards,
         destination, bind_account, tariff, authorise, people.operator, people.membership,

@@ -29,7 +29,10 @@ from ledger.domain.limits import Limit, bounds_batch, in_force
 
 _MISSING: Any = object()
 #: Registers of what is used up: whether a party may do something does not depend on them.
-_USED_UP = frozenset({"authorisation", "collected", "collected_last", "pending", "reserved"})
+_USED_UP = frozenset({
+    "authorisation", "collected", "collected_last", "pending", "reconciled", "reconciliation",
+    "reconciliation_closing", "reconciliation_item", "reserved",
+})
 _MOST_STANDING = 50_000
 #: Component of the legs that pay pending settlement out.
 PAYOUT = "payout"

@@ -14,7 +14,7 @@ from ledger.domain import expressions
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.expressions import FUNCTIONS, ExpressionError
 from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
-from ledger.domain.operations import CALLERS, CLASSES, Operation, Operations, Plan
+from ledger.domain.operations import CALLERS, CLASSES, OF_JOURNAL, Operation, Operations, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 
 OPERATIONS_FORMAT = "paylake-operations/1"
@@ -363,7 +363,7 @@ class _Compiler:
             original_types=frozenset(original.get("of", ())),
             original_missing=original.get("missing", "there is no such original"),
             hold_field=spec.get("hold"), mode_field=spec.get("mode"),
-            refers="original" in spec or "hold" in spec or self.type == "reversal",
+            refers="original" in spec or "hold" in spec or self.type in OF_JOURNAL,
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), approval_since=spec.get("approval_since", 1),

@@ -34,7 +34,7 @@ def problem(status: int, reason: str, what: str, next_step: str) -> Response:
     return response
 
 
-async def raw_body(request: Request) -> bytes:
+async def raw_body(request: Request, limit: int = BODY_LIMIT_BYTES) -> bytes:
     """The bytes of a body, up to the limit.
 
     :raises RequestRefused: `body_too_large`
@@ -43,10 +43,8 @@ async def raw_body(request: Request) -> bytes:
     size = 0
     async for piece in request.stream():
         size += len(piece)
-        if size > BODY_LIMIT_BYTES:
-            raise RequestRefused(
-                "body_too_large", f"the body has more than {BODY_LIMIT_BYTES} bytes", 413
-            )
+        if size > limit:
+            raise RequestRefused("body_too_large", f"the body has more than {limit} bytes", 413)
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -91,6 +91,31 @@ def import_(
 
 @main.command()
 @_home
+@click.option("--account", required=True, help="The account that the bank's statement is of.")
+@click.option("--currency", default="CNY", show_default=True, help="ISO 4217 code.")
+@click.option("--date", "day", required=True, help="Value date of the statement, or its last.")
+@click.option("--from", "first", help="Its first value date, if it covers several.")
+@click.option("--opening", type=int, help="Opening balance, minor units; else the file's.")
+@click.option("--closing", type=int, help="Closing balance, minor units; else the file's.")
+@click.option("--dry-run", is_flag=True, help="Say what would come of it, record nothing.")
+@click.option("--signer", help="operator:ID that signs; else a token is sent.")
+@click.option("--key", type=click.Path(path_type=Path), help="The signer's private key, PEM.")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def reconcile(
+    home: Path | None, account: str, currency: str, day: str, first: str | None,
+    opening: int | None, closing: int | None, dry_run: bool, signer: str | None,
+    key: Path | None, file: Path,
+) -> None:
+    """Hold an account against a bank's statement (CSV or Parquet); may be repeated."""
+    done = imports.reconcile(
+        settings_module.load(home=home), file, account, currency, parse_date(first or day),
+        parse_date(day), opening, closing, dry_run=dry_run, signer=signer, key=key,
+    )
+    print(json.dumps(done, indent=1, ensure_ascii=False))
+
+
+@main.command()
+@_home
 def migrate(home: Path | None) -> None:
     """Bring the database to this program's schema; a copy as it was stays beside it."""
     print(json.dumps(operations.migrate(settings_module.load(home=home)), indent=1))

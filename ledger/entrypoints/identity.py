@@ -35,10 +35,13 @@ _NONCE = re.compile(r"[0-9a-f]{16,64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,160}\Z")
 #: What a signed person or caller may ask over HTTP; tokens carry their own rights. `own` is to
 #: read what is one's own: of the house's systems and people that is everything, so `read` has it.
-#: `reveal` is to read sensitive values: people alone, each by the rights of its groups.
+#: `reveal` is to read sensitive values, `reconcile` to send a bank's statement: people, each by the
+#: rights of its groups; the second also the house's systems that have `operate`.
 _SIGNED_RIGHTS = {
-    "operator": frozenset({"read", "own", "post", "reveal"}), "caller": frozenset({"own", "post"}),
+    "operator": frozenset({"read", "own", "post", "reveal", "reconcile"}),
+    "caller": frozenset({"own", "post"}),
 }
+_OF_TOKENS = {"own": "read", "reconcile": "operate"}
 
 
 class Identity:
@@ -75,7 +78,8 @@ class Identity:
             raise RequestRefused(
                 "unauthorised", "a known bearer token or a signed request is needed", 401
             )
-        if ("read" if right == "own" else right) not in caller.rights:
+        right = _OF_TOKENS.get(right, right)
+        if right not in caller.rights:
             raise RequestRefused("forbidden", f"this token has not the right to {right}", 403)
         return Actor("system", caller.name), ""
 

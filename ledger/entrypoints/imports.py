@@ -1,11 +1,13 @@
-"""Commands of a file sent to the running service: by whom, and where to."""
+"""Files sent to the running service, commands and statements of banks: by whom, and where to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
+from ledger.adapters.bank_statement_files import read_statement
 from ledger.adapters.bulk_import import import_file as run
 from ledger.client import LedgerClient, Signer
 from ledger.domain.actors import KEY_END
@@ -33,6 +35,32 @@ def import_file(
     begin = name + KEY_END if kind == "caller" else ""
     with LedgerClient(url, _sender(settings, signer, key)) as client:
         return asdict(run(file, client.batch, rejects, progress, begin))
+
+
+def reconcile(
+    settings: Settings, file: Path, account_id: str, currency_code: str, first: date, last: date,
+    opening: int | None = None, closing: int | None = None, *, dry_run: bool = False,
+    signer: str | None = None, key: Path | None = None,
+) -> dict[str, object]:
+    """Send a bank's statement to the service of this home; what came of it.
+
+    :param opening, closing: balances, minor units; None: the file has them
+    :raises UsageFault: when it is not said who sends, the file cannot be read or lacks a balance
+    """
+    said = read_statement(file)
+    opening = said.opening if opening is None else opening
+    closing = said.closing if closing is None else closing
+    if opening is None or closing is None:
+        raise UsageFault(
+            f"{file.name} says no {'opening' if opening is None else 'closing'} balance",
+            "Give --opening and --closing, or lines with entry_type OPENING and CLOSING.",
+            where=str(file),
+        )
+    url = f"http://127.0.0.1:{settings.ledger_port}"
+    with LedgerClient(url, _sender(settings, signer, key)) as client:
+        return client.reconcile(
+            account_id, currency_code, first, last, opening, closing, said.lines, dry_run=dry_run
+        )
 
 
 def _sender(settings: Settings, signer: str | None, key: Path | None) -> str | Signer:

@@ -5,7 +5,7 @@ the log stands."""
 from __future__ import annotations
 
 from collections import Counter as Counted
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi.responses import Response
@@ -17,8 +17,10 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
 
 from ledger.service.ledger import Ledger
+from ledger.service.reconciliation_views import open_sums
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -32,6 +34,28 @@ def types_of(commands: Sequence[Any]) -> list[str | None]:
     """What each command says of its type: None where that is no text."""
     named = [c.get("type") if type(c) is dict else None for c in commands]
     return [type_ if type(type_) is str else None for type_ in named]
+
+
+class OpenItems:
+    """What does not agree with the banks, by account and currency, when it is asked for."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Number of open items, and what the two sides differ by in all of them."""
+        labels = ("account_id", "currency_code")
+        number = GaugeMetricFamily(
+            "ledger_reconciliation_open_items", "Open items of reconciliations", labels=labels
+        )
+        total = GaugeMetricFamily(
+            "ledger_reconciliation_open_minor",
+            "Differences of open items without their signs, minor units", labels=labels,
+        )
+        for name, (items, minor) in open_sums(self.ledger.state).items():
+            number.add_metric(name, items)
+            total.add_metric(name, minor)
+        yield from (number, total)
 
 
 class Metrics:
@@ -72,6 +96,7 @@ class Metrics:
         ):
             Gauge(name, about, registry=registry).set_function(of)
 
+        registry.register(OpenItems(ledger))
         self.registry = registry
         # looking a counter up by its labels costs more than counting
         self._outcomes: dict[tuple[str, str], Counter] = {}

@@ -11,6 +11,7 @@ from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
 from ledger.entrypoints.openapi_examples import EXAMPLES
 from ledger.entrypoints.openapi_reads import read_schemas, ref
+from ledger.entrypoints.openapi_reconciliations import reconciliation_schemas
 from ledger.service.ledger import BATCH_LIMIT
 
 SECURITY: dict[str, Any] = {
@@ -131,7 +132,7 @@ def _schemas() -> dict[str, Any]:
     nullable = {"type": ["string", "null"]}
     return {
         **command_schemas(),
-        **read_schemas(),
+        **read_schemas(), **reconciliation_schemas(),
         "Result": {
             "type": "object",
             "required": ["idempotency_key", "status", "replayed"],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.domain import grades, guards, shards
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
-from ledger.domain.operations import Context, Operation, Plan
+from ledger.domain.operations import OF_JOURNAL, Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
 from ledger.service.approvals import leaves_purpose
@@ -265,7 +265,7 @@ class Decider:
                 context.parent = self.originals.get(parent)
                 for name in _INHERITED:
                     original.setdefault(name, (context.parent or _EMPTY).get(name))
-        elif operation.type == "reversal":
+        elif operation.type in OF_JOURNAL and "journal_id" in values:
             context.original = self.originals.journal(values["journal_id"])
             if context.original is None:
                 return Refusal("original_unknown", "there is no such journal", "journal_id")

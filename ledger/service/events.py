@@ -111,6 +111,16 @@ def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "from": bill["from"], "through": bill["through"],
                 "confirmed_on": bill["confirmed_on"],
             }
+        if effect[:2] == ["put", "reconciliation"] and effect[3]["open_items"] and (
+            effect[3]["superseded_by"] is None
+        ):
+            done = effect[3]
+            yield {
+                "event": "open_items", "reconciliation_id": effect[2],
+                "account_id": done["account_id"], "currency_code": done["currency_code"],
+                "last_date": done["last_date"], "open_items": done["open_items"],
+                "difference_minor": done["difference_minor"],
+            }
         if effect[0] == "hold":
             hold = effect[2]
             yield {

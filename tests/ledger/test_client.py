@@ -95,6 +95,12 @@ class Day:
         self.house.close_day(DAY)
         self.sent_at = datetime(2026, 9, 13, 1, tzinfo=SHANGHAI)
 
+    def reconcile(self, *, dry_run: bool = False) -> dict[str, Any]:
+        self.house.set_clock(datetime(2026, 9, 13, 12, tzinfo=SHANGHAI))
+        return self.house.reconcile("1001", "CNY", DAY, DAY, 0, 7, [
+            {"line_id": "1", "value_date": DAY.isoformat(), "amount_minor": 7, "reference": "x"},
+        ], dry_run=dry_run)
+
     def session(self) -> None:
         with self.caller.session() as session:
             session.command({
@@ -141,6 +147,12 @@ CALLS: dict[tuple[str, str], Callable[[Day], Any]] = {
     ("POST", "/v1/days/{day}/export"): lambda d: d.house.export_day(DAY, d.sent_at),
     ("POST", "/v1/days/{day}/instructions"): lambda d: d.house.write_instructions(DAY),
     ("POST", "/v1/days/{day}/statements"): lambda d: d.house.write_statements(DAY),
+    ("POST", "/v1/reconciliations"): lambda d: d.reconcile(dry_run=True),
+    ("GET", "/v1/reconciliations"): lambda d: [
+        d.reconcile(), *d.house.reconciliations("1001")],
+    ("GET", "/v1/reconciliations/{reconciliation_id}"): lambda d: list(
+        d.house.reconciliation(d.reconcile()["reconciliation_id"], "missing_in_ledger")),
+    ("GET", "/v1/open-items"): lambda d: [d.reconcile(), *d.house.open_items("1001")],
     ("GET", "/v1/parties/{party_id}/days/{day}"): lambda d: d.house.day_statement("M1", DAY),
 }
 #: Those that answer with something even when there is nothing.

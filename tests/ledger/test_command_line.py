@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -17,7 +20,7 @@ from ledger.entrypoints.cli import main as python_ledger
 from ledger.registration import Registration
 from paylake import settings as settings_module
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
-from tests.ledger.conftest import DAY
+from tests.ledger.conftest import DAY, SHANGHAI
 from tests.ledger.test_real_ledger import real_settings
 from tests.ledger.test_service_process import CHECKER, MAKER, Service, free_port
 
@@ -150,3 +153,81 @@ def test_a_real_home_imports_with_a_token_of_its_own_or_signed(real, tmp_path, m
                  ("--signer", "ann", "--key", str(key))):
         with pytest.raises(UsageFault, match="signer with a key"):
             _import(real.settings(), merchants, *half)
+
+
+def _line(line_id: str, amount: int, reference: str = "", **more) -> dict:
+    return {"line_id": line_id, "value_date": DAY.isoformat(), "amount_minor": amount,
+            "reference": reference, **more}
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """A simulated service with 1001 open, and its settings."""
+    home = tmp_path / "bank"
+    service = Service(home, free_port())
+    client = service.client()
+    client.set_clock(datetime(2026, 9, 12, 20, tzinfo=SHANGHAI))
+    client.open_accounts([{"account_code": code, "party_id": None, "currency_code": "CNY"}
+                          for code in ("1001", "2401")])
+    for number in (1, 2):
+        assert client.command({
+            "type": "receipt", "idempotency_key": f"k{number}", "receipt_id": f"R{number}",
+            "amount_minor": 100 * number, "currency_code": "CNY",
+            "occurred_at": "2026-09-12T10:00:00+08:00",
+        })["status"] == "posted"
+    yield settings_module.load({}, home=home, ledger_port=service.port)
+    assert service.end() == 0
+
+
+def test_a_statement_from_a_file(simulated, tmp_path):
+    """CSV with the balances in it, Parquet with the balances beside it; a dry run before."""
+    def run(*words: str) -> dict:
+        done = CliRunner().invoke(
+            paylake_ledger, ["reconcile", "--account", "1001", *words, "--json"],
+            obj=Context({}, False, simulated), catch_exceptions=False,
+        )
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    path = _file(
+        tmp_path, "day.csv", _line("0", 0, entry_type="OPENING"),
+        _line("1", 100, "R1", entry_type="MOVEMENT", direction="C"),
+        _line("2", 30, "fee", entry_type="", direction="D"),
+        _line("3", 70, entry_type="CLOSING"),
+    )
+    tried = run("--date", "2026-09-12", "--dry-run", path)
+    assert tried["dry_run"] is True and tried["open_items"] == 2
+    done = run("--date", "2026-09-12", path)
+    assert (done["open_items"], done["difference_minor"]) == (2, 300 - 70)
+    assert run("--date", "2026-09-12", path)["replayed"] is True
+    table = tmp_path / "day.parquet"
+    pq.write_table(pa.Table.from_pylist([
+        {"line_id": "1", "value_date": DAY, "amount_minor": 100, "reference": "R1"},
+        {"line_id": "4", "value_date": DAY, "amount_minor": 200, "reference": "R2"},
+    ]), table)
+    again = run("--date", "2026-09-12", "--from", "2026-09-12", "--opening", "0", "--closing",
+                "300", str(table))
+    assert again["supersedes"] == done["reconciliation_id"] and again["open_items"] == 0
+    own = CliRunner().invoke(python_ledger, [
+        "reconcile", "--home", str(simulated.home), "--account", "1001", "--date", "2026-09-12",
+        "--opening", "0", "--closing", "300", str(table),
+    ], env={"PAYLAKE_LEDGER_PORT": str(simulated.ledger_port)}, catch_exceptions=False)
+    assert json.loads(own.stdout)["replayed"] is True
+
+
+@pytest.mark.parametrize(("rows", "why"), [
+    ([_line("1", 100, counterparty_account="6222")], "counterparty_account"),
+    ([_line("1", "1.00")], "whole number"),
+    ([_line("0", 0, entry_type="OPENING"), _line("9", 0, entry_type="OPENING")], "a second"),
+    ([_line("1", 100, entry_type="TOTAL")], "entry_type"),
+    ([{"id": "1"}], "no column `line_id`"),
+    ([_line("1", 100)], "no opening balance"),
+    ([_line("0", 0, entry_type="OPENING")], "no closing balance"),
+])
+def test_a_file_that_is_no_statement_is_named(settings, tmp_path, rows, why):
+    with pytest.raises(UsageFault, match=why):
+        CliRunner().invoke(
+            paylake_ledger, ["reconcile", "--account", "1001", "--date", "2026-09-12",
+                             _file(tmp_path, "s.csv", *rows)],
+            obj=Context({}, False, settings), catch_exceptions=False,
+        )

@@ -17,6 +17,7 @@ from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.entrypoints.routes.reconciliations import STATEMENT_BYTES
 from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault
 from tests.ledger.conftest import ANN, DAY
@@ -110,6 +111,12 @@ def test_single_command_statuses(http, world):
     ("POST", "/v1/batches", b'{"commands": []}', 422, "batch_empty"),
     ("POST", "/v1/batches", b'{"commands": [' + b"1," * 1000 + b"1]}", 422, "batch_too_large"),
     ("POST", "/v1/batches", b" " * (BODY_LIMIT_BYTES + 1), 413, "body_too_large"),
+    ("POST", "/v1/reconciliations", b"{}", 400, "missing_field"),
+    ("POST", "/v1/reconciliations", b" " * (STATEMENT_BYTES + 1), 413, "body_too_large"),
+    ("GET", "/v1/reconciliations/RC-0", None, 404, "reconciliation_unknown"),
+    ("GET", "/v1/reconciliations/RC-0?class=x", None, 422, "invalid_field"),
+    ("GET", "/v1/reconciliations/RC-0?after=x", None, 422, "invalid_field"),
+    ("GET", "/v1/open-items?limit=0", None, 422, "invalid_field"),
     ("PUT", "/v1/clock", b'{"now": "yesterday"}', 422, "invalid_field"),
     ("POST", "/v1/days/2026-13-01/close", b"{}", 404, "not_a_date"),
     ("POST", "/v1/days/2026-09-12/export", b'{"sent_at": "x"}', 422, "invalid_field"),

@@ -10,8 +10,11 @@ import asyncpg
 import pytest
 
 from ledger.adapters.chain_check import check_chain
+from ledger.adapters.data_files import load_reconciliation_rules
+from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.adapters.storage import open_reader
 from ledger.domain.actors import Actor
+from ledger.domain.bank_statement import statement_of
 from ledger.domain.chain import linked_digest, rest_of
 from ledger.entrypoints.operations import (
     migrate,
@@ -22,6 +25,7 @@ from ledger.entrypoints.operations import (
     verify_since,
 )
 from ledger.service import queries
+from ledger.service.reconciling import Reconciling, reconcile
 from ledger.service.steps import status
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
 from tests.ledger.conftest import ANN, DAY, World, at
@@ -345,3 +349,33 @@ def test_signed_entries_and_those_of_a_session_are_found_on_both(world):
         assert all(row[8] or row[15] or row in signers for row in beside.signed_entries(1))
     finally:
         beside.close()
+
+
+def test_a_statement_is_reconciled_and_what_is_open_is_matched_after_a_start(world):
+    def send(day, opening, *lines):
+        said = [{"line_id": str(n), "value_date": day.isoformat(), "amount_minor": amount,
+                 "reference": reference} for n, (amount, reference) in enumerate(lines)]
+        statement = statement_of(
+            "1001", "CNY", day.isoformat(), day.isoformat(), opening,
+            opening + sum(amount for amount, _ in lines), said,
+        )
+        return reconcile(Reconciling(
+            world.ledger, statement, load_reconciliation_rules(),
+            ReconciliationFiles(world.settings).keep, Actor("system", "treasury"),
+        ))
+
+    before = (DAY - timedelta(1)).isoformat()
+    world.do("top_up", top_up_id="I-0", amount_minor=5000, value_date=before)
+    for number in range(40):
+        world.do("top_up", top_up_id=f"I{number}", amount_minor=10000 + 100 * number)
+    world.ledger.checkpoint()
+    world.do("payment")
+    first = send(DAY, 5000, *((10000 + 100 * n, f"I{n}") for n in range(1, 40)))
+    assert (first["postings"], first["open_items"]) == (41, 2)
+    assert (first["ledger_opening_minor"], first["difference_minor"]) == (5000, 10000 + 9962)
+    world.reopen()
+    later = DAY + timedelta(1)
+    world.ledger.set_clock(at(later, "12:00:00"))
+    done = send(later, first["closing_minor"], (9962, "CLR-unionpay-20260912"), (10000, "I0"))
+    assert (done["postings"], done["carried_items"], done["open_items"]) == (0, 2, 0)
+    assert verify(world.settings).entries == world.ledger.head.sequence

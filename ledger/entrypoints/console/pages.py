@@ -22,6 +22,7 @@ from ledger.entrypoints.console.sessions import Session, Sessions, WrongTries
 from ledger.service import register_views, views
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
+from ledger.service.reconciliation_views import overview
 from paylake.errors import DiskFull, PaylakeError, TransientFault
 from paylake.settings import Settings
 
@@ -72,8 +73,9 @@ class Pages:
             "/journals/{name}": self.journal, "/entries/{sequence}": self.entry,
             "/days": self.days, "/days/{day}": self.day, "/holds": self.holds,
             "/approvals": self.approvals, "/limits": self.limits, "/stops": self.stops,
-            "/bills": self.bills, "/parties": self.parties, "/parties/{name}": self.party,
-            "/chain": self.chain, "/{rest:path}": self.nothing,
+            "/bills": self.bills, "/reconciliation": self.reconciliation,
+            "/parties": self.parties, "/parties/{name}": self.party, "/chain": self.chain,
+            "/{rest:path}": self.nothing,
         }
         return [
             Route("/static/console.css", self.style, methods=["GET"]),
@@ -333,6 +335,9 @@ class Pages:
         return await self._show(
             request, "bills", register_views.bills, merchant, _page(request), SIZE,
         )
+
+    async def reconciliation(self, request: Request) -> Response:
+        return await self._show(request, "reconciliation", overview, _page(request), SIZE)
 
     async def parties(self, request: Request) -> Response:
         kind, state = (

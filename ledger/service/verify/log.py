@@ -22,6 +22,8 @@ from ledger.service.authority import Verifier
 from ledger.service.day_statements import FEE_CODES, Fees
 from ledger.service.history import seconds
 from ledger.service.verify.found import UNREADABLE, Broken, Verified, not_of_its_form
+from ledger.service.verify.reconciled import TYPE as RECONCILIATION
+from ledger.service.verify.reconciled import Reconciled
 from ledger.sessions import cover_bytes
 
 _PRIME = 2**61 - 1
@@ -59,6 +61,7 @@ class Log:
         self.sessions: dict[str, dict[int, str]] = {}
         self.periods: list[tuple[int, str]] = []  # entries that closed one, with their content
         self.booked_at = ""
+        self._reconciled = Reconciled()
         self._named = {head["sequence"] for head in self.heads} | {
             reader.find_close(day)["chain_sequence"] for day in reader.closed_dates()
         }
@@ -169,6 +172,8 @@ class Log:
             sums[account.sum_key] = sums.get(account.sum_key, 0) + signed
             moved = of.movements.setdefault((account_id, currency), [0, 0, 0])
             moved[direction != "D"] += amount
+            if account.line.reconciled:
+                self._reconciled.add(account_id, currency, row[11], signed)
             if row[11] == day:
                 moved[2] = self.print_on(moved[2], row[0], moment, signed)
             else:
@@ -193,6 +198,8 @@ class Log:
         folding.replay(state, row)
         if row[4] == "posted":
             reason = people_fault(state, row)
+            if reason is None and row[2] == RECONCILIATION:
+                reason = self._reconciled.fault(row, state)
             if reason is not None:
                 return reason
         for effect in effects:
@@ -297,6 +304,8 @@ class Log:
         sender = row[7]
         if row[2] == "session_open":  # the service books it for the caller that asked
             sender = f"caller:{json.loads(row[12])['caller_id']}"
+        elif row[2] == RECONCILIATION:  # and for whoever sent the statement
+            sender = json.loads(row[12])["asked_by"]
         if said["signer"] != sender:
             return f"its request was signed by {said['signer']}, not by {sender}"
         if said["public_key"] not in self._keys.get(sender, ()):

@@ -13,11 +13,16 @@ from types import SimpleNamespace
 import pytest
 from fastapi.testclient import TestClient
 
+from ledger.adapters.data_files import load_reconciliation_rules
+from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.domain.actors import Actor
+from ledger.domain.bank_statement import statement_of
 from ledger.domain.chain import sm3
+from ledger.domain.reconciliations import open_items
 from ledger.entrypoints.http import create_app
 from ledger.requests import signed_bytes
+from ledger.service.reconciling import Reconciling, reconcile
 from paylake import settings as settings_module
 from paylake.crypto import PrivateKey
 from paylake.keys import Keyring
@@ -142,7 +147,35 @@ def fill(world: World) -> SimpleNamespace:
     done = world.approve(waits["sequence"], occurred_at=at(NEXT, "11:31:00"))
     assert done["status"] == "posted", done
     world.do("payment", amount_minor=777, occurred_at=at(NEXT, "12:00:00"))
+    reconciled(world)
     return made
+
+
+def reconciled(world: World) -> None:
+    """A bank's statement that does not agree, and two people's closing of a part of it."""
+    lines = [
+        {"line_id": f"<b>{n}</b>", "value_date": DAY.isoformat(), "amount_minor": amount,
+         "reference": reference}
+        for n, (amount, reference) in enumerate((
+            (500_000, "typing-error"), (77, EVIL), (77, "REF-2"), (-77, "REF-3"),
+        ))
+    ]
+    statement = statement_of(
+        "1001", "CNY", DAY.isoformat(), DAY.isoformat(), 0,
+        sum(line["amount_minor"] for line in lines), lines,
+    )
+    files = ReconciliationFiles(world.settings)
+    reconcile(Reconciling(
+        world.ledger, statement, load_reconciliation_rules(), files.keep,
+        Actor("system", "treasury"),
+    ))
+    named = {document["key"][1]: name for name, document in open_items(world.ledger.state)}
+    when = at(NEXT, "12:10:00")
+    waits = world.send(
+        "reconciliation_close", ANN, closing_id="CLOSE-1", reason=EVIL,
+        open_items=[named["REF-2"], named["REF-3"]], occurred_at=when,
+    )
+    assert world.approve(waits["sequence"], occurred_at=when)["status"] == "posted"
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from tests.ledger.console.test_pages import LANGUAGES, PATHS
 #: A small phone (and a desktop at 400 % zoom), a phone, a desktop at 200 % zoom.
 WIDTHS = (320, 390, 640)
 NAVIGATION = ("", "accounts", "days", "holds", "approvals", "limits", "stops", "bills",
-              "parties", "chain")
+              "reconciliation", "parties", "chain")
 
 FOCUSABLE = """
 return [...document.querySelectorAll('a[href],button,input,select,summary,[tabindex="0"]')]

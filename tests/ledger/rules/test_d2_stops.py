@@ -111,7 +111,8 @@ STILL = frozenset({
     "membership", "right", "caller", "limit", "tariff", "stop", "stop_lift", "session_open",
     "session_cover", "foreign_read", "sensitive_read", "period_close", "breaker", "approve",
     "reject", "hold", "denied_payment", "hold_release", "hold_takeover", "hold_expiry",
-    "bill_issued", "bill_confirmed", "bill_withdrawn", "fees_unused", "penalty",
+    "reconciliation", "reconciliation_close", "bill_issued", "bill_confirmed", "bill_withdrawn",
+    "fees_unused", "penalty",
 })
 
 
