@@ -7,7 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain.reconciliations import CLOSINGS, DONE, LAST, open_items
-from ledger.service.reconciling import shown, shown_item
+from ledger.service import views
+from ledger.service.reconciliation_results import shown, shown_item
 
 if TYPE_CHECKING:
     from ledger.domain.state import State
@@ -95,7 +96,16 @@ def open_sums(state: State) -> dict[tuple[str, str], tuple[int, int]]:
     return found  # type: ignore[return-value]
 
 
-# the console's page
+# the console's pages
+
+
+def home(ledger: Ledger) -> dict[str, Any]:
+    """How much there is of everything, and what does not agree with the banks."""
+    found = [document["first_date"] for _, document in open_items(ledger.state)]
+    return {
+        **views.overview(ledger), "open_items": len(found),
+        "open_since": min(found, default=None),
+    }
 
 
 def overview(ledger: Ledger, item_page: int, size: int) -> dict[str, Any]:

@@ -14,8 +14,6 @@ The reasons for refusing, in the order in which they are tested: those of the st
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,7 +30,6 @@ from ledger.domain.reconciliations import (
     MOST_OPEN,
     document_of,
     item_of,
-    shown_key,
 )
 from ledger.domain.reconciling import (
     JOURNAL,
@@ -42,7 +39,6 @@ from ledger.domain.reconciling import (
     REFERENCE,
     Entry,
     Item,
-    Matching,
     Rule,
     match,
 )
@@ -50,14 +46,12 @@ from ledger.domain.sensitive import looks
 from ledger.domain.shards import balance
 from ledger.service.account_reading import AccountReading, Posting
 from ledger.service.faults import RequestRefused
+from ledger.service.reconciliation_results import COLUMNS, file_of, head, shown, shown_item
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
 
 MODULE = "reconciliation"
-COLUMNS = (
-    "item", "class", "rule", "side", "entry", "value_date", "amount_minor", "reference",
-)
 #: Keeps the file of a reconciliation: its last date, its id, the file, what it is about.
 Keep = Callable[[str, str, bytes, Mapping[str, Any]], None]
 #: Entries that are left to the writer to read at the end, rounds to come there, and rounds after
@@ -369,7 +363,7 @@ class Reconciling:
             if item.class_ != MATCHED
         ]
         return {
-            **_head(self.ledger, self.name, {
+            **head(self.ledger, self.name, {
                 "account_id": said.account_id, "currency_code": said.currency_code,
                 "first_date": said.first_date, "last_date": said.last_date,
                 "statement_sm3": self.statement_sm3, "items_sm3": self.items_sm3,
@@ -384,7 +378,10 @@ class Reconciling:
     def _kept(self) -> None:
         """Write the file that lists every posting and line with its class. It is there before the
         entry that names its digest; without that entry the next one of this name replaces it."""
-        data = self._file()
+        data = file_of(
+            self.matching, self.ids, self.before, self.reading.postings, self.statement.lines,
+            self._clear,
+        )
         self.items_sm3 = sm3(data).hex()
         if not self.dry_run:
             said = self.statement
@@ -394,40 +391,6 @@ class Reconciling:
                 "last_date": said.last_date, "statement_sm3": self.statement_sm3,
                 "columns": list(COLUMNS),
             })
-
-    def _file(self) -> bytes:
-        matching: Matching = self.matching
-        rows: list[tuple] = []
-        for place, item in enumerate(matching.items):
-            for name in item.carried:
-                document = self.before[name]
-                for side in ("ledger", "statement"):
-                    if document[f"{side}_count"]:
-                        rows.append((
-                            place, f"carried_{side}", name, document[f"{side}_date"],
-                            document[f"{side}_minor"], shown_key(document["key"]) or "",
-                        ))
-            if item.key[0] == OPENING and not item.carried:
-                for side, amount in (("ledger", item.ledger), ("statement", item.statement)):
-                    rows.append((place, f"opening_{side}", "", item.first_date, amount, ""))
-        for place, posting in zip(matching.of_posting, self.reading.postings, strict=True):
-            rows.append((
-                place, "ledger", posting.name, posting.value_date, posting.amount,
-                self._clear(posting.reference),
-            ))
-        for place, line in zip(matching.of_line, self.statement.lines, strict=True):
-            rows.append((
-                place, "statement", line.line_id, line.value_date, line.amount,
-                self._clear(line.reference),
-            ))
-        rows.sort()
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for place, *row in rows:
-            item = matching.items[place]
-            writer.writerow((self.ids[place], item.class_, item.rule or "", *row))
-        return text.getvalue().encode()
 
     def _clear(self, reference: str | None) -> str:
         if reference is None:
@@ -449,40 +412,3 @@ def reconcile(reconciling: Reconciling) -> dict[str, Any]:
 def _bare(document: Mapping[str, Any]) -> dict[str, Any]:
     """A document without what was done to it."""
     return {k: v for k, v in document.items() if k not in ("changed_by", "before")}
-
-
-def shown(ledger: Ledger, name: str, *, replayed: bool) -> dict[str, Any]:
-    """What is answered of a reconciliation.
-
-    :raises RequestRefused: `reconciliation_unknown`
-    """
-    done = ledger.state.get(DONE, name)
-    if done is None:
-        raise RequestRefused("reconciliation_unknown", "there is no such reconciliation", 404)
-    return {**_head(ledger, name, done), "replayed": replayed, "dry_run": False}
-
-
-def _head(ledger: Ledger, name: str, done: Mapping[str, Any]) -> dict[str, Any]:
-    hidden = ("revision", "read_from")
-    return {
-        "reconciliation_id": name, "scale": ledger.chart.currencies[done["currency_code"]],
-        **{field: value for field, value in done.items() if field not in hidden},
-    }
-
-
-def shown_item(document: Mapping[str, Any]) -> dict[str, Any]:
-    """An open item as it is answered."""
-    difference = document["ledger_minor"] - document["statement_minor"]
-    return {
-        "account_id": document["account_id"], "currency_code": document["currency_code"],
-        "class": document["class"], "side": "short" if difference > 0 else "long",
-        "reference": shown_key(document["key"]),
-        "journal_id": document["key"][1] if document["key"][0] == JOURNAL else None,
-        "ledger_minor": document["ledger_minor"], "ledger_count": document["ledger_count"],
-        "statement_minor": document["statement_minor"],
-        "statement_count": document["statement_count"], "difference_minor": difference,
-        "first_date": document["first_date"],
-        "ledger_entry": (document["ledger_entry"] or (None, None))[1],
-        "statement_entry": (document["statement_entry"] or (None, None))[1],
-        "opened_by": document["opened_by"],
-    }

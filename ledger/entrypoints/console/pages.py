@@ -22,7 +22,7 @@ from ledger.entrypoints.console.sessions import Session, Sessions, WrongTries
 from ledger.service import register_views, views
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
-from ledger.service.reconciliation_views import overview
+from ledger.service.reconciliation_views import home, overview
 from paylake.errors import DiskFull, PaylakeError, TransientFault
 from paylake.settings import Settings
 
@@ -238,14 +238,14 @@ class Pages:
     # pages
 
     async def home(self, request: Request) -> Response:
-        return await self._show(request, "home", views.overview, asked="")
+        return await self._show(request, "home", home, asked="")
 
     async def find(self, request: Request) -> Response:
         asked = request.query_params.get("number", "").strip()[:80]
         found = await self.on_ledger(views.find, self.ledger, asked) if asked else None
         if found is None:
             return await self._show(
-                request, "home", views.overview, asked=asked, status=404 if asked else 200,
+                request, "home", home, asked=asked, status=404 if asked else 200,
             )
         kind, name = found
         path = {"journal": "journals", "entry": "entries", "party": "parties"}.get(kind)

@@ -27,7 +27,8 @@ from ledger.entrypoints.openapi import operation
 from ledger.entrypoints.routes.room import Room
 from ledger.service import reconciliation_views as views
 from ledger.service.faults import RequestRefused
-from ledger.service.reconciling import Reconciling, shown
+from ledger.service.reconciliation_results import shown
+from ledger.service.reconciling import Reconciling
 
 log = logging.getLogger("ledger")
 #: Room for the most lines that a statement may have; for those who are known here alone.
