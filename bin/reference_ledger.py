@@ -88,7 +88,8 @@ def _operation(operation: Operation, spec: dict[str, Any], table: Table) -> list
         lines += table(("side", "account", "amount", "component", "when"), [
             (
                 "debit" if "debit" in leg else "credit",
-                f"`{leg.get('debit') or leg.get('credit')}`",
+                f"`{leg.get('debit') or leg.get('credit')}`"
+                + (f" in `{leg['currency']}`" if "currency" in leg else ""),
                 f"each of `{leg['each']}`" if "each" in leg else f"`{leg['amount']}`",
                 leg["component"], f"`{leg['when']}`" if "when" in leg else "",
             )

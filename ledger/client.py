@@ -187,6 +187,10 @@ def _quoted(account_id: str) -> str:
     return quote(account_id, safe=":")
 
 
+def _currency(code: str | None) -> dict[str, Any]:
+    return {} if code is None else {"currency_code": code}
+
+
 class LedgerClient(ReconciliationCalls):
     """Talks to one ledger service.
 
@@ -335,25 +339,26 @@ class LedgerClient(ReconciliationCalls):
         ]
 
     def balance_at(
-        self, account_id: str, currency_code: str = "CNY", *, value_date: date | None = None,
-        known_at: datetime | None = None,
+        self, account_id: str, currency_code: str | None = None, *,
+        value_date: date | None = None, known_at: datetime | None = None,
     ) -> dict[str, Any]:
-        """A balance as of a value date and as known at a time; default both now."""
-        query = {"currency_code": currency_code}
+        """A balance as of a value date and as known at a time; default both now. The currency may
+        be left out, here and in the next reads, where the account is open in one alone."""
+        query = _currency(currency_code)
         if value_date is not None:
             query["value_date"] = value_date.isoformat()
         if known_at is not None:
             query["known_at"] = known_at.isoformat()
         return self._call("GET", f"/v1/accounts/{_quoted(account_id)}/balance", query=query)
 
-    def standing(self, account_id: str, currency_code: str = "CNY") -> dict[str, Any]:
+    def standing(self, account_id: str, currency_code: str | None = None) -> dict[str, Any]:
         """What an account's owner is shown: balance, frozen amount, `normal`, `frozen` or
         `abnormal`."""
-        query = {"currency_code": currency_code}
+        query = _currency(currency_code)
         return self._call("GET", f"/v1/accounts/{_quoted(account_id)}/standing", query=query)
 
     def movements(
-        self, account_id: str, currency_code: str = "CNY", **filters: str | int | None
+        self, account_id: str, currency_code: str | None = None, **filters: str | int | None
     ) -> Iterator[dict[str, Any]]:
         """Movements of an account in the last three calendar months, oldest first.
 
@@ -361,7 +366,7 @@ class LedgerClient(ReconciliationCalls):
             `most_minor`, `number`, `counterparty`
         """
         query: dict[str, Any] = {
-            "currency_code": currency_code, "limit": BATCH_LIMIT,
+            **_currency(currency_code), "limit": BATCH_LIMIT,
             **{name: value for name, value in filters.items() if value is not None},
         }
         path = f"/v1/accounts/{_quoted(account_id)}/movements"
@@ -379,11 +384,15 @@ class LedgerClient(ReconciliationCalls):
         """Write a closed date's files for the banks: path, rows and totals of each."""
         return self._call("POST", f"/v1/days/{day.isoformat()}/instructions", {})["files"]
 
-    def tree(self, account_id: str, currency_code: str = "CNY") -> dict[str, Any]:
+    def tree(self, account_id: str, currency_code: str | None = None) -> dict[str, Any]:
         """An account with all accounts below it: `balance_minor` its own, `total_minor` with
         them."""
-        query = {"currency_code": currency_code}
+        query = _currency(currency_code)
         return self._call("GET", f"/v1/accounts/{_quoted(account_id)}/tree", query=query)
+
+    def positions(self) -> list[dict[str, Any]]:
+        """What is open of exchanges, by the currency sold and the one bought."""
+        return self._call("GET", "/v1/positions")["positions"]
 
     def steps(self, idempotency_key: str) -> list[dict[str, Any]]:
         """The five steps of a command, as far as it came: step, time, actor, result, next."""

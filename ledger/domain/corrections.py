@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ledger.domain import mandates
+from ledger.domain import mandates, positions
 from ledger.domain.documents import Handler, Values
 from ledger.domain.holds import frozen
 from ledger.domain.money import AMOUNT_LIMIT
@@ -80,12 +80,18 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
     elif operation is not None and operation.type == "hold_capture" and original is not None:
         amount = sum(leg[3] for leg in journal["legs"] if leg[2] == "D")
         counters[original["key"]] = {"charged_back": original["charged_back"] - amount}
+    effects = _effects(state, journal)
+    if any(e[0] == "position" and positions.short(state.table(positions.TABLE), e)
+           for e in effects):
+        return Refusal(
+            "exceeds_original", f"what {name} exchanged was squared since: undo that first"
+        )
     return Plan(
         [
             [account, currency, "C" if direction == "D" else "D", amount, component, reference]
             for account, currency, direction, amount, component, reference in journal["legs"]
         ],
-        counters, effects=_effects(state, journal),
+        counters, effects=effects,
     )
 
 
@@ -100,7 +106,8 @@ def _knew_parts(journal: dict[str, Any]) -> bool:
 
 def _effects(state: State, journal: dict[str, Any]) -> list[list]:
     """What else it did and is taken back: money that it let rest is as before, what it captured of
-    a hold that it decided on is held again, and what it used of a mandate may be collected."""
+    a hold that it decided on is held again, what it used of a mandate may be collected, and a
+    position is as it was."""
     found: list[list] = []
     operation, entry = journal["operation"], journal["entry"]
     if operation is not None and operation.by_mandate:
@@ -108,6 +115,8 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
     for effect in journal["effects"]:
         if effect[0] == "quiet" and effect[4] > 0:
             found.append([*effect[:4], -effect[4]])
+        elif effect[0] == "position":
+            found.append([*effect[:3], -effect[3], -effect[4]])
         elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found

@@ -15,7 +15,14 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from ledger.domain.money import half_up, parts_left, pro_rata, returned_fee, taken_back
+from ledger.domain.money import (
+    exchanged,
+    half_up,
+    parts_left,
+    pro_rata,
+    returned_fee,
+    taken_back,
+)
 
 
 @lru_cache(1024)  # the payments of a date over a channel share one
@@ -26,7 +33,7 @@ def _clearing_reference(channel: str, day: str) -> str:
 FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
-    "clearing_reference": _clearing_reference,
+    "clearing_reference": _clearing_reference, "exchanged": exchanged,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

@@ -19,6 +19,7 @@ PATTERNS: dict[str, str] = {
     "party": r"[A-Za-z0-9][A-Za-z0-9_\-]{0,31}",
     "account": r"[A-Za-z0-9][A-Za-z0-9_:#\-]{0,63}",
     "currency": r"[A-Z]{3}",
+    "rate": r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,10})?",
     "hex": r"[0-9a-f]{2,8192}",
 }
 #: Kinds that are not a pattern.
@@ -35,9 +36,10 @@ _MATCH_ID = _MATCH["id"]
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field. `kind` is a pattern's name or one of :data:`OTHER_KINDS`; `amount` counts minor
-    units from 1, `fee` and `count` from 0. `of` lists the values of a `choice`. A `sensitive`
-    field (C2) is stored as a commitment, never in clear; of `texts` each text by itself. `details`
-    is an `object` without anything sensitive in it."""
+    units from 1, `fee` and `count` from 0; a `rate` is a decimal as text, which is exact. `of`
+    lists the values of a `choice`. A `sensitive` field (C2) is stored as a commitment, never in
+    clear; of `texts` each text by itself. `details` is an `object` without anything sensitive in
+    it."""
 
     name: str
     kind: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 #: Largest amount of one command, in minor units.
@@ -20,6 +20,25 @@ def half_up(numerator: int, denominator: int) -> int:
     if denominator <= 0 or numerator < 0:
         raise ValueError(f"no rounding of {numerator} / {denominator}")
     return (2 * numerator + denominator) // (2 * denominator)
+
+
+def exchanged(
+    amount: int, rate: str, sold: str, bought: str, scales: Mapping[str, int]
+) -> int:
+    """What so much of one currency gives of another, rounded half up to its minor unit.
+
+    >>> exchanged(10_001, "0.0487", "JPY", "CNY", {"JPY": 0, "CNY": 2})  # 487.0487 yuan
+    48705
+
+    :param amount: minor units of the currency sold
+    :param rate: whole units of the currency bought for one whole unit of the one sold, a decimal
+        as text
+    :param scales: digits after the point of each currency
+    """
+    whole, _, part = rate.partition(".")
+    return half_up(
+        amount * int(whole + part) * 10 ** scales[bought], 10 ** (len(part) + scales[sold])
+    )
 
 
 def pro_rata(fee: int, part: int, whole: int) -> int:

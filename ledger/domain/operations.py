@@ -26,23 +26,25 @@ OF_JOURNAL = ("reversal", "reconciliation_close")
 
 #: (account id, currency, direction D or C, amount, component, custodian reference or None)
 Leg = list
+_NO_SCALES: Mapping[str, int] = {}
 
 
 class Context:
     """What a plan may know beside the command. `codes` maps an account code to that of the books
     of the merchant's settlement mode; `contract` is that of `owner`: the merchant, or the one
-    whose user or card moves; None without a contract."""
+    whose user or card moves; None without a contract. `scales` are the decimals of the currencies
+    that the chart keeps."""
 
     __slots__ = (
         "actor", "booking_date", "codes", "contract", "hold", "mode", "original", "owner", "parent",
-        "tariff",
+        "scales", "tariff",
     )
 
     def __init__(
         self, booking_date: str, mode: str, codes: Mapping[str, str],
         contract: Mapping[str, Any], tariff: Mapping[str, Any], actor: str,
         original: Mapping[str, Any] | None = None, parent: Mapping[str, Any] | None = None,
-        hold: Mapping[str, Any] | None = None,
+        hold: Mapping[str, Any] | None = None, scales: Mapping[str, int] = _NO_SCALES,
     ) -> None:
         self.booking_date = booking_date
         self.mode = mode
@@ -53,6 +55,7 @@ class Context:
         self.original = original
         self.parent = parent
         self.hold = hold
+        self.scales = scales
         self.owner: str | None = None
 
 
@@ -99,6 +102,7 @@ class Operation:
     interface_class: str
     callers: str | None
     form: Form
+    further_currencies: tuple[str, ...]  # its fields that name one beside `currency_code`
     business_key: str | None
     journal_type: str
     starts: bool

@@ -44,12 +44,46 @@ def payout(
         )
         if early is not None:
             return Refusal("not_due", f"of {account_id} {early}", "amount_minor")
-        owed = owes(state, account)
-        if owed:
-            return Refusal(
-                "older_due", f"1201:{party_id} owes {owed} minor units of a negative net, which "
-                "are offset first",
-            )
+        refusal = _owing(state, account)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def exchange(
+    state: State, account_id: str, currency: str, amount: int, booking_date: str
+) -> Refusal | None:
+    """Pending settlement that is exchanged is pending in the other currency from that date on, so
+    it is paid no earlier. But what rests for a disputed payment goes on resting (rule D0.11), and a
+    negative net is taken back first (rule D0.9), as if it were paid out.
+
+    :param amount: minor units that leave the account
+    """
+    account = state.account(account_id, currency)
+    if account is None:
+        return None  # its guards say so
+    rests = _rests(
+        account, amount, booking_date, state.instructed.get((account_id, currency), 0)
+    )
+    if rests is not None:
+        return Refusal("not_due", f"of {account_id} {rests}", "amount_minor")
+    return _owing(state, account)
+
+
+def _owing(state: State, account: Account) -> Refusal | None:
+    owed = owes(state, account)
+    return Refusal(
+        "older_due", f"1201:{account.party_id} owes {owed} minor units of a negative net, which "
+        "are offset first",
+    ) if owed else None
+
+
+def _rests(account: Account, amount: int, booking_date: str, instructed: int) -> str | None:
+    """Whether so much of an account would take of what rests, in words, or None."""
+    found = resting(account, booking_date)
+    total = sum(left for _, left in found)
+    if found and account.balance - instructed - amount < total:
+        return f"{total} minor units of disputed payments rest, the first through {min(found)[0]}"
     return None
 
 
@@ -58,13 +92,10 @@ def _early(
     late: int, instructed: int,
 ) -> str | None:
     """Why so much of an account is not yet due, or None."""
-    found = resting(account, booking_date)
-    total = sum(left for _, left in found)
+    rests = _rests(account, amount, booking_date, instructed)
+    if rests is not None or cycle is None:
+        return rests
     there = account.balance - instructed
-    if found and there - amount < total:
-        return f"{total} minor units of disputed payments rest, the first through {min(found)[0]}"
-    if cycle is None:
-        return None
     day = date.fromisoformat(booking_date)
     if calendar.holiday(day):
         return f"nothing is paid on {booking_date}: a public holiday, or not in the calendar yet"

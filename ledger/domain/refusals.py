@@ -152,6 +152,13 @@ REASONS: tuple[Reason, ...] = (
     Reason("same_account", 422, True,
            "payer and payee are one",
            "付款方与收款方相同"),
+    Reason("same_currency", 422, True,
+           "the currency sold and the currency bought are one",
+           "卖出币种与买入币种相同"),
+    Reason("rate_differs", 422, True,
+           "the amount bought is not the amount sold times the rate, half up to the minor unit; "
+           "`detail` says what it must be",
+           "买入金额不等于卖出金额乘以汇率（四舍五入至最小货币单位）；说明中给出应有金额"),
     Reason("mode_differs", 409, True,
            "the merchant's settlement mode does not allow it",
            "商户的结算模式不允许"),
@@ -199,6 +206,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("exceeds_original", 422, True,
            "more than what is left of the original",
            "超过原交易的剩余金额"),
+    Reason("exceeds_position", 422, True,
+           "more than what is open of the exchanges of these two currencies",
+           "超过该货币对尚未平盘的头寸"),
     Reason("returned_fee_differs", 422, True,
            "a returned fee is not the pro-rata part; `field` and `detail` say which and what it "
            "must be",

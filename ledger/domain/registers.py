@@ -11,6 +11,7 @@ from collections.abc import Container
 from ledger.domain import (
     billing,
     corrections,
+    exchanging,
     mandates,
     parties,
     people,
@@ -360,7 +361,7 @@ def breaker(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 HANDLERS: dict[str, Handler] = {
     **billing.HANDLERS, **mandates.HANDLERS, **parties.HANDLERS, **corrections.HANDLERS,
-    **reconciliations.HANDLERS, **splitting.HANDLERS,
+    **reconciliations.HANDLERS, **splitting.HANDLERS, **exchanging.HANDLERS,
     **{function.__name__: function for function in (
         open_account, move_account, account_status, account_floor, shards.account_shards,
         destination, bind_account, tariff, authorise, people.operator, people.membership,

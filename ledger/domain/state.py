@@ -15,6 +15,7 @@ Effects are lists, as they stand in an entry:
   limit bounds batches, is the batch that it is of: the sequence of the batch's first entry
 - `["quiet", account id, currency, payment, amount]`: that much of a settlement account rests for
   the quiet days of a payment; a negative amount ends the rest
+- `["position", sold currency, bought currency, sold, bought]`: :mod:`ledger.domain.positions`
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from typing import Any
 from ledger.domain.chart import AccountClass, Chart
 from ledger.domain.holds import left
 from ledger.domain.limits import Limit, bounds_batch, in_force
+from ledger.domain.positions import TABLE as POSITIONS
+from ledger.domain.positions import after, pair
 
 _MISSING: Any = object()
 #: Registers of what is used up: whether a party may do something does not depend on them.
@@ -314,6 +317,9 @@ class State:
                         self.has_limit(document)
             elif kind == "quiet":
                 self._quiet(*effect[1:], booking_date)
+            elif kind == "position":
+                open_ = self.table(POSITIONS)
+                self._set(open_, pair(effect[1], effect[2]), after(open_, effect))
             elif kind == "hold":
                 self._hold(effect[1], effect[2])
             elif kind == "open":

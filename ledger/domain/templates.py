@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.domain import expressions
+from ledger.domain.booking import Booking
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.expressions import FUNCTIONS, ExpressionError
 from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
@@ -22,13 +23,13 @@ _KEYS = frozenset({
     "zh", "en", "version", "rules", "module", "class", "callers", "about", "fields", "business_key",
     "journal_type", "starts", "books", "merchant", "user", "rail", "original", "let", "checks",
     "authorisation", "approval", "approval_since", "approval_before", "approval_register", "legs",
-    "counters", "set", "set_parent", "hold", "holds", "uses", "quiet", "handler", "normal",
+    "counters", "set", "set_parent", "hold", "holds", "uses", "quiet", "position", "handler",
+    "normal",
     "oldest_first", "before_start", "needs_channel", "mode", "outcome", "undo",
 })
 _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 _WORD = re.compile(r"[A-Za-z_]+")
-_RECORDS = ("original", "parent", "contract", "hold", "tariff")
-_CONTEXT = ("booking_date", "mode", "actor", "owner")
+_CONTEXT = ("booking_date", "mode", "actor", "owner", "scales")
 #: Fields that name a party of a command, beside its merchant and user; a user's is one where the
 #: template does not say who its user is.
 _PARTIES = ("payee_id", "card_id", "payer_id", "user_id")
@@ -75,7 +76,7 @@ def _library(document: Mapping[str, Any]) -> dict[str, Field]:
     return found
 
 
-class _Compiler:
+class _Compiler(Booking):
     def __init__(self, type_: str, spec: Mapping[str, Any], library: Mapping[str, Field]):
         unknown = set(spec) - _KEYS
         if unknown:
@@ -96,12 +97,6 @@ class _Compiler:
             expressions.names_of(str(text)) & self.late
         )
 
-    def _source(self, text: Any) -> str:
-        return expressions.source(text, [*self.known, *self.lets], _RECORDS)
-
-    def _text(self, text: str, *more: str) -> str:
-        return expressions.text_source(text, [*self.known, *self.lets, *more], _RECORDS)
-
     def _needs(self, record: str) -> bool:
         return f"{record}." in json.dumps(self.spec)
 
@@ -113,7 +108,7 @@ class _Compiler:
         for field in self.fields:
             lines.append(f"{field.name} = get({field.name!r})")
         lines += ["booking_date = c.booking_date", "mode = c.mode", "actor = c.actor",
-                  "owner = c.owner",
+                  "owner = c.owner", "scales = c.scales",
                   "contract = c.contract", "tariff = c.tariff"]
         return lines + self._named(late=False)
 
@@ -177,131 +172,6 @@ class _Compiler:
                       f"    return Refusal({check['refuse']!r}, {self._text(detail)}, {shown})"]
         return lines
 
-    def _account(self, text: str, *more: str) -> str:
-        code, colon, rest = text.partition(":")
-        shown = self._text(rest, *more) if colon else None
-        if "books" in self.spec:
-            if shown is None:
-                return f"codes[{code!r}]"
-            made = "f\"{codes['" + code + "']}:" + shown.removeprefix('f"')
-        elif shown is None:
-            return repr(code)
-        else:
-            made = self._text(text, *more)
-        if not more:
-            self.accounts[made] = None
-        return made
-
-    def _once(self, lines: list[str]) -> list[str]:
-        """The lines, with the name of an account that they use more than once put together once."""
-        text, found = "\n".join(lines), []
-        for number, made in enumerate(self.accounts):
-            if text.count(made) > 1:
-                name = f"account_{chr(ord('a') + number)}"
-                found.append(f"{name} = {made}")
-                text = text.replace(made, name)
-        return [*found, *text.split("\n")]
-
-    def _legs(self) -> list[str]:
-        lines = []
-        for leg in self.spec.get("legs", ()):
-            sides = [s for s in ("debit", "credit") if s in leg]
-            if len(sides) != 1:
-                raise KeyError("a leg has a debit or a credit account")
-            side = sides[0]
-            reference = leg.get("reference")
-            if "each" in leg:  # a leg for each (party, amount) of a list
-                account = self._account(leg[side], "party")
-                currency = self._source(leg.get("currency", "currency_code"))
-                lines += [
-                    f"for party, amount_ in {self._source(leg['each'])}:",
-                    "    if amount_:",
-                    f"        legs.append([{account}, {currency}, {side[0].upper()!r}, amount_, "
-                    f"{leg['component']!r}, None])",
-                ]
-                continue
-            lines.append(f"amount_ = {self._source(leg['amount'])}")
-            condition = "amount_"
-            if "when" in leg:
-                condition += f" and ({self._source(leg['when'])})"
-            shown = "None" if reference is None else self._text(reference)
-            currency = self._source(leg.get("currency", "currency_code"))
-            lines += [
-                f"if {condition}:",
-                f"    legs.append([{self._account(leg[side])}, {currency}, "
-                f"{side[0].upper()!r}, amount_, {leg['component']!r}, {shown}])",
-            ]
-        return lines
-
-    def _result(self) -> list[str]:
-        spec = self.spec
-        parts = ["legs"]
-        for key in ("set", "set_parent"):
-            counters = spec.get(key)
-            parts.append("None" if not counters else "{" + ", ".join(
-                f"{name!r}: {self._source(text)}" for name, text in counters.items()
-            ) + "}")
-        lines: list[str] = []
-        if spec.get("holds"):
-            lines.append("holds = []")
-            for hold in spec["holds"]:
-                action = hold["action"]
-                if action not in ("place", "capture", "release", "free"):
-                    raise KeyError(f"hold action {action!r} is not known")
-                account = self._account(hold["account"]) if "account" in hold else "None"
-                kind = self._text(hold["kind"]) if "kind" in hold else "None"
-                case = self._source(hold["case"]) if "case" in hold else "None"
-                amount = "0" if action == "free" else self._source(hold["amount"])
-                append = (
-                    f"holds.append(({action!r}, {kind}, {self._text(hold['id'])}, {account}, "
-                    f"{amount}, {case}))"
-                )
-                if "when" in hold:
-                    lines += [f"if {self._source(hold['when'])}:", f"    {append}"]
-                else:
-                    lines.append(append)
-            parts.append("holds")
-        else:
-            parts.append("None")
-        uses = spec.get("uses")
-        if uses:
-            lines.append("uses = []")
-            for use in uses:
-                append = (
-                    f"uses.append(({use['scene']!r}, {self._account(use['account'])}, "
-                    f"{self._source(use['amount'])}))"
-                )
-                if "when" in use:
-                    lines += [f"if {self._source(use['when'])}:", f"    {append}"]
-                else:
-                    lines.append(append)
-            parts.append("uses")
-        else:
-            parts.append("None")
-        auth = spec.get("authorisation")
-        if auth:
-            shown = (
-                f"(authorisation, {self._source(auth['payer'])}, "
-                f"{self._source(auth['payee'])}, {self._source(auth['amount'])}, "
-                f"{auth.get('kind', 'authorisation')!r})"
-            )
-            when = self._source(auth["when"]) if "when" in auth else "True"
-            parts.append(f"({shown} if {when} else None)")
-        else:
-            parts.append("None")
-        quiet = spec.get("quiet")
-        if quiet:
-            parts.append(
-                f"[['quiet', {self._account(quiet['account'])}, "
-                f"{self._source(quiet.get('currency', 'currency_code'))}, "
-                f"{self._source(quiet['payment'])}, {self._source(quiet['amount'])}]]"
-            )
-        else:
-            parts.append("None")
-        while parts[-1] == "None":
-            parts.pop()
-        return [*lines, f"return Plan({', '.join(parts)})"]
-
     def operation(self) -> Operation:
         spec = self.spec
         handler = spec.get("handler")
@@ -356,6 +226,10 @@ class _Compiler:
             about=spec.get("about", ""), rules=tuple(spec["rules"]), module=spec["module"],
             interface_class=spec["class"], callers=spec.get("callers"),
             form=Form(self.type, self.fields), business_key=key,
+            further_currencies=tuple(
+                f.name for f in self.fields
+                if f.kind == "currency" and f.name != "currency_code"
+            ),
             journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
             before_start=spec.get("before_start", False),
             normal=spec.get("normal", False), oldest_first=spec.get("oldest_first"),

@@ -37,6 +37,7 @@ _BY_KIND: dict[str, Any] = {
     "flag": True, "metadata": {"order": "A-1"}, "object": {"note": "on file"}, "list": [],
     "details": {"note": "on file"}, "texts": {"account_name": "as on the account"},
     "moment": "2026-09-12T10:11:12+08:00", "hex": "00" * 8, "currency": "CNY",
+    "rate": "7.1025",
 }
 
 

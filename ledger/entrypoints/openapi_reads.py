@@ -77,6 +77,24 @@ def read_schemas() -> dict[str, Any]:
                 },
             }}},
         },
+        "Positions": {
+            "type": "object", "required": ["positions"],
+            "properties": {"positions": {"type": "array", "items": {
+                "type": "object",
+                "required": [
+                    "currency_code", "scale", "sold_minor", "bought_currency_code",
+                    "bought_scale", "bought_minor",
+                ],
+                "properties": {
+                    "currency_code": text, "scale": scale, "sold_minor": whole,
+                    "bought_currency_code": text, "bought_scale": scale, "bought_minor": whole,
+                },
+            }}},
+            "example": {"positions": [{
+                "currency_code": "USD", "scale": 2, "sold_minor": 10000,
+                "bought_currency_code": "CNY", "bought_scale": 2, "bought_minor": 71000,
+            }]},
+        },
         "Pending": {
             "type": "object", "required": ["pending"],
             "properties": {"pending": {"type": "array", "items": {

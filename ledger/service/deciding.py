@@ -81,6 +81,11 @@ class Decider:
                 "unknown_currency", "the chart of accounts does not keep this currency",
                 "currency_code",
             )
+        for name in operation.further_currencies:
+            if values.get(name) not in self._currencies:
+                return Refusal(
+                    "unknown_currency", "the chart of accounts does not keep this currency", name
+                )
         if operation.business_key is not None:
             business_key = values[operation.business_key]
             reserved = state.tables.get("reserved")
@@ -94,7 +99,8 @@ class Decider:
         tariffs = state.tables.get("tariff")
         tariff = tariffs.get("withdrawal") if tariffs else None
         context = Context(
-            day, "institution", self._institution, _EMPTY, tariff or DEFAULT_TARIFF, actor.name
+            day, "institution", self._institution, _EMPTY, tariff or DEFAULT_TARIFF, actor.name,
+            scales=self._currencies,
         )
         mode = None if operation.mode_field is None else values.get(operation.mode_field)
         if operation.refers:

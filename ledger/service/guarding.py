@@ -47,6 +47,10 @@ class Guard:
             )
             if refusal is not None:
                 return refusal
+        elif operation.type == "merchant_exchange":
+            refusal = payouts.exchange(state, *plan.legs[0][:2], plan.legs[0][3], day)
+            if refusal is not None:
+                return refusal
         if plan.authorisation is not None:
             refusal = self._consent(operation, plan, values, currency or "", day)
             if refusal is not None:

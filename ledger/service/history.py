@@ -12,6 +12,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from ledger.domain.positions import TABLE as POSITIONS
+from ledger.domain.positions import pair
 from ledger.service.ports import Reader, Segment
 
 _EPOCH: dict[str, int] = {}
@@ -108,6 +110,8 @@ class Tail:
                 self.uses.add((effect[1], effect[2], effect[3], day))
             elif kind == "put":
                 self.documents.add((f"table.{effect[1]}", effect[2]))
+            elif kind == "position":
+                self.documents.add((f"table.{POSITIONS}", pair(effect[1], effect[2])))
             elif kind == "item":
                 self.documents.add(("item", effect[1]))
             elif kind == "hold":

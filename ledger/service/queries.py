@@ -82,17 +82,51 @@ def balances(
     }
 
 
+def open_account(ledger: Ledger, account_id: str, currency_code: str | None) -> Account:
+    """The account that a read is about. A currency may be left out where the account is open in one
+    alone: nobody is told a balance in a currency that was not asked for.
+
+    :raises RequestRefused: `account_not_open`, `invalid_field` when it is open in several
+    """
+    found = [
+        accounts[account_id] for currency, accounts in ledger.state.accounts.items()
+        if account_id in accounts and currency_code in (None, currency)
+    ]
+    if not found:
+        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    if len(found) > 1:
+        several = ", ".join(sorted(account.currency_code for account in found))
+        raise RequestRefused(
+            "invalid_field", f"account {account_id} is open in {several}: name a currency_code"
+        )
+    return found[0]
+
+
+def positions(ledger: Ledger) -> dict[str, Any]:
+    """What is open of exchanges, by the currency sold and the one bought: what customers gave and
+    got, minor units of each, and is not squared with a bank yet."""
+    scales = ledger.chart.currencies
+    rows = []
+    for name, document in sorted(ledger.state.tables.get("position", {}).items()):
+        sold, _, bought = name.partition("/")
+        rows.append({
+            "currency_code": sold, "scale": scales[sold], "sold_minor": document["sold"],
+            "bought_currency_code": bought, "bought_scale": scales[bought],
+            "bought_minor": document["bought"],
+        })
+    return {"positions": rows}
+
+
 def balance_at(
-    ledger: Ledger, account_id: str, currency_code: str, value_date: str | None,
+    ledger: Ledger, account_id: str, currency_code: str | None, value_date: str | None,
     known_at: str | None,
 ) -> dict[str, Any]:
     """One account's balance, its shards included, as of a value date and as known at a time.
 
     :raises RequestRefused: `account_not_open`, `invalid_field`
     """
-    account = ledger.state.account(account_id, currency_code)
-    if account is None:
-        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    account = open_account(ledger, account_id, currency_code)
+    currency_code = account.currency_code
     now = ledger.clock.now()
     moment = now if known_at is None else parse_moment(known_at)
     if moment is None:
@@ -111,16 +145,15 @@ def balance_at(
     }
 
 
-def standing(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
+def standing(ledger: Ledger, account_id: str, currency_code: str | None) -> dict[str, Any]:
     """What an account's owner is shown, after the identity check of who asks: balance, what is
     available and frozen, bound accounts, and `normal`, `frozen` or `abnormal`, which follow from
     the account's status, its party's state and its holds (rule D1.7).
 
     :raises RequestRefused: `account_not_open`
     """
-    account = ledger.state.account(account_id, currency_code)
-    if account is None:
-        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    account = open_account(ledger, account_id, currency_code)
+    currency_code = account.currency_code
     party = ledger.state.get("party", account.party_id or "") or {}
     if account.status == "frozen" or account.frozen or any(
         hold["account_id"] == account_id and hold["currency_code"] == currency_code
@@ -145,16 +178,15 @@ def standing(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, A
     }
 
 
-def tree(ledger: Ledger, account_id: str, currency_code: str) -> dict[str, Any]:
+def tree(ledger: Ledger, account_id: str, currency_code: str | None) -> dict[str, Any]:
     """An account with all below it, and their totals (parent = own balance and the sum of its
     children). A flat list, so that any depth can be sent and read: the account first, at level 0,
     each other one behind its parent, by account id.
 
     :raises RequestRefused: `account_not_open`
     """
-    account = ledger.state.account(account_id, currency_code)
-    if account is None:
-        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    account = open_account(ledger, account_id, currency_code)
+    currency_code = account.currency_code
     below: dict[str | None, list[Account]] = {}
     for other in ledger.state.accounts[currency_code].values():
         below.setdefault(other.parent, []).append(other)

@@ -49,15 +49,14 @@ def window_start(today: date) -> date:
 
 
 def statement(
-    ledger: Ledger, account_id: str, currency_code: str, asked: Asked, after: int, limit: int
+    ledger: Ledger, account_id: str, currency_code: str | None, asked: Asked, after: int, limit: int
 ) -> dict[str, Any]:
     """A page of an account's movements, oldest first; `next` continues it.
 
     :raises RequestRefused: `account_not_open`, `clock_not_set`, `invalid_field`, `outside_window`
     """
-    account = ledger.state.account(account_id, currency_code)
-    if account is None:
-        raise RequestRefused("account_not_open", f"account {account_id} is not open", 404)
+    account = queries.open_account(ledger, account_id, currency_code)
+    currency_code = account.currency_code
     day = queries.today(ledger)
     today, begin = day.isoformat(), window_start(day).isoformat()
     for name in (asked.first, asked.last):

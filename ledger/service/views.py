@@ -364,10 +364,11 @@ def content_of(
     known = dict(_COMMON)
     if operation is not None:
         known.update((field.name, field) for field in operation.form.fields)
-    currency = content.get("currency_code", ledger.chart.base_currency)
+    base = content.get("currency_code", ledger.chart.base_currency)
     return [
         {
-            "name": name, "value": value, "currency": currency,
+            "name": name, "value": value,
+            "currency": content.get(name.replace("_minor", "_currency_code"), base),
             "kind": known[name].kind if name in known else "other",
             "sensitive": name in known and known[name].sensitive,
         }

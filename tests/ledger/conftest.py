@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ledger.adapters.data_files import load_chart
 from ledger.adapters.tokens import ensure_demo_token
 from ledger.domain.actors import Actor
 from ledger.entrypoints.operations import open_ledger
@@ -28,6 +30,8 @@ def at(day: date, clock: str) -> str:
 
 
 PERSONS = ("ann", "ben")
+#: A chart with other currencies beside renminbi: two decimals, none, three.
+SCALES = {"CNY": 2, "JPY": 0, "USD": 2, "KWD": 3}
 ANN, BEN = (Actor("operator", name) for name in PERSONS)
 SYSTEM = Actor("system", "switch")
 
@@ -72,6 +76,20 @@ class World:
             results = self.ledger.open_accounts([
                 {"account_code": code, "party_id": party, "currency_code": "CNY"}
                 for code, party in wanted[start:start + 1000]
+            ], SYSTEM)
+            assert {r["status"] for r in results} <= {"opened", "already_open"}, results
+
+    def open_in(self, *currencies: str, merchants: int = 2, users: int = 2) -> None:
+        """The accounts of customers and of exchange, and the bank's, in further currencies."""
+        codes: list[tuple[str, str | None]] = [
+            (code, None) for code in ("1001", "1101", "1901", "2301", "2302", "3001", "6004")
+        ]
+        codes += [(code, f"M{n}") for code in ("2201", "2202") for n in range(1, merchants + 1)]
+        codes += [("2101", f"U{n}") for n in range(1, users + 1)]
+        for currency in currencies:
+            results = self.ledger.open_accounts([
+                {"account_code": code, "party_id": party, "currency_code": currency}
+                for code, party in codes
             ], SYSTEM)
             assert {r["status"] for r in results} <= {"opened", "already_open"}, results
 
@@ -188,13 +206,13 @@ class World:
         assert result["status"] == "posted", result
         return result
 
-    def authorise(self, payer: str, payee: str, amount: int) -> str:
+    def authorise(self, payer: str, payee: str, amount: int, currency: str = "CNY") -> str:
         """An open authorisation."""
         self.number += 1
         name = f"A{self.number}"
         self.register(
             "authorise", authorisation_id=name, payer_id=payer, payee=payee,
-            amount_minor=amount, currency_code="CNY", method="password",
+            amount_minor=amount, currency_code=currency, method="password",
         )
         return name
 
@@ -266,8 +284,8 @@ class World:
         """Legs of a posted result: account, direction, amount, component, reference."""
         return [(leg[0], *leg[2:]) for leg in orjson.loads(self.row(result)[13])]
 
-    def balance(self, account_id: str) -> int:
-        account = self.ledger.state.account(account_id, "CNY")
+    def balance(self, account_id: str, currency: str = "CNY") -> int:
+        account = self.ledger.state.account(account_id, currency)
         assert account is not None
         return account.balance
 
@@ -289,6 +307,14 @@ def settings(tmp_path: Path) -> Settings:
     Keyring(found).ensure_demo()
     ensure_demo_token(found)
     return found
+
+
+@pytest.fixture
+def currencies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chart keeps those of :data:`SCALES`; to be asked for before the world."""
+    kept = dataclasses.replace(load_chart(), currencies=SCALES)
+    for place in ("ledger.entrypoints.operations", "ledger.adapters.export"):
+        monkeypatch.setattr(f"{place}.load_chart", lambda: kept)
 
 
 @pytest.fixture

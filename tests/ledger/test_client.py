@@ -130,6 +130,7 @@ CALLS: dict[tuple[str, str], Callable[[Day], Any]] = {
         d.house.movements("2201:M1", type="payment", least_minor=1, most_minor=10**6)),
     ("GET", "/v1/accounts/{account_id}/tree"): lambda d: d.house.tree("2201:M1"),
     ("GET", "/v1/holds"): lambda d: d.house.holds("2101:U1"),
+    ("GET", "/v1/positions"): lambda d: d.house.positions(),
     ("GET", "/v1/pending"): lambda d: d.house.pending(),
     ("GET", "/v1/pending/{sequence}/values"): lambda d: d.reviewer.pending_values(d.waiting),
     ("GET", "/v1/destinations/{destination_id}"): lambda d: d.reviewer.destination("S-M1"),
@@ -156,7 +157,7 @@ CALLS: dict[tuple[str, str], Callable[[Day], Any]] = {
     ("GET", "/v1/parties/{party_id}/days/{day}"): lambda d: d.house.day_statement("M1", DAY),
 }
 #: Those that answer with something even when there is nothing.
-MAY_BE_EMPTY = {"/v1/pending", "/v1/sessions", "/v1/sessions/{session_id}/cover"}
+MAY_BE_EMPTY = {"/v1/pending", "/v1/positions", "/v1/sessions", "/v1/sessions/{session_id}/cover"}
 
 
 def test_every_operation_of_the_document_has_its_method(watched):

@@ -483,6 +483,26 @@ def test_held_money_is_captured_whole_or_in_part(world):
     assert world.ledger.state.holds == {}
 
 
+@pytest.mark.parametrize(("type_", "payer"), [("exchange", "U1"), ("merchant_exchange", "M1")])
+def test_one_currency_against_another(currencies, world, type_, payer):
+    """Each balances by itself, through the position account in it."""
+    world.open_in("CNY", "USD")
+    world.do("top_up", amount_minor=20000)
+    world.do("payment", amount_minor=20000)
+    done = world.send(
+        type_, exchange_id="X", amount_minor=10000, currency_code="CNY", bought_minor=1408,
+        bought_currency_code="USD", rate="0.1408", quote_id="Q",
+        authorisation=world.authorise(payer, "Q", 10000),
+        **{"user_id" if payer == "U1" else "merchant_id": payer},
+    )
+    account = f"{'2101' if payer == 'U1' else '2201'}:{payer}"
+    assert world.legs(done) == [
+        (account, "D", 10000, "exchange", None), ("1901", "C", 10000, "exchange", None),
+        ("1901", "D", 1408, "exchange", None), (account, "C", 1408, "exchange", None),
+    ]
+    assert world.balance(account, "USD") == 1408
+
+
 def test_every_operation_with_legs_is_posted_here(world):
     """So that no template is without a test of its legs."""
     text = Path(__file__).read_text("utf-8")

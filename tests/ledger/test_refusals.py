@@ -13,6 +13,7 @@ from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
 
 CNY = {"currency_code": "CNY"}
+pytestmark = pytest.mark.usefixtures("currencies")  # some reasons need two
 
 
 def _refused(result: dict, reason: str, field: str | None = None) -> None:
@@ -123,6 +124,14 @@ def _transfer(world: World, amount: int = 100, **values: Any) -> dict:
         "transaction_id": f"X{world.number}", "user_id": "U1", "payee_id": "U2",
         "amount_minor": amount, **CNY,
         "authorisation": world.authorise("U1", "U2", amount), **values,
+    })
+
+
+def _exchange(world: World, type_: str = "exchange", **values: Any) -> dict:
+    return world.send(type_, **{
+        "exchange_id": f"X{world.number}", "user_id": "U1", "amount_minor": 10_000, **CNY,
+        "bought_minor": 1_400, "bought_currency_code": "USD", "rate": "0.14", "quote_id": "Q",
+        "authorisation": "A", **values,
     })
 
 
@@ -264,7 +273,9 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         lambda w: _stop(w, "rail", "unionpay"),
         lambda w: w.approve(n := _waiting(w), signature=w.signature(n, "ann")))),
     # what it refers to
-    ("unknown_currency", "currency_code", lambda w: w.do("fee", currency_code="USD")),
+    ("unknown_currency", "currency_code", lambda w: w.do("fee", currency_code="EUR")),
+    ("unknown_currency", "bought_currency_code",
+     lambda w: _exchange(w, bought_currency_code="EUR")),
     ("business_key_taken", "transaction_id", _in_turn(
         _paid, lambda w: w.do("payment", transaction_id="P"))),
     ("business_key_taken", "fee_id", _in_turn(_paid, lambda w: w.do("fee", fee_id="P"))),
@@ -368,6 +379,8 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         lambda w: w.do("withdrawal", fee_minor=0))),
     ("ground_missing", "ground", _in_turn(_paid, lambda w: _refund(w, request="user"))),
     ("same_account", "payee_id", lambda w: _transfer(w, payee_id="U1")),
+    ("same_currency", "bought_currency_code", lambda w: _exchange(w, bought_currency_code="CNY")),
+    ("rate_differs", "bought_minor", lambda w: _exchange(w, bought_minor=1_401)),
     ("mode_differs", "merchant_id", _in_turn(
         lambda w: w.merchant("M3", settlement_mode="self"),
         lambda w: w.send("offset", movement_id="O", merchant_id="M3", claim="1201",
@@ -471,6 +484,9 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         _paid, lambda w: w.do("dispute", original_transaction_id="P"),
         lambda w: w.send("denied_payment", hold_id="H", original_transaction_id="P",
                          case_number="N"))),
+    ("exceeds_position", "bought_minor", lambda w: w.send(
+        "exchange_settled", ANN, movement_id="D", amount_minor=100, **CNY, bought_minor=14,
+        bought_currency_code="USD")),
     ("returned_fee_differs", "issuer_fee_minor", _in_turn(
         _paid, lambda w: _refund(w, amount_minor=5000, issuer_fee_minor=17,
                                  network_fee_minor=2, acquirer_fee_minor=11))),
@@ -669,7 +685,7 @@ def test_reasons_are_tested_in_the_order_of_the_list(world):
         ({"amount_minor": 0}, {"amount_minor": 10}),
         ({"occurred_at": at_future()}, {"occurred_at": "2026-09-12T10:00:00+08:00"}),
         ({"value_date": "2026-09-13"}, {"value_date": None}),
-        ({"currency_code": "USD"}, {"currency_code": "CNY"}),
+        ({"currency_code": "EUR"}, {"currency_code": "CNY"}),
         ({"transaction_id": "taken"}, {"transaction_id": "free"}),
         ({}, {"merchant_id": "M1"}),
         ({"terminal_id": "POS1"}, {"terminal_id": None}),

@@ -53,7 +53,7 @@ def add(room: Room) -> None:
         **operation("BalanceAt", 404, 409, 422, 429),
     )
     async def balance_at(
-        account_id: str, request: Request, currency_code: str = "CNY",
+        account_id: str, request: Request, currency_code: str | None = None,
         value_date: str | None = None, known_at: str | None = None,
     ) -> Response:
         own = _sender(room, request)
@@ -67,9 +67,11 @@ def add(room: Room) -> None:
     @app.get(
         "/v1/accounts/{account_id}/standing",
         summary="What an account's owner is shown: balance, what is frozen, normal or not",
-        **operation("Standing", 404, 409, 429),
+        **operation("Standing", 404, 409, 422, 429),
     )
-    async def standing(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
+    async def standing(
+        account_id: str, request: Request, currency_code: str | None = None
+    ) -> Response:
         own = _sender(room, request)
 
         def asked() -> dict[str, Any]:
@@ -84,7 +86,7 @@ def add(room: Room) -> None:
         **operation("Movements", 404, 409, 422, 429),
     )
     async def movements(
-        account_id: str, request: Request, currency_code: str = "CNY",
+        account_id: str, request: Request, currency_code: str | None = None,
         first: str | None = None, last: str | None = None, type: str | None = None,
         least_minor: str | None = None, most_minor: str | None = None,
         number: str | None = None, counterparty: str | None = None,

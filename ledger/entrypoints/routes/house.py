@@ -26,11 +26,21 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/accounts/{account_id}/tree", summary="An account with all accounts below it",
-        **operation("Tree", 404),
+        **operation("Tree", 404, 422),
     )
-    async def tree(account_id: str, request: Request, currency_code: str = "CNY") -> Response:
+    async def tree(
+        account_id: str, request: Request, currency_code: str | None = None
+    ) -> Response:
         identity.sender(request, "read")
         return answer(await on_ledger(queries.tree, ledger, account_id, currency_code))
+
+    @app.get(
+        "/v1/positions", summary="What is open of exchanges, by the two currencies",
+        **operation("Positions"),
+    )
+    async def positions(request: Request) -> Response:
+        identity.sender(request, "read")
+        return answer(await on_ledger(queries.positions, ledger))
 
     @app.get(
         "/v1/pending", summary="What waits for a checker, with the digests to sign",

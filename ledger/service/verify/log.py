@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ledger.domain import format1, guards, mandates
+from ledger.domain import format1, guards, mandates, positions
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
 from ledger.domain.chart import Chart
 from ledger.domain.operations import Operations
@@ -195,6 +195,11 @@ class Log:
             reason = lacks_approval(self.operations, state, row, legs)
         if reason is not None:
             return reason
+        exchanged = [effect for effect in effects if effect[0] == "position"]
+        if exchanged:
+            reason = positions.fault(state.table(positions.TABLE), exchanged, legs)
+            if reason is not None:
+                return reason
         folding.replay(state, row)
         if row[4] == "posted":
             reason = people_fault(state, row)

@@ -16,6 +16,9 @@ from tests.ledger.conftest import ANN, DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
 
 FEES = {"acquirer_fee_minor": 0}
+pytestmark = pytest.mark.usefixtures("currencies")
+#: Dollars for 100 yuan.
+DOLLARS = {"bought_currency_code": "USD", "bought_minor": 1_400, "rate": "0.14", "quote_id": "Q"}
 #: type -> (its values beside number, date and currency, the parties whose money moves, its rail)
 TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "top_up": ({"user_id": "U1"}, {"U1"}, "bank"),
@@ -92,6 +95,11 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "points_issue": ({"user_id": "U1"}, {"U1"}, None),
     "points_spend": ({"user_id": "U1", "merchant_id": "M1", "authorisation": "A-PS"},
                      {"U1", "M1"}, "bank"),
+    "exchange": ({"user_id": "U1", "authorisation": "A-EX", **DOLLARS}, {"U1"}, "internal"),
+    "merchant_exchange": ({"merchant_id": "M1", "authorisation": "A-ME", **DOLLARS}, {"M1"},
+                          "internal"),
+    "exchange_settled": ({"bought_currency_code": "USD", "bought_minor": 1_400}, set(), "bank"),
+    "exchange_result": ({}, set(), "bank"),
     "hold_capture": ({"hold_id": "H", "to_account_id": "2201:M1", "case_number": "C"},
                      {"U1", "M1"}, "internal"),
     "adjustment": ({"incident_number": "I", "reason": "x", "legs": [
@@ -135,7 +143,8 @@ def _commands(world, journal):
 def _scene(world):
     """Something of everything that the table refers to; the table's commands."""
     funds(world, 10**6)
-    world.open([("9001", None)])
+    world.open([(code, None) for code in ("9001", "1901", "2302", "6004")])
+    world.open_in("USD")
     world.register("party", party_id="K1", party_kind="card", identity_check="ID")
     world.register("bind_account", destination_id="DK", party_id="K1", bound_account="6",
                    bound_name="K", bank_code="B")
@@ -152,10 +161,16 @@ def _scene(world):
         ("A-D1", "U1", "D1"), ("A-U2", "U1", "U2"), ("A-K1", "K1", "M1"), ("A-DK", "K1", "DK"),
         ("A-FUND", "U1", "FUND"), ("A-M1", "U1", "M1"), ("A-KP", "K1", "M1"),
         ("A-PS", "U1", "M1"), ("A-TP", "U1", "U2"), ("A-TR", "U2", "U1"),
-        ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"),
+        ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"), ("A-EX", "U1", "Q"), ("A-ME", "M1", "Q"),
+        ("A-E2", "U2", "Q"), ("A-E3", "U2", "Q"),
     ):
         world.register("authorise", authorisation_id=reference, payer_id=payer, payee=payee,
                        amount_minor=10_000, method="password", **CNY)
+    for name in ("A-E2", "A-E3"):  # twice what the table squares, once squared with a gain
+        posted(world.send("exchange", exchange_id=f"X{name}", user_id="U2", amount_minor=10_000,
+                          authorisation=name, **DOLLARS, **CNY))
+    world.approved("exchange_settled", movement_id="XS", amount_minor=9_000, bought_minor=1_400,
+                   bought_currency_code="USD", **CNY)
     world.register("mandate", mandate_id="MD", payer_id="U1", payee="M1", amount_minor=10_000,
                    method="signature", valid_from=DAY.isoformat(), valid_to="2026-12-31", **CNY)
     posted(world.send("transfer", transaction_id="TR", user_id="U1", payee_id="U2",
