@@ -134,6 +134,11 @@ def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
         due = price * v.get("quantity", 1)
         if amount != due:
             return Refusal("fee_differs", f"amount_minor must be {due}", "amount_minor")
+    if currency != state.chart.base_currency and c.contract.get(f"{item}_fee_minor") is not None:
+        return Refusal(
+            "fee_differs", f"the contract asks the {item} fee in {state.chart.base_currency}",
+            "currency_code",
+        )
     if c.contract.get("fee_choice") == "prepaid":
         code = PREPAID
     else:

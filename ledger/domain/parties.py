@@ -140,7 +140,7 @@ def _start_missing(
     if not state.get("party", name).get("channels"):
         return Refusal("start_missing", f"no channel has given {name} its parameters")
     needed = grades.terms(state, name, day).get("deposit_minor", 0)
-    deposit = state.account(f"2602:{name}", next(iter(state.chart.currencies)))
+    deposit = state.account(f"2602:{name}", state.chart.base_currency)
     there = 0 if deposit is None else deposit.balance
     if there < needed:
         return Refusal("start_missing", f"of the deposit {there} of {needed} minor units are there")

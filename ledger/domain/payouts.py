@@ -31,7 +31,9 @@ def payout(
         if account is None or not account.line.settles:
             continue
         party_id = account.party_id or ""
-        least = minimum(contract, state.get("party", party_id)) if contract else 0
+        least = minimum(
+            contract, state.get("party", party_id), currency, state.chart.base_currency
+        ) if contract else 0
         if amount < least:
             return Refusal(
                 "below_minimum", f"the contract pays {least} minor units at the least",

@@ -18,6 +18,7 @@ from ledger.domain import (
     reconciliations,
     shards,
     splitting,
+    tariffs,
 )
 from ledger.domain.actors import LEDGER, has_right
 from ledger.domain.chart import SHARD, account_id
@@ -26,10 +27,6 @@ from ledger.domain.operations import CLASSES, RAILS, Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
 
-#: Fees of withdrawals until a tariff is set (rule D1.11).
-DEFAULT_TARIFF = {
-    "bank_ppm": 5000, "third_party_ppm": 10000, "least_minor": 0, "approval_above_minor": None,
-}
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 #: Where sensitive values are read: the register, and the reason when the name is not in it.
 _READ = {
@@ -209,15 +206,6 @@ def bind_account(state: State, v: Values, c: Context) -> Plan | Refusal:
     return destination(state, v, c)
 
 
-def tariff(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """Fees of withdrawals (rule D1.11)."""
-    return put("tariff", "withdrawal", {
-        "id": v["tariff_id"], "bank_ppm": v["bank_ppm"],
-        "third_party_ppm": v["third_party_ppm"], "least_minor": v["least_minor"],
-        "approval_above_minor": v.get("approval_above_minor"),
-    })
-
-
 # the payer's consent
 
 
@@ -364,7 +352,7 @@ HANDLERS: dict[str, Handler] = {
     **reconciliations.HANDLERS, **splitting.HANDLERS, **exchanging.HANDLERS,
     **{function.__name__: function for function in (
         open_account, move_account, account_status, account_floor, shards.account_shards,
-        destination, bind_account, tariff, authorise, people.operator, people.membership,
+        destination, bind_account, tariffs.tariff, authorise, people.operator, people.membership,
         caller, stop, stop_lift, period_close, breaker, session_open,
         session_cover, foreign_read, sensitive_read,
     )},

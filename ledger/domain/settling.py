@@ -72,10 +72,18 @@ def due_date(bucket: str, cycle: str, calendar: Calendar, delay: int = 0) -> dat
     return calendar.working_day(day, 1) if calendar.holiday(day) else day
 
 
-def minimum(contract: Mapping[str, Any], party: Mapping[str, Any] | None) -> int:
+def minimum(
+    contract: Mapping[str, Any], party: Mapping[str, Any] | None, currency: str, base: str
+) -> int:
     """The least that is paid out, minor units (rule D0.8); of a merchant that leaves or has left
-    the final payout is whatever it is (rule D4a.10)."""
-    return 0 if party is not None and party["state"] in _LAST else contract["minimum_minor"]
+    the final payout is whatever it is (rule D4a.10).
+
+    :param currency: of the account
+    :param base: the chart's base currency, in which a contract says the minimum: of others whatever
+        is due is paid
+    """
+    leaves = party is not None and party["state"] in _LAST
+    return 0 if leaves or currency != base else contract["minimum_minor"]
 
 
 def resting(account: Account, day: str) -> list[tuple[str, int]]:

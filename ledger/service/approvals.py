@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
+from ledger.domain import tariffs
 from ledger.domain.actors import FOUNDED, bootstrapping, has_right, those_with_right
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.operations import Context, Operation, Operations
-from ledger.domain.registers import DEFAULT_TARIFF
 from ledger.domain.state import State
 
 _EMPTY: Mapping[str, Any] = {}
@@ -67,7 +67,7 @@ def _demanded(operation: Operation, state: State, row: tuple) -> bool:
         operation.approval if row[3] >= operation.approval_since else operation.approval_before
     )
     if asked is not None:
-        tariff = state.get("tariff", "withdrawal") or DEFAULT_TARIFF
+        tariff = tariffs.in_force(state, values.get("currency_code"), row[3])
         context = Context(row[10], "institution", _EMPTY, _EMPTY, tariff, row[7])
         if asked(values, context):
             return True

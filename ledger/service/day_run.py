@@ -188,7 +188,10 @@ class DayRun:
             contract = self.ledger.state.contract(account.party_id, self.day.isoformat())
             if contract is None:
                 continue
-            least = minimum(contract, self.ledger.state.get("party", account.party_id))
+            least = minimum(
+                contract, self.ledger.state.get("party", account.party_id),
+                account.currency_code, self.ledger.chart.base_currency,
+            )
             found = self._due(account, contract, least)
             if found.old:
                 self.ran.old.append({

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ledger.domain import grades, guards, shards
+from ledger.domain import grades, guards, shards, tariffs
 from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.operations import OF_JOURNAL, Context, Operation, Plan
 from ledger.domain.refusals import Refusal
-from ledger.domain.registers import DEFAULT_TARIFF, HANDLERS
+from ledger.domain.registers import HANDLERS
 from ledger.service.approvals import leaves_purpose
 from ledger.service.booking import Booked
 from ledger.service.guarding import Guard
@@ -96,11 +96,9 @@ class Decider:
                     "business_key_taken", "another entry carries this business key",
                     operation.business_key,
                 )
-        tariffs = state.tables.get("tariff")
-        tariff = tariffs.get("withdrawal") if tariffs else None
         context = Context(
-            day, "institution", self._institution, _EMPTY, tariff or DEFAULT_TARIFF, actor.name,
-            scales=self._currencies,
+            day, "institution", self._institution, _EMPTY, tariffs.in_force(state, currency),
+            actor.name, scales=self._currencies,
         )
         mode = None if operation.mode_field is None else values.get(operation.mode_field)
         if operation.refers:

@@ -4,47 +4,35 @@ its own currency, and is shown and exported with that currency's decimals."""
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 from decimal import Decimal
 
 import pytest
 from fastapi.testclient import TestClient
 
-from ledger.adapters.data_files import load_chart
 from ledger.adapters.export import export_day
 from ledger.adapters.statement_files import write_statements
 from ledger.adapters.tokens import Tokens
+from ledger.domain.tariffs import ONE_FOR_ALL
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.service.approvals import lacks_approval
 from ledger.service.day_run import DayRun
 from paylake.deliveries import read_control
-from tests.ledger.conftest import ANN, DAY, SYSTEM, World
+from tests.ledger.conftest import ANN, DAY, World
+from tests.ledger.conftest import SCALES as KEPT
+from tests.ledger.rules.words import posted, refused, run
 
-SCALES = {"CNY": 2, "JPY": 0, "USD": 2}
 FEES = {"issuer_fee_minor": 0, "network_fee_minor": 0}
-
-
-@pytest.fixture(autouse=True)
-def chart(monkeypatch):
-    kept = dataclasses.replace(load_chart(), currencies=SCALES)
-    for place in ("ledger.entrypoints.operations", "ledger.adapters.export"):
-        monkeypatch.setattr(f"{place}.load_chart", lambda: kept)
+pytestmark = pytest.mark.usefixtures("currencies")
+#: Those in which everything happens here.
+SCALES = {name: scale for name, scale in KEPT.items() if name != "KWD"}
 
 
 @pytest.fixture
 def money(world):
     """The world with its accounts in the three currencies."""
-    codes = [("1001", None), ("2301", None), *(
-        (code, f"{kind}{n}") for code, kind in (("2101", "U"), ("2201", "M"), ("2202", "M"))
-        for n in (1, 2)
-    )]
-    for currency in ("USD", "JPY"):
-        results = world.ledger.open_accounts([
-            {"account_code": code, "party_id": party, "currency_code": currency}
-            for code, party in codes
-        ], SYSTEM)
-        assert {r["status"] for r in results} == {"opened"}, results
+    world.open_in("USD", "JPY")
     return world
 
 
@@ -175,4 +163,96 @@ def test_the_interface_says_the_scale_and_the_console_shows_it(traded, settings)
         assert "50,000" in shown["JPY"] and "50,000.00" not in shown["JPY"]
         assert "500.00" in shown["USD"]
         assert "人民币" not in shown["USD"] + shown["JPY"]
+    traded.ledger = open_ledger(settings, simulated=True)
+
+
+def test_a_tariff_is_of_one_currency(money):
+    """200 fen and 5,000 yuan say nothing of yen: until yen have a tariff of their own the rates
+    hold for them, no least fee, and each withdrawal has its checker."""
+    for currency in SCALES:
+        posted(money.do("top_up", currency_code=currency, amount_minor=50_000))
+    money.approved("tariff", tariff_id="T1", bank_ppm=4_000, third_party_ppm=8_000,
+                   least_minor=200, approval_above_minor=500_000)
+
+    def withdraw(currency: str, amount: int, fee: int, sender=ANN) -> dict:
+        return money.send(
+            "withdrawal", sender, withdrawal_id=f"W{money.number}", user_id="U1",
+            destination_id="D1", amount_minor=amount, currency_code=currency, fee_minor=fee,
+            authorisation=money.authorise("U1", "D1", amount, currency),
+        )
+
+    assert withdraw("CNY", 5_000, 20)["detail"] == "fee_minor must be 200"
+    posted(withdraw("CNY", 5_000, 200))
+    assert refused(withdraw("JPY", 5_000, 200), "fee_differs")
+    assert withdraw("JPY", 5_000, 20)["status"] == "pending"
+    money.approved("tariff", tariff_id="T2", bank_ppm=4_000, third_party_ppm=8_000, least_minor=30,
+                   approval_above_minor=10_000, currency_code="JPY")
+    assert refused(withdraw("JPY", 5_000, 20), "fee_differs")
+    posted(withdraw("JPY", 5_000, 30))
+    assert withdraw("JPY", 10_001, 40)["status"] == "pending"
+    posted(withdraw("CNY", 5_000, 200))  # as before
+    assert withdraw("USD", 5_000, 20)["status"] == "pending"
+    assert refused(money.send("tariff", ANN, tariff_id="T3", bank_ppm=0, third_party_ppm=0,
+                              least_minor=0, currency_code="EUR"), "unknown_currency")
+    assert verify(money.settings).broken is None
+
+
+def test_what_was_withdrawn_under_one_tariff_for_all_is_judged_by_it(money):
+    """Entries of before: a withdrawal of dollars below the bound, which was of no currency."""
+    money.approved("tariff", tariff_id="T1", bank_ppm=4_000, third_party_ppm=8_000,
+                   least_minor=200, approval_above_minor=500_000)
+    row = ("", "", "withdrawal", ONE_FOR_ALL, "posted", "", "", "caller:C1", "", "",
+           DAY.isoformat(), "", json.dumps({"amount_minor": 5_000, "currency_code": "USD"}))
+    operations, state = money.ledger.operations, money.ledger.state
+    assert lacks_approval(operations, state, row, ()) is None
+    now = (*row[:3], ONE_FOR_ALL + 1, *row[4:])
+    assert lacks_approval(operations, state, now, ()) == (
+        "withdrawal needs a checker, and it has no approval")
+
+
+def test_the_contracts_minimum_is_of_the_base_currency(money):
+    money.merchant("M3", minimum_minor=10_000)
+    for currency in ("CNY", "JPY"):
+        results = money.ledger.open_accounts(
+            [{"account_code": "2201", "party_id": "M3", "currency_code": currency}])
+        assert results[0]["status"] == "opened"
+        posted(pay(money, currency, 9_000, 0, f"P-{currency}", merchant_id="M3"))
+    ran = run(money, 0)
+    assert ran.amounts == {"settlement": 9_000}  # the yen
+    assert [(row["account_id"], row["reason"]) for row in ran.not_paid] == [
+        ("2201:M3", "below_minimum")
+    ]
+    assert balance(money, "2201:M3", "JPY") == 0
+    posted(pay(money, "JPY", 10, 0, "P-2", merchant_id="M3"))
+    by_hand = money.do("settlement", merchant_id="M3", amount_minor=10, currency_code="JPY")
+    assert posted(by_hand)
+
+
+def test_a_start_fee_of_the_contract_is_of_the_base_currency(money):
+    wrong = money.send("fee_charge", fee_id="F", merchant_id="M1", fee_item="access",
+                       amount_minor=500, currency_code="JPY")
+    assert refused(wrong, "fee_differs", "currency_code")
+    posted(money.send("fee_charge", fee_id="F2", merchant_id="M1", fee_item="access",
+                      amount_minor=500, currency_code="CNY"))
+
+
+def test_a_read_without_a_currency_is_refused_where_there_are_several(traded, settings):
+    """Else yen would be taken for renminbi, or a balance for the only one."""
+    token = settings.path("keys", "ledger.token").read_text("ascii")
+    app = create_app(settings, traded.ledger, Tokens.load(settings))
+    with TestClient(app, raise_server_exceptions=False) as http:
+        http.headers["authorization"] = f"Bearer {token}"
+        for part in ("balance", "standing", "movements", "tree"):
+            several = http.get(f"/v1/accounts/2101:U1/{part}")
+            assert several.status_code == 422, part
+            assert several.json()["error"]["reason"] == "invalid_field"
+            assert "CNY, JPY, USD" in several.json()["error"]["what"]
+            alone = http.get(f"/v1/accounts/2702:U1/{part}").json()
+            assert (alone["currency_code"], alone["scale"]) == ("CNY", 2), part
+            yen = http.get(f"/v1/accounts/2101:U1/{part}?currency_code=JPY").json()
+            assert yen["currency_code"] == "JPY", part
+            for asked in ("2702:U1?currency_code=JPY", "2702:U9"):
+                name, _, query = asked.partition("?")
+                gone = http.get(f"/v1/accounts/{name}/{part}?{query}")
+                assert gone.status_code == 404, (part, asked)
     traded.ledger = open_ledger(settings, simulated=True)
