@@ -466,6 +466,22 @@ def test_what_is_open_is_read_and_the_console_shows_each_in_its_scale(world, set
     world.ledger = open_ledger(settings, simulated=True)
 
 
+def test_a_position_account_may_be_kept_in_shards(world):
+    for account in ("1901", "2302"):
+        for currency in ("USD", "CNY"):
+            world.approved("account_shards", account_id=account, shards=2, currency_code=currency)
+    done = posted(exchange(world, "USD", 10_000, "CNY", 71_000, "7.1"))
+    assert "#" in legs(world, done)[1][0]
+    posted(settle(world, "USD", 10_000, "CNY", 71_500))
+    funds(world)
+    world.approved("exchange_result", movement_id="R", **CNY)
+    below = [a for a in world.ledger.state.all_accounts() if a.code in ("1901", "2302")]
+    for currency in ("USD", "CNY"):
+        assert sum(a.balance for a in below if a.currency_code == currency) == 0
+    assert world.balance("6004") == 500
+    assert verify(world.settings).broken is None
+
+
 # the log
 
 
