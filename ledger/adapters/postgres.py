@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -194,10 +194,6 @@ class PostgresReader(SqlReader):
                 yield
             finally:
                 self._run(transaction.rollback())
-
-    def reading(self) -> AbstractContextManager[None]:
-        """Each read names its own faults."""
-        return nullcontext()
 
     def close(self) -> None:
         """Close the connection."""

@@ -46,10 +46,6 @@ class SqlReader(ABC):
         """Several reads of one state."""
 
     @abstractmethod
-    def reading(self) -> AbstractContextManager[None]:
-        """Reads whose faults are named as those of a transaction."""
-
-    @abstractmethod
     def close(self) -> None:
         """Give the connection back."""
 

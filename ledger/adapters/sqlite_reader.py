@@ -11,36 +11,46 @@ from typing import Any
 from ledger.adapters.schema import SCHEMA_VERSION
 from ledger.adapters.sql_reader import SqlReader
 from ledger.domain.chain import PIECES
-from paylake.errors import DiskFull, EnvironmentFault, PermanentFailure, TransientFault
+from paylake.errors import (
+    DiskFull,
+    EnvironmentFault,
+    PaylakeError,
+    PermanentFailure,
+    TransientFault,
+)
+
+
+def named(error: sqlite3.DatabaseError, path: Path) -> PaylakeError:
+    """SQLite's error as the kernel's, with what to do next."""
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError):
+        return PermanentFailure(
+            f"the ledger's storage refused a row ({text})",
+            "run `python -m ledger verify`; nothing of the batch was written", where=str(path),
+        )
+    if "full" in text:
+        return DiskFull(
+            "the disk is full; nothing of the batch was written",
+            "make room, then send it again", where=str(path),
+        )
+    if "locked" in text or "busy" in text:
+        return TransientFault(
+            "the ledger's database is locked", "send it again", where=str(path)
+        )
+    return EnvironmentFault(
+        f"the ledger's database cannot be used ({text})",
+        "check the disk, then restore a backup and run `python -m ledger verify`",
+        where=str(path),
+    )
 
 
 @contextmanager
 def named_faults(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into the kernel's, with what to do next."""
+    """Turn SQLite's errors into the kernel's."""
     try:
         yield
-    except sqlite3.IntegrityError as error:
-        raise PermanentFailure(
-            f"the ledger's storage refused a row ({error})",
-            "run `python -m ledger verify`; nothing of the batch was written",
-            where=str(path),
-        ) from error
     except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "full" in text:
-            raise DiskFull(
-                "the disk is full; nothing of the batch was written",
-                "make room, then send it again", where=str(path),
-            ) from error
-        if "locked" in text or "busy" in text:
-            raise TransientFault(
-                "the ledger's database is locked", "send it again", where=str(path)
-            ) from error
-        raise EnvironmentFault(
-            f"the ledger's database cannot be used ({text})",
-            "check the disk, then restore a backup and run `python -m ledger verify`",
-            where=str(path),
-        ) from error
+        raise named(error, path) from error
 
 
 #: Keys from which it is worth to look at what lies between them.
@@ -99,19 +109,26 @@ class SqliteReader(SqlReader):
             finally:
                 self.db.execute("rollback")
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Reads whose faults are named."""
-        with named_faults(self.path):
-            yield
-
     def hashed(self, first: int, last: int) -> Iterator[tuple[int, int | None, bytes, bytes]]:
         """SQLite puts the bytes together, several times faster than Python."""
         sql = f"{_CANONICAL} where sequence between ? and ? order by sequence"
-        return self.db.execute(sql, (first, last))
+        return self._all(sql, (first, last))
+
+    # Every read goes through the two below, so that none answers with an error of SQLite, whoever
+    # asks and whether in a transaction or not.
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
-        return self.db.execute(sql, values)
+        try:
+            rows = self.db.execute(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise named(error, self.path) from error
+        return self._taken(rows)
+
+    def _taken(self, rows: sqlite3.Cursor) -> Iterator[tuple]:
+        try:
+            yield from rows
+        except sqlite3.DatabaseError as error:
+            raise named(error, self.path) from error
 
     def _there(self, column: str, keys: Sequence[str]) -> Collection[str]:
         """Keys that grow with time have none of the log's between them, which one look at the
@@ -127,4 +144,7 @@ class SqliteReader(SqlReader):
         return {row[0] for row in found}.intersection(keys)
 
     def _one(self, sql: str, values: Sequence[Any] = ()) -> tuple | None:
-        return self.db.execute(sql, values).fetchone()
+        try:
+            return self.db.execute(sql, values).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise named(error, self.path) from error

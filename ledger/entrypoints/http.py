@@ -29,9 +29,9 @@ from ledger.entrypoints.openapi import SECURITY, schemas
 from ledger.entrypoints.routes import Room, add_routes
 from ledger.entrypoints.routes.plain import PlainRoute
 from ledger.entrypoints.watching import Watching
-from ledger.service.faults import RequestRefused
+from ledger.service.faults import STORAGE_FAULTS, RequestRefused
 from ledger.service.ledger import Ledger
-from paylake.errors import DiskFull, PaylakeError, TransientFault
+from paylake.errors import PaylakeError
 from paylake.settings import Settings
 
 log = logging.getLogger("ledger")
@@ -147,7 +147,7 @@ def _add_errors(app: FastAPI, identity: Identity, metrics: Metrics) -> None:
 
     @app.exception_handler(PaylakeError)
     async def on_fault(_: Request, error: PaylakeError) -> Response:
-        if isinstance(error, TransientFault | DiskFull):
+        if isinstance(error, STORAGE_FAULTS):
             log.error("storage: %s", error, extra={"event": "storage_fault"})
             return problem(503, "storage_unavailable", error.what, error.next_step)
         if error.exit_code == 10:

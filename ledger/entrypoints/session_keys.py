@@ -234,9 +234,8 @@ class Sessions:
         """Digests by number of a session's requests in the log that are not covered."""
         reader = self.ledger.store.beside()
         try:
-            with reader.reading():
-                opened = reader.find_by_key([session_id])[session_id][0]
-                said = [orjson.loads(text) for text in reader.of_session(session_id, opened)]
+            opened = reader.find_by_key([session_id])[session_id][0]
+            said = [orjson.loads(text) for text in reader.of_session(session_id, opened)]
         finally:
             reader.close()
         return {one["number"]: one["digest"] for one in said if one["number"] > covered}

@@ -1,6 +1,11 @@
-"""Refusals of a whole request (not of one command in it)."""
+"""A whole request (not one command in it) that is refused, or that the storage fails."""
 
 from __future__ import annotations
+
+from paylake.errors import DiskFull, EnvironmentFault, TransientFault
+
+#: Of a request these are the storage's: nothing was written, and it can be sent again.
+STORAGE_FAULTS = (TransientFault, DiskFull, EnvironmentFault)
 
 
 class RequestRefused(Exception):

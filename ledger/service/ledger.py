@@ -97,9 +97,8 @@ class Ledger:
     def _load(self) -> None:
         """The fold at the last checkpoint, and the entries since then."""
         state, history, head = State(self.chart), History(), Head()
-        with self.store.reading():
-            folding.load(self.store, state, history, head)
-            last, clock = self.store.last_head(), self.store.meta("clock")
+        folding.load(self.store, state, history, head)
+        last, clock = self.store.last_head(), self.store.meta("clock")
         state.closed, state.trial_balance = head.closed, self._trial_balance
         self.state, self.history, self.head = state, history, head
         if last is not None:  # a crash between the commit of a head and the writing of its files

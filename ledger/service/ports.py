@@ -45,16 +45,13 @@ class Checkpoint:
 
 
 class Reader(Protocol):
-    """Reads of one ledger."""
+    """Reads of one ledger. Whatever a storage raises comes as one of the kernel's errors."""
 
     #: Whether its connection is gone for good.
     lost: bool
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Several reads of one state."""
-
-    def reading(self) -> AbstractContextManager[None]:
-        """Reads whose faults are named as those of a transaction."""
 
     def close(self) -> None: ...
 

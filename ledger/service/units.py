@@ -85,7 +85,7 @@ class Pipeline:
         self.reads.put(unit.entries)
         try:
             forms = [[read(self.ledger, raw) for raw in job.raws] for job in jobs]
-            with self.reads.reader.reading(), self.reads.ahead(
+            with self.reads.ahead(
                 [form for listed in forms for form in listed if type(form) is Command]
             ):
                 for job, listed in zip(jobs, forms, strict=True):

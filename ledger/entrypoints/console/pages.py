@@ -20,10 +20,10 @@ from ledger.domain.fields import parse_day, parse_moment
 from ledger.entrypoints.console.render import FOLDER, HEADERS, Renderer, account_url, iso_of
 from ledger.entrypoints.console.sessions import Session, Sessions, WrongTries
 from ledger.service import register_views, views
-from ledger.service.faults import RequestRefused
+from ledger.service.faults import STORAGE_FAULTS, RequestRefused
 from ledger.service.ledger import Ledger
 from ledger.service.reconciliation_views import home, overview
-from paylake.errors import DiskFull, PaylakeError, TransientFault
+from paylake.errors import PaylakeError
 from paylake.settings import Settings
 
 log = logging.getLogger("ledger")
@@ -104,7 +104,7 @@ class Pages:
             if error.reason in _MISSING:
                 return await self._missing(request, error)
             log.error("console: unexpected refusal %s", error.reason, extra={"event": "fault"})
-        except (TransientFault, DiskFull) as error:
+        except STORAGE_FAULTS as error:
             log.error("console: storage: %s", error, extra={"event": "storage_fault"})
             return await self._message(
                 request, 503, "unavailable", what="unavailable_what",
