@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from paylake.errors import PermanentFailure
 from paylake.settings import Settings
 
 ENTRIES, HEADS = "entries.jsonl", "heads.jsonl"
+#: Lines of one part of a stream: each is fetched by a thread of its own choosing.
+_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,14 @@ def line(row: Row) -> bytes:
 
 
 def stream(settings: Settings, after: int) -> Iterator[bytes]:
-    """Entries after a sequence as lines, by a connection of its own, in one state of the log."""
-    reader = open_reader(settings)
+    """Entries after a sequence as lines, many at a time, by a connection of its own, in one state
+    of the log. Each part may be taken by another thread."""
+    reader = open_reader(settings, any_thread=True)
     try:
         with reader.snapshot():
-            for row in reader.entries(after + 1):
-                yield line(row)
+            lines = (line(row) for row in reader.entries(after + 1))
+            while part := b"".join(islice(lines, _LINES)):
+                yield part
     finally:
         reader.close()
 

@@ -24,16 +24,17 @@ def place(settings: Settings) -> str:
     return str(ledger_path(settings))
 
 
-def open_reader(settings: Settings) -> Any:
+def open_reader(settings: Settings, *, any_thread: bool = False) -> Any:
     """A reader with a connection of its own; close it.
 
+    :param any_thread: for who reads by several threads, one after another
     :raises PermanentFailure: when there is no ledger
     """
     if settings.ledger_database:
         from ledger.adapters.postgres import PostgresReader
 
         return PostgresReader(settings.ledger_database)
-    return SqliteReader(ledger_path(settings))
+    return SqliteReader(ledger_path(settings), any_thread=any_thread)
 
 
 def open_store(settings: Settings, *, simulated: bool) -> Any:

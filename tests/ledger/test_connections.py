@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvicorn
@@ -224,6 +225,23 @@ def metrics(port: int, settings) -> str:
     asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer "
     with opened(port, asked + token + b"\r\n\r\n") as connection:
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+def test_the_log_is_streamed_whole_to_several_at_once(port, world, settings):
+    token = settings.path("keys", "ledger.token").read_text("ascii").encode()
+    asked = (
+        b"GET /v1/log HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer %b\r\n\r\n"
+        % token
+    )
+
+    def got(_: int) -> bytes:
+        with opened(port, asked) as connection:
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    with ThreadPoolExecutor(8) as several:
+        answers = list(several.map(got, range(8)))
+    for said in answers:
+        assert said.endswith(b"0\r\n\r\n") and said.count(b"\n[") == world.ledger.head.sequence
 
 
 def test_a_client_that_hangs_up_is_no_fault_of_the_service(port, world, settings):

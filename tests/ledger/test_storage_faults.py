@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.adapters.sqlite_reader import SqliteReader
 from paylake.errors import EnvironmentFault, TransientFault
 from tests.ledger.conftest import DAY
 from tests.ledger.test_http import http, token
@@ -115,3 +116,12 @@ def test_each_read_names_its_faults(world, failing, fault, named):
             failing(step, fault)
             with pytest.raises(named):
                 read()
+
+
+def test_the_log_that_cannot_be_read_is_answered_before_its_first_line(http, monkeypatch):
+    def failing(*_: Any) -> Any:
+        raise TransientFault("the ledger's database is locked", "send it again")
+
+    monkeypatch.setattr(SqliteReader, "entries", failing)
+    answer = http.get("/v1/log")
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "storage_unavailable")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from ledger.adapters.log_export import stream
@@ -85,9 +87,9 @@ def add(room: Room) -> None:
     )
     async def log_lines(request: Request, after: str = "0") -> Response:
         identity.sender(request, "operate")
-        return StreamingResponse(
-            stream(settings, whole_of("after", after) or 0), media_type="application/x-ndjson"
-        )
+        parts = stream(settings, whole_of("after", after) or 0)
+        first = await run_in_threadpool(next, parts, b"")  # a fault of the storage has its answer
+        return StreamingResponse(chain([first], parts), media_type="application/x-ndjson")
 
     @app.get(
         "/v1/events", summary="What happened, to be taken exactly once: the outbox",
