@@ -8,7 +8,7 @@ has commitments alone. The trust file's keys are all that a verification needs b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -41,7 +41,7 @@ def line(row: Row) -> bytes:
     return orjson.dumps([*row[:16], row[16].hex()], option=orjson.OPT_APPEND_NEWLINE)
 
 
-def stream(settings: Settings, after: int) -> Iterator[bytes]:
+def stream(settings: Settings, after: int) -> Generator[bytes, None, None]:
     """Entries after a sequence as lines, many at a time, by a connection of its own, in one state
     of the log. Each part may be taken by another thread."""
     reader = open_reader(settings, any_thread=True)

@@ -126,7 +126,9 @@ class SqliteReader(SqlReader):
 
     def _taken(self, rows: sqlite3.Cursor) -> Iterator[tuple]:
         try:
-            yield from rows
+            # `yield from` would close the cursor with this, and that may be after the database
+            for row in rows:  # noqa: UP028
+                yield row
         except sqlite3.DatabaseError as error:
             raise named(error, self.path) from error
 

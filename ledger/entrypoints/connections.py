@@ -1,16 +1,20 @@
 """Connections of the HTTP service: a slow client is cut, and too many are told so, each by name.
 
-A request's head and its body each have a time in which they must arrive; a request that arrives
-whole, as nearly all do, costs next to nothing here. When there is no room for another connection,
-the one that has waited longest for its next request gives way, else the one whose request has been
-on its way longest, so that neither idle nor slow clients keep others out; only when all are at work
-is the new one refused. One that is refused never takes part: it is told
+A request's head and its body each have a time in which they must arrive, and an answer in which it,
+or a good part of it, must be taken; a request that arrives whole and an answer that the socket
+takes, as nearly all do, cost next to nothing here. When there is no room for another connection,
+the one that has waited longest for its next request gives way, else the one whose request or answer
+has been on its way longest, so that neither idle nor slow clients keep others out; only when all
+are at work is the new one refused. One that is refused never takes part: it is told
 with its first bytes, because it may not listen before, or after a second, and cut.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +29,9 @@ else:
 #: Seconds from a request's first byte (or the connection) to the end of its head, and from there to
 #: the end of its body: 4 MB in that time are 140 KB a second.
 HEAD_SECONDS, BODY_SECONDS = 10.0, 30.0
+#: Seconds in which a client must take all that it was sent, or so many bytes of it: a long answer
+#: may take long, but not at less than 9 KB a second.
+ANSWER_SECONDS, TAKEN_BYTES = 30.0, 262_144
 #: Bytes of a request's head, and open connections of one service.
 HEAD_BYTES, CONNECTIONS = 65_536, 500
 #: Seconds that a refused connection has for its first bytes, and how many may wait for theirs;
@@ -41,14 +48,16 @@ _FULL = (503, b"Service Unavailable", "too_many_connections",
 
 def guarded(
     head_seconds: float = HEAD_SECONDS, body_seconds: float = BODY_SECONDS,
-    most: int = CONNECTIONS, told: Callable[[int, str], None] = lambda status, reason: None,
+    answer_seconds: float = ANSWER_SECONDS, most: int = CONNECTIONS,
+    told: Callable[[int | None, str], None] = lambda status, reason: None,
 ) -> type[asyncio.Protocol]:
     """The protocol class of one service, for uvicorn's `http`.
 
-    :param told: is called with status and reason of each refusal
+    :param told: is called with status and reason of each refusal; without a status when an answer
+        was not taken
     """
     idle: dict[Any, None] = {}  # connections that were answered and kept open, the longest first
-    slow: dict[Any, None] = {}  # connections whose request is on its way, the longest first
+    slow: dict[Any, None] = {}  # those whose request or answer is on its way, the longest first
     refused: dict[Any, None] = {}  # those for which there was no room and that were not told yet
     leaving: set[Any] = set()  # those that are told to go, which take no room
 
@@ -58,9 +67,12 @@ def guarded(
         _timer: asyncio.TimerHandle | None = None
         _body_of: Any = None  # the request whose body the timer is for
         _head = 0  # bytes of a head that is not whole
+        _taking: asyncio.TimerHandle | None = None  # runs while something sent is not taken
+        _untaken = 0  # bytes of it when the timer was set
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            transport.set_write_buffer_limits(high=0)  # whatever is not taken is told below
             if len(self.connections) - len(leaving) > most:
                 if idle:
                     next(iter(idle))._leave()
@@ -72,6 +84,7 @@ def guarded(
             self._arm(head_seconds)
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self._taken()
             self._disarm()
             leaving.discard(self)
             super().connection_lost(exc)
@@ -108,6 +121,46 @@ def guarded(
             ):
                 idle[self] = None
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            slow[self] = None
+            self._wait()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._taken()
+            if self._timer is None:
+                slow.pop(self, None)
+                if (
+                    self.cycle is not None and self.cycle.response_complete
+                    and not self.transport.is_closing()
+                ):
+                    idle[self] = None
+
+        def _wait(self) -> None:
+            self._untaken = self._left()
+            self._taking = self.loop.call_later(answer_seconds, self._look)
+
+        def _look(self) -> None:
+            if self._untaken - self._left() >= TAKEN_BYTES:
+                self._wait()
+            else:
+                told(None, "answer_not_taken")
+                self.transport.abort()
+
+        def _left(self) -> int:
+            """Bytes that the client has not acknowledged: of the socket, which takes megabytes and
+            asks for more only when a third of them is gone, and those that wait for it."""
+            queued = fcntl.ioctl(
+                self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4)
+            )
+            return int.from_bytes(queued, sys.byteorder) + self.transport.get_write_buffer_size()
+
+        def _taken(self) -> None:
+            if self._taking is not None:
+                self._taking.cancel()
+                self._taking = None
+
         def send_400_response(self, msg: str) -> None:
             self._tell(400, b"Bad Request", "not_http", msg, "send HTTP/1.1")
 
@@ -124,14 +177,18 @@ def guarded(
 
         def _disarm(self) -> None:
             idle.pop(self, None)
-            slow.pop(self, None)
             refused.pop(self, None)
+            if self._taking is None:
+                slow.pop(self, None)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
         def _late(self) -> None:
-            if self.cycle is None or not self.cycle.response_started:
+            if self._taking is not None:
+                told(None, "answer_not_taken")
+                self.transport.abort()
+            elif self.cycle is None or not self.cycle.response_started:
                 self._tell(*_LATE)
             else:
                 self._leave()

@@ -83,8 +83,11 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     metrics = Metrics(ledger)
     app.add_middleware(Watching, metrics=metrics)
 
-    def refused_connection(status: int, reason: str) -> None:
-        metrics.refused(reason, "none")
+    def refused_connection(status: int | None, reason: str) -> None:
+        if status is None:
+            metrics.cut.labels(reason).inc()
+        else:
+            metrics.refused(reason, "none")
         logs.cut(status, reason)
 
     app.state.refused_connection = refused_connection  # for the server: no request comes of it

@@ -137,8 +137,14 @@ def answered(scope: Any, status: int, seconds: float, name: bytes) -> None:
         )
 
 
-def cut(status: int, reason: str) -> None:
-    """Write the line of a connection that was refused before there was a request."""
+def cut(status: int | None, reason: str) -> None:
+    """Write the line of a connection that was refused before there was a request, or that was cut
+    without another answer."""
+    if status is None:
+        requests.warning(
+            "connection cut %s", reason, extra={"event": "connection_cut", "reason": reason}
+        )
+        return
     requests.warning(
         "connection refused %d %s", status, reason,
         extra={"event": "connection_refused", "status": status, "reason": reason},

@@ -77,6 +77,10 @@ class Metrics:
             "ledger_requests_refused", "Requests refused as a whole, by reason and kind of signer",
             ("reason", "signer"), registry=registry,
         )
+        self.cut = Counter(
+            "ledger_connections_cut", "Connections cut beside their answer, by reason",
+            ("reason",), registry=registry,
+        )
         self.requests = Counter(
             "ledger_http_requests", "Answers by route and status", ("route", "status"),
             registry=registry,

@@ -21,17 +21,18 @@ from tests.ledger.test_logs import lines
 
 __all__ = ["lines"]
 
-HEAD, BODY, MOST = 0.6, 1.2, 12
+HEAD, BODY, ANSWER, MOST = 0.6, 1.2, 1.0, 12
 POST = b"POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture
-def port(world, settings):
+def port(world, settings, request):
+    answer_seconds = getattr(request, "param", ANSWER)
     app = create_app(settings, world.ledger, Tokens.load(settings))
     server = uvicorn.Server(uvicorn.Config(
         app, log_config=None, access_log=False, timeout_keep_alive=30,
-        http=guarded(HEAD, BODY, MOST, app.state.refused_connection),
+        http=guarded(HEAD, BODY, answer_seconds, MOST, app.state.refused_connection),
     ))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -221,18 +222,87 @@ def test_what_the_connection_refuses_is_counted_and_logged(port, at_work, settin
 
 
 def metrics(port: int, settings) -> str:
-    token = settings.path("keys", "ledger.token").read_text("ascii").encode()
-    asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer "
-    with opened(port, asked + token + b"\r\n\r\n") as connection:
+    asked = asking(settings, b"/metrics") + b"connection: close\r\n\r\n"
+    with opened(port, asked) as connection:
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
-def test_the_log_is_streamed_whole_to_several_at_once(port, world, settings):
+def asking(settings, path: bytes) -> bytes:
     token = settings.path("keys", "ledger.token").read_text("ascii").encode()
-    asked = (
-        b"GET /v1/log HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer %b\r\n\r\n"
-        % token
-    )
+    return b"GET %b HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n" % (path, token)
+
+
+@pytest.fixture
+def long(world) -> int:
+    """Bytes that the log has at least: more than a socket takes unread."""
+    for _ in range(7):
+        assert len(world.ledger.apply([world.command("payment") for _ in range(1000)])) == 1000
+    return 4_000_000
+
+
+def unread(port: int, sent: bytes) -> socket.socket:
+    """A connection of a client that takes next to nothing on its own."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.settimeout(10)
+    made.connect(("127.0.0.1", port))
+    made.sendall(sent)
+    return made
+
+
+def said_of_cut(lines, port: int, settings) -> None:
+    (line,) = [line for line in lines() if line["event"] == "connection_cut"]
+    assert line["reason"] == "answer_not_taken" and line["level"] == "warning"
+    assert 'ledger_connections_cut_total{reason="answer_not_taken"} 1.0' in metrics(port, settings)
+
+
+@pytest.mark.parametrize("ending", [b"\r\n", b"connection: close\r\n\r\n"], ids=["kept", "close"])
+def test_who_does_not_take_a_stream_is_cut(port, settings, long, lines, ending):
+    with unread(port, asking(settings, b"/v1/log") + ending) as connection:
+        time.sleep(ANSWER * 2)
+        said_of_cut(lines, port, settings)
+        got = b"".join(iter(lambda: connection.recv(65536), b""))  # what the socket had taken
+    assert b"200 OK" in got and not got.endswith(b"0\r\n\r\n") and len(got) < long
+
+
+def test_who_does_not_take_answers_is_cut(port, settings, long, lines):
+    """One behind the other, none of which is a stream."""
+    asked = asking(settings, b"/v1/journals?limit=1000") + b"\r\n"
+    started = time.monotonic()
+    with unread(port, b"") as connection, pytest.raises((ConnectionResetError, BrokenPipeError)):
+        while True:  # the service reads on only as its answers are taken
+            connection.sendall(asked)
+    assert time.monotonic() - started < 10
+    said_of_cut(lines, port, settings)
+
+
+def test_who_takes_an_answer_slowly_has_it_whole(port, settings, long, monkeypatch):
+    monkeypatch.setattr(connections, "TAKEN_BYTES", 100_000)
+    connection = unread(port, asking(settings, b"/v1/log") + b"connection: close\r\n\r\n")
+    started, got = time.monotonic(), 0
+    last = b""
+    while piece := connection.recv(8192):
+        got, last = got + len(piece), piece
+        if time.monotonic() - started < ANSWER * 3:
+            time.sleep(0.02)
+    assert time.monotonic() - started > ANSWER * 3
+    assert got > long and last.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("port", [60.0], indirect=True)
+def test_those_who_take_nothing_keep_nobody_out(port, settings, long):
+    """They give way to others as slow requests do, the longest first."""
+    asked = asking(settings, b"/v1/log") + b"\r\n"
+    silent = [unread(port, asked) for _ in range(MOST)]
+    deadline = time.monotonic() + 20
+    while answer(opened(port, GET))[0] != 200:
+        assert time.monotonic() < deadline
+    for one in silent:
+        one.close()
+
+
+def test_the_log_is_streamed_whole_to_several_at_once(port, world, settings):
+    asked = asking(settings, b"/v1/log") + b"connection: close\r\n\r\n"
 
     def got(_: int) -> bytes:
         with opened(port, asked) as connection:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from itertools import chain
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ledger.adapters.log_export import stream
 from ledger.entrypoints.bodies import answer, day_of, limit_of, whole_of
@@ -17,6 +19,23 @@ from ledger.service import queries
 from ledger.service.deadlines import deadlines
 from ledger.service.events import events
 from ledger.service.faults import RequestRefused
+
+
+class LogLines(StreamingResponse):
+    """The log's lines. Its snapshot ends with the answer, also with one that nobody takes."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, first: bytes, parts: Generator[bytes, None, None]) -> None:
+        super().__init__(chain([first], parts))
+        self.parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.parts.close()
+
 
 _EVENT_KEY = re.compile(r"[0-9]{1,18}/[0-9]{1,6}\Z")
 
@@ -89,7 +108,7 @@ def add(room: Room) -> None:
         identity.sender(request, "operate")
         parts = stream(settings, whole_of("after", after) or 0)
         first = await run_in_threadpool(next, parts, b"")  # a fault of the storage has its answer
-        return StreamingResponse(chain([first], parts), media_type="application/x-ndjson")
+        return LogLines(first, parts)
 
     @app.get(
         "/v1/events", summary="What happened, to be taken exactly once: the outbox",
