@@ -147,6 +147,11 @@ class PostgresReader(SqlReader):
             self.lost = self.lost or isinstance(error, _OVER) or self.connection.is_closed()
             raise
 
+    def look(self) -> None:
+        """Let the connection's loop, which runs inside calls alone, see what came meanwhile."""
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self.lost = self.lost or self.connection.is_closed()
+
     def _sql(self, text: str) -> str:
         found = self._texts.get(text)
         if found is None:

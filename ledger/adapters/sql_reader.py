@@ -49,6 +49,9 @@ class SqlReader(ABC):
     def close(self) -> None:
         """Give the connection back."""
 
+    def look(self) -> None:
+        """A file is not lost unnoticed."""
+
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
         """Rows of what may be too much for memory."""
         return self._all(sql, values)

@@ -38,7 +38,7 @@ log = logging.getLogger("ledger")
 #: Age of the last head at which the next is signed, and how often that is looked at.
 ANCHOR_SECONDS, RETRY_SECONDS = 3600.0, 60.0
 
-QUERIES_SECONDS = 1.0
+QUERIES_SECONDS, LOOK_SECONDS = 1.0, 1.0
 
 
 def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
@@ -48,8 +48,9 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI):
         tasks = [
-            asyncio.create_task(task(ledger, on_ledger))
-            for task in (_anchor_hourly, _write_queries)
+            asyncio.create_task(_anchor_hourly(ledger, on_ledger)),
+            asyncio.create_task(_write_queries(ledger, on_ledger)),
+            asyncio.create_task(_look(ledger, on_writer)),
         ]
         yield
         for task in tasks:
@@ -126,6 +127,14 @@ async def _write_queries(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
                 await on_ledger(ledger.queried.flush)
             except Exception as error:  # they still wait: the next try has them
                 _went_wrong("queries could not be written", "queries_unwritten", error)
+
+
+async def _look(ledger: Ledger, on_writer: Callable[..., Any]) -> None:
+    """Look at the connections to the storage, so that one that is lost is noticed without a
+    request; who runs the service then ends it."""
+    while not ledger.lost:
+        await asyncio.sleep(LOOK_SECONDS)
+        await on_writer(ledger.look)
 
 
 def _went_wrong(what: str, event: str, error: Exception) -> None:

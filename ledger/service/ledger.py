@@ -351,6 +351,12 @@ class Ledger:
         process to find out, which takes the writer's lock anew."""
         return self.store.lost or self.pipeline.reads.reader.lost
 
+    def look(self) -> None:
+        """Notice a lost connection; while the storage has something to do, that does."""
+        if self.pipeline.idle:
+            self.store.look()
+            self.pipeline.reads.reader.look()
+
     def probe(self) -> None:
         """Write something that means nothing, flushed to disk: the storage takes postings."""
         with self.store.transaction():

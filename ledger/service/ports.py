@@ -50,6 +50,9 @@ class Reader(Protocol):
     #: Whether its connection is gone for good.
     lost: bool
 
+    def look(self) -> None:
+        """Notice a connection that was lost since the last statement; call it when none runs."""
+
     def snapshot(self) -> AbstractContextManager[None]:
         """Several reads of one state."""
 

@@ -167,6 +167,11 @@ class Pipeline:
             self._folded()
             self.ledger.reload()
 
+    @property
+    def idle(self) -> bool:
+        """Whether the storage has nothing to do."""
+        return all(found is None or found[1].done() for found in (self._flying, self._folding))
+
     def close(self) -> None:
         """Settle and give the second connection back."""
         self._finish()

@@ -77,3 +77,18 @@ def test_a_service_without_its_database_ends_and_the_next_goes_on(on_postgres, s
     finally:
         assert service.end() == 0
     assert verify(on_postgres).journals == 6
+
+
+@pytest.mark.parametrize("how", [
+    KILL + WRITER, KILL + f"datname = current_database() and not {WRITER}",
+], ids=["writer", "reader"])
+def test_a_service_that_nobody_asks_notices_it_too(on_postgres, settings, how):
+    service = Service(settings.home, free_port())
+    try:
+        trade_day(service.client(), commands(2))
+        run(on_postgres, how)
+        _, said = service.process.communicate(timeout=10)
+    finally:
+        service.process.kill()
+    assert service.process.returncode == 14
+    assert "lost the connection to its database" in said and "Traceback" not in said
