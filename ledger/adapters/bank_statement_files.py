@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ledger.adapters.bulk_import import rows_of
+from ledger.adapters.row_files import rows_of
 from paylake.errors import UsageFault
 
 COLUMNS = ("line_id", "value_date", "amount_minor", "direction", "reference")
+_AGAIN = "Get it from the bank again."
 _BALANCES = {"OPENING": "opening", "CLOSING": "closing"}
 
 
@@ -34,10 +35,12 @@ def read_statement(path: Path) -> StatementFile:
     :raises UsageFault: for a file that is no statement, naming line and column
     """
     found = StatementFile()
-    for number, row in rows_of(path, "line_id", "the statement's lines"):
+    for number, row, beyond in rows_of(path, "line_id", "the statement's lines", _AGAIN):
+        if beyond:
+            raise _wrong(path, number, "it has not as many cells as the header")
         for name in row:
-            if name is None or name not in (*COLUMNS, "entry_type"):
-                raise _wrong(path, number, f"column {str(name)[:40]!r} is not of a statement")
+            if name not in (*COLUMNS, "entry_type"):
+                raise _wrong(path, number, f"column {name[:40]!r} is not of a statement")
         cells = {name: _cell(row.get(name)) for name in COLUMNS}
         amount = cells["amount_minor"]
         if isinstance(amount, str):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,16 +19,17 @@ from typing import Any, TextIO
 import orjson
 
 from ledger.adapters.data_files import load_operations
+from ledger.adapters.row_files import Row, rows_of
 from ledger.domain.fields import COMMON, Form
 from ledger.domain.sensitive import looks
 from paylake.crypto import sm3_file
-from paylake.errors import UsageFault
 
 BATCH = 1000
 #: Sends a batch, gives a result each.
 Send = Callable[[list[dict[str, Any]]], list[Mapping[str, Any]]]
 Progress = Callable[[int, int], None]
 _MASK = "***"
+_READ = "Mend the file and import it again: what was posted is not posted twice."
 
 
 @dataclass(slots=True)
@@ -50,11 +51,12 @@ def import_file(
     reason, detail and the row without what is sensitive (rule D1.23).
 
     :param begin: how the keys that are made begin: a caller's id and a full stop
-    :raises UsageFault: for a file that is neither CSV nor Parquet, or has no `type` column
+    :raises UsageFault: for a file that is neither CSV nor Parquet, cannot be read as what it is
+        (what was read before is posted), or has no `type` column
     """
     done = Imported()
     made = f"{begin}import-{sm3_file(path)[:16]}-"
-    rows = rows_of(path, "type", "the commands")
+    rows = rows_of(path, "type", "the commands", _READ)
     forms = {name: operation.form for name, operation in load_operations().by_type.items()}
     kinds = {
         name: {field.name: field.kind for field in form.fields} for name, form in forms.items()
@@ -65,14 +67,18 @@ def import_file(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("line", "idempotency_key", "reason", "field", "detail", "row"))
         while part := list(islice(rows, BATCH)):
-            commands = [_command(row, f"{made}{line}", kinds) for line, row in part]
-            for (line, row), result in zip(part, send(commands), strict=True):
+            commands = [
+                _command(row.cells, f"{made}{row.line}", kinds) for row in part if not row.beyond
+            ]
+            results = iter(send(commands) if commands else ())
+            for row in part:
+                result = _unclear(row) or next(results)
                 _count(done, result)
                 if result["status"] == "refused":
                     writer.writerow((
-                        line, result["idempotency_key"], result["reason"],
+                        row.line, result["idempotency_key"], result["reason"],
                         result.get("field", ""), result["detail"],
-                        orjson.dumps(_shown(row, clear), default=str).decode(),
+                        orjson.dumps(_shown(row.cells, clear), default=str).decode(),
                     ))
             if progress is not None:
                 progress(done.rows, done.refused)
@@ -98,14 +104,13 @@ def _clear(forms: Iterable[Form]) -> set[str]:
     return {"type", *(f.name for f in fields)} - hidden
 
 
-def _shown(row: Mapping[str | None, Any], clear: Collection[str]) -> dict[str, Any]:
-    """A row as the rejects show it: what is or may be sensitive is masked, and cells beyond the
-    header are left out."""
+def _shown(row: Mapping[str, Any], clear: Collection[str]) -> dict[str, Any]:
+    """A row as the rejects show it: what is or may be sensitive is masked."""
     return {
         name: value if value in (None, "") or (
             name in clear and looks(str(value)) is None
         ) else _MASK
-        for name, value in row.items() if name is not None
+        for name, value in row.items()
     }
 
 
@@ -121,36 +126,16 @@ def _count(done: Imported, result: Mapping[str, Any]) -> None:
         done.posted += 1
 
 
-def rows_of(path: Path, column: str, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers (the header is line 1) and cells.
-
-    :param column: that a CSV file must have
-    :param what: its rows are, for the message
-    :raises UsageFault: for a file that is neither CSV nor Parquet, or lacks the column
-    """
-    if path.suffix.lower() == ".parquet":
-        import pyarrow.parquet as pq  # slow to load, and few commands need it
-
-        number = 1
-        for batch in pq.ParquetFile(path).iter_batches(BATCH):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-        return
-    if path.suffix.lower() != ".csv":
-        raise UsageFault(
-            f"{path.name} is neither CSV nor Parquet", "Give a file that ends in .csv or .parquet.",
-            where=str(path),
-        )
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        if column not in (reader.fieldnames or ()):
-            raise UsageFault(
-                f"{path.name} has no column `{column}`",
-                f"Its first line names the fields of {what}.", where=str(path),
-            )
-        for row in reader:
-            yield reader.line_num, row
+def _unclear(row: Row) -> Mapping[str, Any] | None:
+    """The result of a row that is not sent, since nobody can say which cells are whose."""
+    if not row.beyond:
+        return None
+    cells = len(row.cells) + max(row.beyond, 0)
+    return {
+        "status": "refused", "idempotency_key": "",
+        "reason": "unknown_field" if row.beyond > 0 else "missing_field",
+        "detail": f"the row has {cells} cells, the header {cells - row.beyond}",
+    }
 
 
 def _command(
@@ -161,7 +146,7 @@ def _command(
     known = kinds.get(str(row.get("type")), {})
     command: dict[str, Any] = {}
     for name, value in row.items():
-        if value is None or value == "" or name is None:
+        if value is None or value == "":
             continue
         kind = known.get(name)
         if isinstance(value, str):

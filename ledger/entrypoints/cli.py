@@ -107,6 +107,8 @@ def reconcile(
     key: Path | None, file: Path,
 ) -> None:
     """Hold an account against a bank's statement (CSV or Parquet); may be repeated."""
+    from ledger.entrypoints import imports
+
     done = imports.reconcile(
         settings_module.load(home=home), file, account, currency, parse_date(first or day),
         parse_date(day), opening, closing, dry_run=dry_run, signer=signer, key=key,

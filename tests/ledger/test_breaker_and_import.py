@@ -160,6 +160,61 @@ def test_d1_23_refused_rows_are_kept_for_the_owner_alone_and_without_what_is_sen
     assert (first["destination_id"], first["bound_account"]) == ("D1", "***")
 
 
+def test_import_sends_no_row_whose_cells_are_not_those_of_the_header(world, tmp_path):
+    """Neither without the cells that are too many, nor with fields left out that came too late:
+    a comma in an amount would else post its first digits."""
+    path, rejects = tmp_path / "day.csv", tmp_path / "rejects.csv"
+    path.write_text(
+        "type,top_up_id,user_id,channel_id,currency_code,amount_minor\n"
+        f"top_up,T1,U1,CH1,CNY,1,{SECRET}\n"
+        "top_up,T2,U1,CH1,CNY,200\n"
+        "\n"
+        "top_up,T3,U1,CH1\n"
+        "top_up,T4,U1,CH1,CNY,\n", "utf-8",
+    )
+    sent = []
+
+    def send(commands):
+        sent.extend(command["top_up_id"] for command in commands)
+        return [{"status": "posted", "idempotency_key": c["idempotency_key"]} for c in commands]
+
+    done = import_file(path, send, rejects)
+    assert sent == ["T2", "T4"]  # an empty cell is a cell
+    assert (done.rows, done.posted, done.refused) == (4, 2, 2)
+    with rejects.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["line"], row["reason"], row["detail"]) for row in found] == [
+        ("2", "unknown_field", "the row has 7 cells, the header 6"),
+        ("5", "missing_field", "the row has 4 cells, the header 6"),
+    ]
+    assert SECRET not in rejects.read_text("utf-8")
+    assert json.loads(found[1]["row"]) == {
+        "type": "top_up", "top_up_id": "T3", "user_id": "U1", "channel_id": "***",
+    }
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    (b"type,user_id,user_id\n", "names `user_id` twice"), (b"type,\n", "without a name"),
+    (b"type,user_id\ntop_up,\"U1\n", "line 2 cannot be read"),
+    (b"type,user_id\ntop_up,\xff\n", "cannot be read"), (b"", "no column `type`"),
+])
+def test_import_names_what_makes_a_csv_unreadable(world, tmp_path, text, what):
+    path = tmp_path / "day.csv"
+    path.write_bytes(text)
+    with pytest.raises(UsageFault, match=what):
+        import_file(path, world.ledger.apply, tmp_path / "r.csv")
+
+
+def test_import_names_a_parquet_file_that_is_none(world, tmp_path):
+    path = tmp_path / "day.parquet"
+    path.write_bytes(b"PAR1 no")
+    with pytest.raises(UsageFault, match="cannot be read"):
+        import_file(path, world.ledger.apply, tmp_path / "r.csv")
+    pq.write_table(pa.table({"user_id": ["U1"]}), path)
+    with pytest.raises(UsageFault, match="no column `type`"):
+        import_file(path, world.ledger.apply, tmp_path / "r.csv")
+
+
 def test_import_names_what_is_wrong_with_a_file(world, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,2\n")
