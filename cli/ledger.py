@@ -183,7 +183,7 @@ def reconcile(
 @as_json
 @click.pass_obj
 def export(ctx: Context, day: date, sent_at: str, sequence: int, as_json: bool) -> None:
-    """Write a closed date's journal and balances into the inbox, signed."""
+    """Write a closed date's journal, balances, heads and events into the inbox, signed."""
     from ledger.entrypoints import operations
 
     try:

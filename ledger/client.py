@@ -310,7 +310,7 @@ class LedgerClient(ReconciliationCalls):
         return self._call("POST", f"/v1/days/{day.isoformat()}/close", {})
 
     def export_day(self, day: date, sent_at: datetime, sequence: int = 1) -> dict[str, Any]:
-        """Write the date's `ledger_journal` and `ledger_balance` deliveries into the inbox."""
+        """Write the date's deliveries into the inbox: journal, balances, heads, events."""
         if sent_at.tzinfo is None:
             raise ValueError("sent_at needs a time zone")
         body = {"sent_at": sent_at.isoformat(), "sequence": sequence}

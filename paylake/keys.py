@@ -11,6 +11,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from paylake.crypto import PrivateKey, PublicKey, Tokeniser
 from paylake.durable import write_private
@@ -20,7 +21,7 @@ from paylake.settings import Settings
 # Sender key -> the feeds that it may sign. A real institution edits keys/trust.json instead.
 DEMO_SENDERS: dict[str, tuple[str, ...]] = {
     "switch-1": ("transaction",),
-    "ledger-1": ("ledger_journal", "ledger_balance"),
+    "ledger-1": ("ledger_journal", "ledger_balance", "ledger_head", "ledger_event"),
     "registry-1": ("merchant", "terminal"),
     "custodian-1": ("custodian_statement",),
     "paylake-1": ("*",),
@@ -63,7 +64,9 @@ class Keyring:
             self._ensure_pair(name)
         self.ensure_secrets()
         trust = self.folder / "trust.json"
-        if not trust.exists():
+        if trust.exists():
+            self._extend_demo_rights(trust)
+        else:
             entries = {
                 name: {
                     "sender": name.rsplit("-", 1)[0],
@@ -76,6 +79,20 @@ class Keyring:
                 for name, feeds in DEMO_SENDERS.items()
             }
             write_private(trust, json.dumps(entries, indent=2).encode())
+
+    def _extend_demo_rights(self, path: Path) -> None:
+        """Let the demo keys of a home that an older program made sign the feeds that came since; an
+        entry that somebody made is left alone."""
+        entries = json.loads(path.read_text("utf-8"))
+        changed = False
+        for name, feeds in DEMO_SENDERS.items():
+            entry = entries.get(name, {})
+            lacking = [feed for feed in feeds if feed not in entry.get("feeds", feeds)]
+            if entry.get("demo") and lacking and entry["public_key"] == self.public(name).pem():
+                entry["feeds"] += lacking
+                changed = True
+        if changed:
+            write_private(path, json.dumps(entries, indent=2).encode())
 
     def ensure_secrets(self) -> None:
         """The token and sealing keys, the secret of the ledger's salts, and the pair that paylake

@@ -1,4 +1,5 @@
-"""End-of-day export: the `ledger_journal` and `ledger_balance` feeds of a closed date.
+"""End-of-day export of a closed date: the feeds `ledger_journal`, `ledger_balance`, `ledger_head`
+(the signed heads) and `ledger_event` (the outbox); the last two are made in `evidence_feeds.py`.
 
 The bytes depend on the closed date alone, so a date exported again, or by a ledger that resumed
 after a crash, gives the same files.
@@ -16,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from ledger.adapters.data_files import load_chart, load_operations
+from ledger.adapters.evidence_feeds import event_file, head_file
 from ledger.adapters.heads import signing_key_id
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import ledger_path, open_reader, place
@@ -35,7 +37,7 @@ BALANCE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: the two delivery folders and their row counts."""
+    """What was written: the delivery folders and their row counts."""
 
     business_date: date
     sequence: int
@@ -43,16 +45,21 @@ class Exported:
     journal_rows: int
     balance_path: Path
     balance_rows: int
+    head_path: Path
+    head_rows: int
+    event_path: Path
+    event_rows: int
 
 
 def export_day(
     settings: Settings, day: date, sequence: int = 1, *, sent_at: datetime
 ) -> Exported:
-    """Write both deliveries of a closed date into the inbox.
+    """Write the deliveries of a closed date into the inbox.
 
     :param sequence: delivery sequence; the ledger sends a date once, as 1
     :param sent_at: the time that the control files carry, aware
     :raises PermanentFailure: when the date is not closed, or the inbox holds other content
+    :raises NotVerified: when a head's file is not the head in the database
     """
     reader = open_reader(settings)
     try:
@@ -63,20 +70,23 @@ def export_day(
                     where=place(settings),
                 )
             chart = load_chart()
-            journal, journal_totals = journal_file(reader, day, chart)
-            balance, balance_totals = balance_file(reader, day, chart)
+            made = (
+                ("ledger_journal", *journal_file(reader, day, chart)),
+                ("ledger_balance", *balance_file(reader, day, chart)),
+                ("ledger_head", head_file(reader, day, settings.path("ledger", "heads")), {}),
+                ("ledger_event", event_file(reader, day), {}),
+            )
     finally:
         reader.close()
-    paths = [
-        write_delivery(
-            settings, feed, day, sequence, [file], sent_at, signing_key_id(settings), totals,
+    written = [
+        (
+            write_delivery(
+                settings, feed, day, sequence, [file], sent_at, signing_key_id(settings), totals,
+            ), file.rows,
         )
-        for feed, file, totals in (
-            ("ledger_journal", journal, journal_totals),
-            ("ledger_balance", balance, balance_totals),
-        )
+        for feed, file, totals in made
     ]
-    return Exported(day, sequence, paths[0], journal.rows, paths[1], balance.rows)
+    return Exported(day, sequence, *(value for pair in written for value in pair))
 
 
 def journal_file(

@@ -190,6 +190,12 @@ class SqlReader(ABC):
             "order by sequence", (day,),
         )
 
+    def booked_on(self, day: str) -> Iterator[Row]:
+        """Every entry booked on a date, in sequence."""
+        return self._stream(
+            f"select {_ENTRY} from entry where booking_date = ? order by sequence", (day,),
+        )
+
     def posted_of(self, day: str, types: Sequence[str]) -> Iterator[Row]:
         """Posted entries of some types booked on a date, with legs or without, in sequence."""
         return self._stream(
@@ -363,6 +369,17 @@ class SqlReader(ABC):
         """Every signed head in the order of signing."""
         for row in self._all(f"select {', '.join(HEAD)} from head order by number"):
             yield dict(zip(HEAD, row, strict=True))
+
+    def heads_of(self, day: str) -> list[dict[str, Any]]:
+        """The heads signed after the head of the close before a date, up to that of its own close,
+        in order; none while it is open, or when the first program closed it."""
+        rows = self._all(
+            f"select {', '.join(HEAD)} from head "
+            "where number <= (select number from head where name = ?) and number > coalesce(("
+            "select max(number) from head where number < (select number from head where name = ?) "
+            "and name in (select booking_date from day_close)), 0) order by number", (day, day),
+        )
+        return [dict(zip(HEAD, row, strict=True)) for row in rows]
 
     def closing_before(self, day: str) -> dict[tuple[str, str], int]:
         """Closing balances at the last close before `day`, by account and currency."""

@@ -309,6 +309,7 @@ def _schemas() -> dict[str, Any]:
             "properties": {
                 "business_date": text, "sequence": whole, "journal_path": text,
                 "journal_rows": whole, "balance_path": text, "balance_rows": whole,
+                "head_path": text, "head_rows": whole, "event_path": text, "event_rows": whole,
             },
         },
         "Health": {

@@ -141,6 +141,8 @@ EXAMPLES: dict[str, Any] = {
         "business_date": "2026-09-12", "sequence": 1,
         "journal_path": "landing/inbox/ledger_journal/2026-09-12/1", "journal_rows": 2,
         "balance_path": "landing/inbox/ledger_balance/2026-09-12/1", "balance_rows": 2,
+        "head_path": "landing/inbox/ledger_head/2026-09-12/1", "head_rows": 1,
+        "event_path": "landing/inbox/ledger_event/2026-09-12/1", "event_rows": 3,
     },
     "Health": {
         "status": "ok", "simulated": True, "clock": "2026-09-12T15:30:00Z", "last_sequence": 42,

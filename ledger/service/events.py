@@ -81,13 +81,14 @@ def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         why = orjson.loads(row[14])
         yield {**result, "event": "refusal", "reason": why["reason"]}
         return
-    told = _told(content, orjson.loads(row[13]))
+    legs = orjson.loads(row[13])
+    told = _told(content, legs)
     for role, party in told:  # one each, to the user and the merchant
         yield {**result, "to": role, "party_id": party}
     if not told:
         yield {**result, "to": None, "party_id": None}
     changes: dict[tuple[str, str], int] = {}
-    for account_id, currency, direction, amount, component, _ in orjson.loads(row[13]):
+    for account_id, currency, direction, amount, component, _ in legs:
         if ":" in account_id:
             key = (account_id, currency)
             # customers' and merchants' accounts are liabilities: a credit is theirs
