@@ -17,6 +17,8 @@ RULES: dict[str, str] = {
     "bad_number": "not a number of the contract's kind, or below its least value",
     "bad_scale": "more decimals than the contract allows",
     "bad_date": "not a date or time of the contract's pattern",
+    "not_signed": "the row's document is not signed by a trusted key that may, valid on its date",
+    "not_as_signed": "a value is not what the row's signed document says",
     "same_record": "another row of the same business record is bad",
     "duplicate_key": "the key was seen before",
 }
@@ -49,6 +51,7 @@ REASONS: dict[str, str] = {
     "bad_header": "the header is unreadable or names a column twice",
     "missing_column": "a column of the contract is not there",
     "rows_mismatch": "a file has another number of rows than the control file says",
+    "too_few_rows": "fewer rows than the contract asks of a delivery",
     "amount_mismatch": "amounts add up to another total than the control file says",
     "bad_row_in_book": "a bad line in a feed that is a book",
     "too_many_bad_rows": "more bad rows than the contract allows",

@@ -14,6 +14,7 @@ import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from ingestion.identifiers import Identifiers
 from ingestion.readers import Parsed
 from paylake import ops
 from paylake.deliveries import Control
-from paylake.keys import Keyring
+from paylake.keys import Keyring, TrustedKey
 from paylake.lake import Lake
 from paylake.settings import Settings
 
@@ -90,6 +91,11 @@ class Pass:
 
     def __exit__(self, *_: object) -> None:
         self.beside.shutdown(cancel_futures=True)
+
+    @cached_property
+    def trust(self) -> dict[str, TrustedKey]:
+        """Senders' keys; a home without feeds that carry signatures may have none."""
+        return Keyring(self.settings).trust()
 
     def keep(self, received: Received, clean: dict[str, bytes], digest: str) -> str:
         """Have a delivery kept beside the judging; returns its folder's path below the home.
@@ -235,7 +241,8 @@ class Pass:
             if sequence != without:
                 seen += earlier.keys
         return judge(
-            feed, candidate.control, candidate.files, seen, self.identifiers, self.seal_key
+            feed, candidate.control, candidate.files, seen, self.identifiers, self.seal_key,
+            self.trust if feed.signed_document else {},
         )
 
     def _superseded(self, candidate: Candidate, by: Control) -> None:

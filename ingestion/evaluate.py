@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -11,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion import checks
+from ingestion import checks, signed
 from ingestion.feeds import Feed
 from ingestion.identifiers import Identifiers
 from ingestion.readers import Parsed, read
 from ingestion.readers.parsed import blank_span, secret_pattern
 from paylake.crypto import seal
 from paylake.deliveries import Control
+from paylake.keys import TrustedKey
 
 AMOUNT = pa.decimal128(18, 4)
 _READABLE = r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$"
@@ -108,11 +110,13 @@ def judge(
     seen: list[pa.Array],
     identifiers: Identifiers,
     key: bytes,
+    trust: Mapping[str, TrustedKey],
 ) -> Judged:
     """Apply the contract to a delivery whose control file holds.
 
     :param seen: keys that count as seen before, in accepted rows.
     :param key: the sealing key, for quarantined rows.
+    :param trust: the trust file's keys, where the feed's rows carry signed documents.
     """
     day = control.business_date
     result = Judged(control.delivery_id, files)
@@ -126,6 +130,8 @@ def judge(
                 "rows_mismatch", f"{name} has {parsed.rows} rows, announced {announced[name]}"
             )
     result.rows = sum(parsed.rows for parsed in files.values())
+    if result.rows < feed.minimum_rows:
+        return result.refuse("too_few_rows", f"{result.rows}, at least {feed.minimum_rows}")
     mismatch = _totals(feed, control, files, result)
     if mismatch:
         return result.refuse("amount_mismatch", mismatch)
@@ -134,6 +140,7 @@ def judge(
     verdicts: dict[str, checks.Verdict] = {}
     for name, parsed in files.items():
         verdicts[name] = (parsed.verdict or checks.check(feed, parsed.table)).copy()
+        signed.flag(feed, parsed.table, verdicts[name], trust)
     _same_record(feed, files, verdicts)
     for name, parsed in files.items():
         keys = joined_key(parsed.table, feed.key)

@@ -123,6 +123,16 @@ class Feed:
         return self.contract.get("eventColumn")
 
     @property
+    def minimum_rows(self) -> int:
+        """Rows that a delivery has at least."""
+        return int(self.contract.get("minimumRows") or 0)
+
+    @property
+    def signed_document(self) -> dict[str, str] | None:
+        """Columns of a document that each row carries with its signature, by what they hold."""
+        return self.contract.get("signedDocument")
+
+    @property
     def blocking(self) -> bool:
         return bool(self.contract.get("blocking"))
 

@@ -24,7 +24,7 @@ def reference(feed: Feed, column: Column, value: str | None) -> str | None:
     if value is None:
         return "missing_value" if feed.is_required(column) else None
     kind = column.type
-    if kind.startswith("varchar"):
+    if kind.startswith("varchar") or kind == "string":
         if column.max_length is not None and len(value) > column.max_length:
             return "too_long"
         if column.valid_values and value not in column.valid_values:

@@ -15,20 +15,24 @@ PROPERTIES = {
     "currencyColumn", "recordKey", "duplicateLookbackDays", "eventColumn", "snapshot", "blocking",
     "badRowLimit", "latenessDays", "due", "senders", "owner", "retentionYears",
 }
-OPTIONAL = {"encoding", "delimiter", "header"}
+OPTIONAL = {
+    "encoding", "delimiter", "header", "comesWith", "minimumRows", "signedDocument",
+}
 FEEDS = sorted(all_feeds())
 
 
-def test_the_six_feeds_are_there() -> None:
+def test_the_eight_feeds_are_there() -> None:
     assert FEEDS == [
-        "custodian_statement", "ledger_balance", "ledger_journal", "merchant", "terminal",
-        "transaction",
+        "custodian_statement", "ledger_balance", "ledger_event", "ledger_head", "ledger_journal",
+        "merchant", "terminal", "transaction",
     ]
     formats = {name: feed.format for name, feed in all_feeds().items()}
     assert set(formats.values()) == {"csv", "jsonl", "parquet", "fixed_width"}
     assert {n for n, f in all_feeds().items() if f.is_book} == {
-        "ledger_journal", "ledger_balance", "custodian_statement",
+        "ledger_journal", "ledger_balance", "ledger_head", "ledger_event", "custodian_statement",
     }
+    # nothing that is published is made from events: a date does not wait for them
+    assert {n for n, f in all_feeds().items() if not f.blocking} == {"ledger_event"}
 
 
 @pytest.mark.parametrize("name", FEEDS)

@@ -73,7 +73,7 @@ def many(count: int, day: date = DAY, start: int = 1) -> list[dict[str, str | No
 def test_a_whole_date_reaches_bronze_tokenised(settings: Settings) -> None:
     send_all(settings)
     result = ingest(settings, DAY, DAY, AS_OF)
-    assert {o["state"] for o in result.outcomes} == {"accepted"} and len(result.outcomes) == 6
+    assert {o["state"] for o in result.outcomes} == {"accepted"} and len(result.outcomes) == 8
     assert not result.waiting and result.exit_code == 0
     row = rows(settings, f"select * from {TABLE} order by transaction_id limit 1")[0]
     assert "cvn2" not in row and "card_number" not in row
@@ -370,7 +370,7 @@ def test_killed_anywhere_and_run_again_gives_the_same(
     ingest(settings, DAY, DAY, AS_OF)
     assert content(settings) == content(other)
     accepted = [e for e in ops.latest(settings, "delivery") if e["state"] == "accepted"]
-    assert len(accepted) == 6
+    assert len(accepted) == 8
     assert not list(settings.path("landing", "inbox").rglob("control.json"))
 
 

@@ -10,12 +10,15 @@ from ingestion.feeds import Feed
 from ingestion.writers import suffix, write
 from paylake.deliveries import DeliveryFile, write_delivery
 from paylake.settings import Settings
+from tests.ingestion import heads
 
 DAY = date(2026, 9, 12)
 SENDER = {
     "transaction": "switch-1",
     "ledger_journal": "ledger-1",
     "ledger_balance": "ledger-1",
+    "ledger_head": "ledger-1",
+    "ledger_event": "ledger-1",
     "merchant": "registry-1",
     "terminal": "registry-1",
     "custodian_statement": "custodian-1",
@@ -83,6 +86,24 @@ def balance(number: int, day: date = DAY, **changes: str | None) -> dict[str, st
     return row | changes
 
 
+def event(number: int, day: date = DAY, **changes: str | None) -> dict[str, str | None]:
+    sequence = (day - DAY).days * 1000 + number
+    row: dict[str, str | None] = dict.fromkeys(Feed.load("ledger_event").names) | {
+        "event_key": f"{sequence}/1",
+        "entry_sequence": str(sequence),
+        "event_number": "1",
+        "booked_at": f"{day}T02:11:05Z",
+        "booking_date": str(day),
+        "operation": "payment",
+        "event_type": "result",
+        "outcome": "posted",
+        "business_key": f"T{day:%Y%m%d}{number:06d}",
+        "told_role": "merchant",
+        "party_id": f"M{number:06d}",
+    }
+    return row | changes
+
+
 def merchant(number: int, day: date = DAY, **changes: str | None) -> dict[str, str | None]:
     row: dict[str, str | None] = {
         "merchant_id": f"M{number:06d}",
@@ -137,10 +158,12 @@ def entry(number: int, day: date = DAY, **changes: str | None) -> dict[str, str 
     return row | changes
 
 
+#: Feeds whose rows anybody can make; those of `ledger_head` are signed one by one (heads.py).
 MAKERS = {
     "transaction": transaction,
     "ledger_journal": leg,
     "ledger_balance": balance,
+    "ledger_event": event,
     "merchant": merchant,
     "terminal": terminal,
     "custodian_statement": entry,
@@ -205,3 +228,4 @@ def send_all(settings: Settings, day: date = DAY) -> None:
     """A whole business date: every feed."""
     for name in MAKERS:
         send(settings, name, day=day)
+    send(settings, "ledger_head", [heads.head(settings, 1, day)], day=day)
