@@ -23,6 +23,7 @@ from spark_jobs.conform import (
     custodian_entry,
     ledger_balance,
     ledger_entry,
+    ledger_head,
     merchant,
     terminal,
     transaction,
@@ -136,6 +137,12 @@ JOBS: tuple[Job, ...] = (
     Job(
         "silver.ledger_balance",
         lambda i: ledger_balance.build(i.bronze("ledger_balance"), i.first, i.last),
+    ),
+    Job(
+        "silver.ledger_head",
+        lambda i: ledger_head.build(
+            i.bronze("ledger_head"), i.bronze("ledger_journal"), i.first, i.last
+        ),
     ),
     Job(
         "silver.custodian_entry",

@@ -19,6 +19,7 @@ import pyarrow as pa
 from paylake import contracts
 from paylake.lake import Lake
 from paylake.settings import Settings
+from tests.expectations.head_world import head, sent_balances
 
 START = date(2026, 9, 12)
 CNY = "CNY"
@@ -117,7 +118,7 @@ class World:
             self._payout(day, merchant, moved[merchant])
         self.rows["silver.ledger_entry"] += self._legs
         self.rows["silver.transaction"] += self._trade
-        self._close(day)
+        self._close(number, day)
         arrived, items = self._statement(number, day)
         self._marts(day, moved, arrived, items)
         self._profiles(day)
@@ -191,7 +192,7 @@ class World:
             )
             moved["payout"] += amount
 
-    def _close(self, day: date) -> None:
+    def _close(self, number: int, day: date) -> None:
         for account in sorted(self._balance):
             legs = [leg for leg in self._legs if leg["account_id"] == account]
             code = account.split(":")[0]
@@ -205,6 +206,11 @@ class World:
                     "closing_amount": self._balance[account],
                 }
             )
+        closed = [r for r in self.rows["silver.ledger_balance"] if r["business_date"] == day]
+        self.rows["bronze.raw_ledger__balance"] += sent_balances(closed)
+        heads = self.rows["silver.ledger_head"]
+        before = heads[-1]["document_sm3"] if heads else None
+        heads.append(head(day, number, before, self._legs, closed))
 
     def _statement(self, number: int, day: date) -> tuple[Decimal, list[Row]]:
         """What the custodian saw; on every third day from the second on one clearing credit is a
@@ -356,9 +362,11 @@ def schemas() -> dict[str, pa.Schema]:
         name: contracts.load(name).arrow_schema
         for name in (
             "silver.transaction", "silver.ledger_entry", "silver.ledger_balance",
-            "silver.custodian_entry", "work.merchant_profile", "work.terminal_profile",
+            "silver.ledger_head", "silver.custodian_entry", "work.merchant_profile",
+            "work.terminal_profile",
         )
     }
+    found["bronze.raw_ledger__balance"] = contracts.load("ledger_balance").arrow_schema
     for table, columns in MARTS.items():
         found[f"work.{table}"] = contracts.arrow_schema([(c, _type(c)) for c in columns])
     return found

@@ -90,6 +90,13 @@ CASES = {
     "ledger_balance_adds_up": ("silver.ledger_balance", _add("opening_amount", "0.01")),
     "ledger_trial_balance": ("silver.ledger_balance", _add("closing_amount", "0.01")),
     "ledger_balance_continues": ("silver.ledger_balance", _add("opening_amount", "0.01")),
+    "ledger_head_present": ("silver.ledger_head", lambda rows: []),
+    "ledger_head_chain_end": ("silver.ledger_head", _edit("received_digest", "ff" * 32)),
+    "ledger_head_counts": ("silver.ledger_head", _edit("received_leg_count", 1)),
+    "ledger_head_trial_balance": (
+        "bronze.raw_ledger__balance", _edit("closing_minor", "-1")
+    ),
+    "ledger_head_continues": ("silver.ledger_head", _edit("previous_anchor", "ff" * 32)),
     "custodian_statement_adds_up": ("silver.custodian_entry", _add("amount", "0.01")),
     "kpi_rows_present": (KPI, lambda rows: []),
     "kpi_institution_conserves_transactions": (KPI, _add("refund_amount", "0.01")),

@@ -39,7 +39,7 @@ def whole(home_on_engine, world):
 
 def test_every_table_is_built_and_totals_are_met(whole, world):
     found = digests(whole)
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(len(dates) == DATES for name, dates in found.items() if "profile" in name), found
     total = sum(Decimal(row["amount"]) for row in world["transaction"])
     counted = Lake(whole).query(

@@ -24,6 +24,7 @@ FEEDS = (
     "terminal",
     "ledger_journal",
     "ledger_balance",
+    "ledger_head",
     "custodian_statement",
 )
 
@@ -45,6 +46,7 @@ def bronze_rows(dates: int, per_date: int = 40, seed: int = 7) -> Rows:
         for payment in payments:
             found["ledger_journal"] += _journal(today, payment)
         found["ledger_balance"] += [_balance(today, n, number) for n in range(4)]
+        found["ledger_head"] += _heads(today, number, per_date)
         found["custodian_statement"] += [_custodian(today, n, chance) for n in range(3)]
     for feed, rows in found.items():
         for line, row in enumerate(rows, start=1):
@@ -185,3 +187,37 @@ def _custodian(today: date, n: int, chance: random.Random) -> dict[str, Any]:
         "booked_at": f"{today} 00:30:00",
         "summary": "清算款",
     }
+
+
+def _heads(today: date, number: int, payments: int) -> list[dict[str, Any]]:
+    """An anchor and the head of the close; nothing here reads what they sign."""
+    common = {
+        "business_date": today,
+        "head_date": today.isoformat(),
+        "signed_at": f"{today}T05:00:00Z",
+        "key_id": "ledger-1",
+        "head_format": "paylake-ledger-head/2",
+        "document": '{\n "format": "x"\n}\n',
+        "document_sm3": "d" * 64,
+        "signature": "30",
+    }
+    close = {
+        "head_name": today.isoformat(),
+        "head_kind": "day_close",
+        "head_number": "2",
+        "chain_sequence": str(1000 * (number + 1)),
+        "chain_digest": "b" * 64,
+        "previous_anchor": "d" * 64,
+        "journal_count": str(payments),
+        "leg_count": str(2 * payments),
+        "account_count": "4",
+    }
+    anchor = {
+        "head_name": f"hour-{today}T05-{1000 * number + 5}",
+        "head_kind": "anchor",
+        "head_number": "1",
+        "chain_sequence": str(1000 * number + 5),
+        "chain_digest": "a" * 64,
+        "previous_anchor": "d" * 64 if number else None,
+    }
+    return [{**common, **anchor}, {**common, **close}]
