@@ -7,9 +7,11 @@ parameters of its world; a mapped one the mapping of the files that others wrote
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from paylake import contracts
 from paylake.durable import write_private
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
@@ -21,7 +23,8 @@ class Home:
     :param institution: what tells one institution from another: the parameters of the simulated
         world, or the mapping's name.
     :param absent_feeds: feeds that this institution does not send; checks that need one are "not
-        determinable" instead of failing.
+        determinable" instead of failing. What comes with an absent feed is absent as well, also
+        where the file is older than that feed's contract.
     :param cutoff: wall-clock cut-off of business dates, when it is not the setting's.
     """
 
@@ -44,7 +47,7 @@ def read(settings: Settings) -> Home:
         return Home(
             kind=data["kind"],
             institution=data["institution"],
-            absent_feeds=tuple(data.get("absent_feeds", ())),
+            absent_feeds=_absent(data.get("absent_feeds", ())),
             cutoff=data.get("cutoff"),
             extra=data.get("extra", {}),
         )
@@ -58,6 +61,12 @@ def read(settings: Settings) -> Home:
         raise PermanentFailure(
             f"home.json cannot be read: {error!r}", "Restore it from a backup.", where=str(path)
         ) from None
+
+
+def _absent(named: Sequence[str]) -> tuple[str, ...]:
+    """The feeds named, and those whose contract says that they come with one of them."""
+    along = [c.name for c in contracts.all_contracts("feed") if c.get("comesWith") in named]
+    return (*named, *(name for name in along if name not in named))
 
 
 def claim(settings: Settings, home: Home) -> None:

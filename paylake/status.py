@@ -121,17 +121,14 @@ def _days(settings: Settings, moment: datetime) -> list[date]:
 def _dates(
     settings: Settings, found: Status, chain: list[release.Release], days: list[date]
 ) -> None:
-    absent = runs.absent_feeds(settings)
-    feeds = [c for c in contracts.all_contracts("feed") if c.name not in absent]
-    accepted: dict[tuple[str, date], datetime | None] = {}
-    for row in ops.latest(settings, "delivery", "state = 'accepted'"):
-        key = (row["feed"], row["business_date"])
-        accepted[key] = min(filter(None, [accepted.get(key), row["sent_at"]]), default=None)
+    expected = runs.Expected(settings)
+    accepted = expected.accepted
     released = release.naming(chain)
     open_days = [day for day in days if day not in released]
     judged = release.verdicts(settings, open_days[0], open_days[-1]) if open_days else {}
     built = _built(Lake(settings), days)
     for day in days:
+        feeds = expected.feeds(day)
         came = sum((feed.name, day) in accepted for feed in feeds)
         late = []
         for feed in feeds:

@@ -16,6 +16,7 @@ from typing import Any
 from paylake.errors import UsageFault
 from paylake.lease import lease
 from paylake.runs.due import (
+    Expected,
     absent_feeds,
     first_known_date,
     is_simulated,
@@ -29,6 +30,7 @@ from paylake.settings import Settings
 
 __all__ = [
     "STEPS",
+    "Expected",
     "RestatementResult",
     "RunResult",
     "absent_feeds",

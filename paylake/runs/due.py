@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from paylake import contracts, home, ops, release
 from paylake.dates import date_range
@@ -43,16 +43,41 @@ def pending(settings: Settings, day: date, first: date | None = None) -> list[da
     return date_range(begin, day) if begin <= day else []
 
 
+class Expected:
+    """Which feeds a date has to have, beside those that were accepted for it.
+
+    A feed whose contract is younger than a home has a first date there: a date that was released
+    before is complete as it is (nothing more could be accepted for it), while one that is open
+    expects the feed, whenever its other feeds were sent: its sender can still send it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        absent = absent_feeds(settings)
+        self.contracts = [c for c in contracts.all_contracts("feed") if c.name not in absent]
+        self.through = release.in_force(settings).through
+        self.accepted: dict[tuple[str, date], datetime | None] = {}
+        self.first: dict[str, date] = {}
+        for row in ops.latest(settings, "delivery", "state = 'accepted'"):
+            feed, day = row["feed"], row["business_date"]
+            sent = [self.accepted.get((feed, day)), row["sent_at"]]
+            self.accepted[feed, day] = min(filter(None, sent), default=None)
+            self.first[feed] = min(day, self.first.get(feed, day))
+
+    def feeds(self, day: date) -> list[contracts.Contract]:
+        """Contracts of the feeds that are expected for a date."""
+        if self.through is None or day > self.through:
+            return self.contracts
+        return [c for c in self.contracts if self.first.get(c.name, date.max) <= day]
+
+
 def missing_feeds(settings: Settings, days: Iterable[date]) -> dict[date, list[str]]:
     """Required feeds without an accepted delivery, by date; complete dates are left out."""
-    absent = absent_feeds(settings)
-    required = [c.name for c in contracts.all_contracts("feed")
-                if c.get("blocking") and c.name not in absent]
-    accepted = {
-        (row["feed"], row["business_date"])
-        for row in ops.latest(settings, "delivery", "state = 'accepted'")
+    expected = Expected(settings)
+    found = {
+        day: [c.name for c in expected.feeds(day)
+              if c.get("blocking") and (c.name, day) not in expected.accepted]
+        for day in days
     }
-    found = {day: [f for f in required if (f, day) not in accepted] for day in days}
     return {day: feeds for day, feeds in found.items() if feeds}
 
 

@@ -255,7 +255,7 @@ def test_status_lists_stages_and_what_is_late(there):
     assert table[there.days[0]]["release"].startswith("R000001-")
     assert table[there.days[1]]["gate"] == "failed"
     assert table[there.days[1]]["held_by"] == "kpi_success_rate_band"
-    assert table[there.days[2]]["deliveries"] == f"{len({f for f, *_ in there.sent}) - 1}/6"
+    assert table[there.days[2]]["deliveries"] == f"{len({f for f, *_ in there.sent}) - 1}/8"
     assert [(r["feed"], r["date"]) for r in found.late] == [("terminal", there.days[2])]
     assert found.oldest_open_item["age_days"] >= 1
     assert found.lake_bytes > 0
