@@ -1,8 +1,9 @@
-"""All six feeds written directly, the ledger bypassed: for benchmarks at a million a day.
+"""The feeds of a date written directly, the ledger bypassed: for benchmarks at a million a day.
 
 `python -m simulator.bulk --home H --start 2026-09-12 --days 2 --txns 1000000`. The world is the
 same as elsewhere, without planted problems; what the ledger would export is made from the world,
-with a chain of digests that no ledger can verify. The home's marker says so.
+with a chain of digests that no ledger can verify. The home's marker says so. Events of the outbox
+(`ledger_event`) are not made: nothing waits for them and no figure reads them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ import pyarrow.compute as pc
 
 from paylake import settings as settings_module
 from paylake.dates import parse_date
-from paylake.deliveries import DeliveryFile, write_delivery
+from paylake.deliveries import DeliveryFile, inbox_path, write_delivery
 from paylake.errors import PaylakeError
 from paylake.keys import Keyring
 from paylake.settings import Settings
 from simulator import feeds
 from simulator import legs as journal
 from simulator.commands import utc_texts
+from simulator.heads import ChainEnd, head_line
 from simulator.outbox import CUSTODIAN_TIME, LEDGER_TIME, REGISTRY_TIME, SWITCH_TIME, at
 from simulator.params import Params
 from simulator.plan import Plan
@@ -40,7 +42,7 @@ from simulator.records import KINDS, WITHDRAWAL, Day
 from simulator.world import World
 
 FEEDS = (
-    "transaction", "ledger_journal", "ledger_balance", "merchant", "terminal",
+    "transaction", "ledger_journal", "ledger_balance", "ledger_head", "merchant", "terminal",
     "custodian_statement",
 )
 _CHUNK = 1 << 24
@@ -60,10 +62,11 @@ class Written:
 
 @dataclass
 class _Books:
-    """What goes on from date to date: chain end, accounts opened, their balances."""
+    """What goes on from date to date: chain end, last head, accounts opened, their balances."""
 
     sequence: int = 0
     digest: bytes = bytes(32)
+    head_sm3: str | None = None
     balances: dict[int, np.ndarray] = field(default_factory=dict)
     opened: dict[int, np.ndarray] = field(default_factory=dict)
 
@@ -156,23 +159,31 @@ def _write_day(
             + (made.dispute.amount if made.dispute else 0)
         )
         send("transaction", path.name, path, table.num_rows, SWITCH_TIME, "switch-1", total)
-    if only & {"ledger_journal", "ledger_balance"}:
+    if only & {"ledger_journal", "ledger_balance", "ledger_head"}:
         lines = journal.legs(made.operations)
+        entries = (
+            summary_table(made, lines) if is_summarised
+            else journal_table(world, made, lines, books)
+        )
         if "ledger_journal" in only:
             path = folder / f"ledger_journal_{stamp}.jsonl"
-            table = (
-                summary_table(made, lines) if is_summarised
-                else journal_table(world, made, lines, books)
-            )
-            _write_json(table, path)
-            send("ledger_journal", path.name, path, table.num_rows, LEDGER_TIME, "ledger-1",
-                 int(pc.sum(table["amount_minor"]).as_py()))
+            _write_json(entries, path)
+            send("ledger_journal", path.name, path, entries.num_rows, LEDGER_TIME, "ledger-1",
+                 int(pc.sum(entries["amount_minor"]).as_py()))
         table = balance_table(world, lines, books)
         path = folder / f"ledger_balance_{stamp}.csv"
         write_csv(table, path, "utf-8")
         if "ledger_balance" in only:
             send("ledger_balance", path.name, path, table.num_rows, LEDGER_TIME, "ledger-1",
                  int(pc.sum(pc.cast(table["closing_minor"], pa.int64())).as_py()))
+        if "ledger_head" in only:
+            name = f"ledger_head_{stamp}.jsonl"
+            end = ChainEnd(books.sequence, books.digest, books.head_sm3)
+            line, books.head_sm3 = head_line(
+                settings, day, end, entries, table,
+                inbox_path(settings, "ledger_head", day, 1) / name,
+            )
+            send("ledger_head", name, line, 1, LEDGER_TIME, "ledger-1", None)
     for feed, make, ending in (
         ("merchant", feeds.merchant_file, "csv"), ("terminal", feeds.terminal_file, "parquet"),
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from ledger.client import BATCH_LIMIT, LedgerClient
-from paylake import dates
+from paylake import dates, release
 from paylake.crypto import sm3_hex
 from paylake.deliveries import DeliveryFile, inbox_path, write_delivery
 from paylake.errors import PermanentFailure, UsageFault
@@ -35,7 +35,9 @@ from simulator.world import World
 #: Changes when the same parameters give another world.
 WORLD_FORMAT = "paylake-world/1"
 _KEEP_BYTES = 300_000_000
-_LEDGER_FEEDS = ("ledger_journal", "ledger_balance")
+_LEDGER_FEEDS = ("ledger_journal", "ledger_balance", "ledger_head", "ledger_event")
+#: What dates sent whose marker does not say, because an older program made them.
+_FIRST_LEDGER_FEEDS = _LEDGER_FEEDS[:2]
 
 Progress = Callable[[date, str], None]
 
@@ -113,6 +115,7 @@ class _Run:
         self._world: World | None = None
         self._boxes: dict[date, Outbox] = {}
         self._registrar: Registrar | None = None
+        self.released = release.in_force(settings).through
         self._check_home()
 
     def _check_home(self) -> None:
@@ -182,6 +185,7 @@ class _Run:
             "commands": len(made.operations),
             "chain_digest": head["chain_digest"],
             "deliveries": [sending.delivery_id for sending in sendings],
+            "ledger_feeds": _LEDGER_FEEDS,
         })
         return posted, written
 
@@ -262,12 +266,22 @@ class _Run:
             feed, _, sequence = delivery_id.split("/")
             if not _is_delivered(self.settings, feed, day, int(sequence)):
                 lost.append(delivery_id)
-        if any(not _is_delivered(self.settings, feed, day, 1) for feed in _LEDGER_FEEDS):
+        if any(
+            not _is_delivered(self.settings, feed, day, 1)
+            for feed in self._sent_by_ledger(day, marker)
+        ):
             self.client.export_day(day, at(day, LEDGER_TIME))
         if not lost:
             return 0
         self.world()
         return sum(self._send(s) for s in self.box(day).sendings if s.delivery_id in lost)
+
+    def _sent_by_ledger(self, day: date, marker: dict[str, Any]) -> Sequence[str]:
+        """Feeds that a finished date should have from the ledger: what it sent, and while it is not
+        released what a younger program sends as well."""
+        if self.released is None or day > self.released:
+            return _LEDGER_FEEDS
+        return marker.get("ledger_feeds", _FIRST_LEDGER_FEEDS)
 
 
 def _is_delivered(settings: Settings, feed: str, day: date, sequence: int) -> bool:
