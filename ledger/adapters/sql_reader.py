@@ -49,8 +49,9 @@ class SqlReader(ABC):
     def close(self) -> None:
         """Give the connection back."""
 
+    @abstractmethod
     def look(self) -> None:
-        """A file is not lost unnoticed."""
+        """Notice a connection that was lost since the last statement; call it when none runs."""
 
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
         """Rows of what may be too much for memory."""

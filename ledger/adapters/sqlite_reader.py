@@ -91,6 +91,9 @@ class SqliteReader(SqlReader):
                 "migrate`", where=str(self.path),
             )
 
+    def look(self) -> None:
+        """A file is not lost unnoticed."""
+
     def close(self) -> None:
         """Close the connection."""
         self.db.close()

@@ -119,10 +119,13 @@ def stopped_caller(state: State, caller_id: str) -> str | None:
 
 
 def authorisation(
-    state: State, asked: tuple, currency: str, booking_date: str
+    state: State, asked: tuple, currency: str, booking_date: str, version: int
 ) -> Refusal | None:
     """Each debit of a customer carries a reference that fixes payer, payee and amount, good once;
-    a mandate is good again and again, up to its amount and its last date (rule D0.35)."""
+    a mandate is good again and again, up to its amount and its last date (rule D0.35).
+
+    :param version: of the template that asks
+    """
     reference, payer, payee, amount, kind = asked
     if reference is None:
         return Refusal(
@@ -149,12 +152,11 @@ def authorisation(
                 "authorisation_differs", f"{reference} allows {found['amount_minor']}",
                 "amount_minor",
             )
-        if mandates.bounded(found):
-            crossed = mandates.crossed(state, reference, found, amount, booking_date)
-            if crossed is not None:
-                return Refusal(
-                    "authorisation_differs", f"{reference} allows {crossed}", "authorisation"
-                )
+        crossed = mandates.crossed(state, reference, found, amount, booking_date, version)
+        if crossed is not None:
+            return Refusal(
+                "authorisation_differs", f"{reference} allows {crossed}", "authorisation"
+            )
     elif amount != found["amount_minor"]:
         return Refusal(
             "authorisation_differs", f"{reference} fixes {found['amount_minor']}", "amount_minor"

@@ -2,11 +2,12 @@
 
 Beside the most of one collection and its dates a mandate may say how often it is used in all, for
 how much in all, how many calendar months pass between two debits of the payer for this payee, and
-how many months it spans at the most. What was used is kept in two registers: `collected` by
-mandate that has such terms, `collected_last` (the latest date) by payer and payee, whichever
-mandate a debit was by: one by a mandate without months counts for the next by one that has them.
-A void or refund gives nothing back, a reversal of the debit its time and its sum. Rules D0.35,
-D2.2, D2.9.
+how many months it spans at the most. What was used is kept in three registers: `collected` by
+mandate that has such terms; by payer and payee, whichever mandate a debit was by, `collected_last`
+(the latest date) and `collected_until` (the date from which months let the next one come). So a
+debit by a mandate without months counts for the next by one that has them, and comes into the
+months of no other. A void or refund gives nothing back, a reversal of the debit its time and its
+sum. Rules D0.35, D2.2, D2.9.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _NOTHING = {"count": 0, "total": 0}
 #: Version of the templates by mandate from which every collection leaves its date; before, those by
 #: a mandate with terms did, and an earlier date in place of a later one.
 _DATED_SINCE = 3
+#: Version from which the months after a debit bind whichever mandate comes next; before, those
+#: that have months themselves.
+_BINDS_ALL_SINCE = 4
 
 
 def mandate(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -67,21 +71,28 @@ def bounded(document: Mapping[str, Any]) -> bool:
 
 
 def crossed(
-    state: State, reference: str, document: Mapping[str, Any], amount: int, day: str
+    state: State, reference: str, document: Mapping[str, Any], amount: int, day: str, version: int
 ) -> str | None:
-    """Which of a mandate's terms one more collection would cross, in words, or None; exactly the
-    most passes."""
+    """Which of a mandate's terms one more collection would cross, or the months after another one,
+    in words, or None; exactly the most passes.
+
+    :param version: of the template by which it is booked
+    """
     used = state.get("collected", reference) or _NOTHING
     most, often = document.get("total_minor"), document.get("total_count")
     if most is not None and used["total"] + amount > most:
         return f"{most} minor units in all, of which {used['total']} are collected"
     if often is not None and used["count"] >= often:
         return f"{often} collections in all"
-    months, last = document.get("spacing_months"), state.get("collected_last", _pair(document))
+    pair = _pair(document)
+    months, last = document.get("spacing_months"), state.get("collected_last", pair)
     if months is not None and last is not None:
         next_day = months_later(date.fromisoformat(last), months).isoformat()
         if day < next_day:
             return f"the next collection on {next_day}, {months} months after that of {last}"
+    until = state.get("collected_until", pair)
+    if version >= _BINDS_ALL_SINCE and until is not None and day < until:
+        return f"the next collection on {until}, after the months of another mandate"
     return None
 
 
@@ -103,12 +114,18 @@ def collected(
                         max(day, state.get("collected_last", pair) or day)])
     elif effects:
         effects.append(["put", "collected_last", pair, day])
+    months = document.get("spacing_months")
+    if version >= _BINDS_ALL_SINCE and months is not None:
+        until = months_later(date.fromisoformat(day), months).isoformat()
+        effects.append(["put", "collected_until", pair,
+                        max(until, state.get("collected_until", pair) or until)])
     return effects
 
 
 def given_back(state: State, reference: str, amount: int) -> list[list]:
     """The effects of a collection's reversal: it was a wrong booking of the institution, so the
-    mandate has its time and its sum again. The date stays, since the one before it is not known."""
+    mandate has its time and its sum again. The date stays, since the one before it is not known:
+    for mandates that have months themselves it counts."""
     used = state.get("collected", reference)
     if used is None:
         return []

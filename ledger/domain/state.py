@@ -33,8 +33,8 @@ from ledger.domain.positions import after, pair
 _MISSING: Any = object()
 #: Registers of what is used up: whether a party may do something does not depend on them.
 _USED_UP = frozenset({
-    "authorisation", "collected", "collected_last", "pending", "reconciled", "reconciliation",
-    "reconciliation_closing", "reconciliation_item", "reserved",
+    "authorisation", "collected", "collected_last", "collected_until", "pending", "reconciled",
+    "reconciliation", "reconciliation_closing", "reconciliation_item", "reserved",
 })
 _MOST_STANDING = 50_000
 #: Component of the legs that pay pending settlement out.

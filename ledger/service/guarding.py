@@ -109,7 +109,9 @@ class Guard:
         """The payer's authorisation, used up by this, or mandate, which counts it."""
         state = self.state
         assert plan.authorisation is not None
-        refusal = guards.authorisation(state, plan.authorisation, currency, day)
+        refusal = guards.authorisation(
+            state, plan.authorisation, currency, day, operation.version
+        )
         if refusal is None:
             refusal = guards.destination(
                 state, plan.authorisation[1], values.get("destination_id")

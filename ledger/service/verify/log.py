@@ -254,7 +254,7 @@ class Log:
         found = self.state.get("mandate", reference)
         if found is None:
             return f"there was no mandate {reference}"
-        crossed = mandates.crossed(self.state, reference, found, amount, row[10])
+        crossed = mandates.crossed(self.state, reference, found, amount, row[10], row[3])
         if crossed is not None:
             return f"it crossed mandate {reference}: {crossed}"
         for effect in mandates.collected(

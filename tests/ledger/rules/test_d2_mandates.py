@@ -125,11 +125,11 @@ def _until(world, name, **terms):
 
 
 def test_d2_09_a_debit_by_any_mandate_counts_for_the_months_between_two(world):
-    """The one without months may collect, and the next by the one with them waits as long from
-    then; so does a mandate that is given only afterwards."""
+    """Also one by a mandate without months before it: the next by the one with them waits as long
+    from then; so does a mandate that is given only afterwards."""
     _until(world, "M-A", spacing_months=3)
     _until(world, "M-B")
-    posted(_collect(world, mandate="M-A"))
+    posted(_collect(world, mandate="M-B"))
     posted(_collect(world, mandate="M-B", on=date(2026, 10, 12)))
     world.ledger.checkpoint()
     world.reopen()
@@ -140,6 +140,50 @@ def test_d2_09_a_debit_by_any_mandate_counts_for_the_months_between_two(world):
     assert refused(_collect(world, mandate="M-C", on=date(2027, 1, 11)), "authorisation_differs")
     posted(_collect(world, mandate="M-C", on=date(2027, 1, 12)))
     assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("terms", [{}, {"total_count": 9}, {"spacing_months": 1}])
+def test_d2_09_no_debit_by_another_mandate_comes_into_the_months_of_one(world, terms):
+    """Rule C15: no second debit of the customer for the payee in those months, by whichever
+    mandate, on an earlier date neither; nor when the one with the months was ended."""
+    _until(world, "M-A", spacing_months=3)
+    _until(world, "M-B", **terms)
+    posted(_collect(world, mandate="M-A", on=date(2026, 10, 1)))
+    world.ledger.checkpoint()
+    world.reopen()
+    for on in (date(2026, 10, 1), date(2026, 12, 31)):
+        result = _collect(world, mandate="M-B", on=on)
+        assert refused(result, "authorisation_differs", "authorisation")
+        if "spacing_months" not in terms or on.month == 12:
+            assert "the next collection on 2027-01-01" in result["detail"]
+    posted(world.send("mandate_end", mandate_id="M-A"))
+    assert refused(_collect(world, mandate="M-B", on=date(2026, 12, 31)), "authorisation_differs")
+    assert refused(
+        _collect(world, mandate="M-B", occurred_at=at(date(2026, 9, 30), "12:00:00"),
+                 on=date(2026, 12, 31)), "authorisation_differs",
+    )
+    posted(_collect(world, mandate="M-B", on=date(2027, 1, 1)))
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize(("version", "named"), [(4, True), (3, False)])
+def test_d2_09_a_debit_within_anothers_months_is_named(world, version, named):
+    """One by a template of before, which let it, is not."""
+    known = world.ledger.operations
+    old = replace(known.by_type["agreement_payment"], version=3)
+    _until(world, "M-A", spacing_months=3)
+    _until(world, "M-B")
+    posted(_collect(world, mandate="M-A"))
+    world.ledger.operations = Operations(
+        {**known.by_type, "agreement_payment": old}, known.versions)
+    posted(_collect(world, mandate="M-B", on=date(2026, 10, 12)))
+    world.ledger.operations = known
+    if named:
+        _forge(world, f"update entry set version = {version} "
+                      f"where sequence = {world.ledger.head.sequence}")
+        assert "it crossed mandate M-B: the next collection on 2026-12-12" in _broken(world)
+    else:
+        assert verify(world.settings).broken is None
 
 
 @pytest.mark.parametrize("terms", [{}, {"total_count": 9}])
