@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger.domain import billing, grades
 from ledger.domain.billing import months_later
+from ledger.domain.chart import MODE_OF_BOOKS
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Plan
@@ -247,8 +248,8 @@ def _not_yet_gone(state: State, name: str, since: str | None, today: str) -> str
 
 
 def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """A contract version, in force from a date; the mode changes only at zero balances and holds
-    (rule D0.2), nothing earlier is recomputed (rule D0.31)."""
+    """A contract version, in force from a date; the mode changes only at zero balances and holds,
+    to that of the first contract too (rule D0.2), nothing earlier is recomputed (rule D0.31)."""
     merchant, start = v["merchant_id"], v["valid_from"]
     if state.get("party", merchant) is None:
         return Refusal("party_unknown", f"{merchant} is not registered", "merchant_id")
@@ -268,17 +269,21 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
         return differs(f"{start} lies before today", "valid_from")
     if versions and versions[-1]["valid_from"] >= start:
         return differs(f"a version from {versions[-1]['valid_from']} is there", "valid_from")
-    changes = versions and versions[-1]["settlement_mode"] != v["settlement_mode"]
+    # without a contract money stands in the institution's books
+    before = versions[-1]["settlement_mode"] if versions else "institution"
+    changes = before != v["settlement_mode"]
     if changes:
         parties = state.table("party")
         for account in state.all_accounts():
             owner = parties.get(account.party_id or "", {}).get("owner_id")
-            if merchant in (account.party_id, account.tenant, owner) and _not_empty(account):
+            if merchant in (account.party_id, account.tenant, owner) and _not_empty(account) and (
+                versions or MODE_OF_BOOKS.get(account.line.books) == before
+            ):
                 return Refusal(
                     "mode_differs", f"account {account.account_id} is not empty",
                     "settlement_mode",
                 )
-    if changes and start != c.booking_date:
+    if changes and (start > c.booking_date or versions and start != c.booking_date):
         # books that are empty today need not be on a later date
         return differs(f"another mode holds from today, {c.booking_date}", "valid_from")
     versions.append({

@@ -157,6 +157,39 @@ def test_d0_02_the_mode_holds_for_all_books_and_changes_only_when_they_are_empty
     assert (world.balance("9101:TU1"), world.balance("2101:TU1")) == (1_000, 0)
 
 
+@pytest.mark.parametrize("mode", ["bank", "self"])
+def test_d0_02_a_first_contract_in_memo_books_finds_none_of_the_institutions_full(world, mode):
+    """Without a contract money stands in the institution's books: it would stay there, out of reach
+    of the merchant and its users. What is the institution's own does not matter."""
+    world.approved("party", party_id="M9", party_kind="merchant")
+    world.register("party", party_id="U9", party_kind="user", identity_check="ID", owner_id="M9")
+    world.open([("2101", "U9"), ("2201", "M9"), ("2601", "M9")])
+    first = {"contract_id": "C9", "merchant_id": "M9", "settlement_cycle": "D+1",
+             "minimum_minor": 0, "fee_choice": "bill"}
+    posted(world.do("top_up", user_id="U9", amount_minor=1_000))
+    today = {"valid_from": days(0).isoformat(), "settlement_mode": mode}
+    result = world.send("contract", ANN, **first, **today)
+    assert refused(result, "mode_differs", "settlement_mode")
+    assert "2101:U9 is not empty" in result["detail"]
+    same = {**today, "settlement_mode": "institution"}
+    assert world.send("contract", ANN, **first, **same)["status"] == "pending"
+
+
+@pytest.mark.parametrize("mode", ["bank", "self"])
+def test_d0_02_a_first_contract_in_memo_books_is_from_a_day_on_which_they_are_empty(world, mode):
+    world.approved("party", party_id="M9", party_kind="merchant")
+    world.register("party", party_id="U9", party_kind="user", identity_check="ID", owner_id="M9")
+    world.open([("2101", "U9"), ("2601", "M9")])
+    first = {"contract_id": "C9", "merchant_id": "M9", "settlement_cycle": "D+1",
+             "minimum_minor": 0, "fee_choice": "bill", "settlement_mode": mode}
+    later = world.send("contract", ANN, **first, valid_from=days(1).isoformat())
+    assert refused(later, "register_differs", "valid_from")
+    now = world.send("contract", ANN, **first, valid_from=days(0).isoformat())
+    assert now["status"] == "pending"
+    posted(world.do("top_up", user_id="U9", amount_minor=1_000))
+    assert refused(world.approve(now["sequence"]), "mode_differs")  # full meanwhile
+
+
 @pytest.mark.parametrize("before", [None, "M1"])
 def test_d0_02_a_members_book_changes_its_owner_only_when_it_is_empty(world, settings, before):
     """Its mode is its owner's. Entered anew with the same owner it may be full; one that moved
