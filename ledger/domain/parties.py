@@ -283,7 +283,7 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
                     "mode_differs", f"account {account.account_id} is not empty",
                     "settlement_mode",
                 )
-    if changes and (start > c.booking_date or versions and start != c.booking_date):
+    if changes and (start > c.booking_date or (versions and start != c.booking_date)):
         # books that are empty today need not be on a later date
         return differs(f"another mode holds from today, {c.booking_date}", "valid_from")
     versions.append({
