@@ -8,7 +8,6 @@ from typing import Any
 
 from ledger.domain import mandates, positions
 from ledger.domain.documents import Handler, Values
-from ledger.domain.holds import frozen
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
@@ -56,7 +55,7 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
     if operation is not None and operation.type == "reversal":
         return Refusal("already_reversed", f"{name} is a reversal itself: book anew")
     done = [] if operation is None else [n for n in operation.counters if entry.get(n)]
-    if entry["key"] is not None and frozen(state.holds, entry["key"]):
+    if entry["key"] is not None and state.frozen.get(entry["key"]):
         done.append("frozen")
     if done:
         return Refusal("exceeds_original", f"{name} was {', '.join(done)} since: undo that first")

@@ -5,6 +5,7 @@ that does not hold, or None; nothing is changed."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 from ledger.domain import mandates
 from ledger.domain.chart import SHARD
@@ -68,7 +69,7 @@ def terminal(state: State, terminal_id: str | None, merchant_id: str | None) -> 
 
 
 def stopped(
-    state: State, operation: Operation, parties: Container[str | None], rail: str | None,
+    state: State, operation: Operation, parties: Iterable[str | None], rail: str | None,
     caller: str | None,
 ) -> Refusal | None:
     """Emergency stops of everything, a party, a rail or a caller (rules D0.38, D2.10). Stops
@@ -78,16 +79,35 @@ def stopped(
     """
     if operation.module in ("stops", "system") or operation.type in _ACCRUES:
         return None
-    covered: Mapping[str, Container[str | None]] = {
-        "merchant": parties, "rail": (rail,), "caller": (caller,),
-    }
-    for _, stop in sorted(state.table("stop").items()):  # by name: the same one after a start
-        scope, target = stop["scope"], stop["target"]
-        if (stop["mode"] == "everything" or operation.starts) and (
-            scope == "all" or target in covered.get(scope, ())
-        ):
-            return Refusal("stopped", f"stop {stop['id']} covers {target or 'everything'}")
-    return None
+    return _stop(state, operation, [
+        ("all", None), ("rail", rail), ("caller", caller),
+        *(("merchant", party) for party in parties),
+    ])
+
+
+def _stops(state: State) -> dict[tuple[str, str | None], list[Mapping[str, Any]]]:
+    """Stops by scope and target."""
+    found: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    for stop in state.table("stop").values():
+        scope = stop["scope"]
+        found.setdefault((scope, None if scope == "all" else stop["target"]), []).append(stop)
+    return found
+
+
+def _stop(
+    state: State, operation: Operation, places: Iterable[tuple[str, str | None]]
+) -> Refusal | None:
+    """The stop of one of these scopes and targets that keeps an operation back; of several the
+    first by its name, so that it is the same one after a start."""
+    stops = state.derived("stops", _stops)
+    hits = [
+        stop for place in places for stop in stops.get(place, ())
+        if stop["mode"] == "everything" or operation.starts
+    ]
+    if not hits:
+        return None
+    first = min(hits, key=lambda stop: stop["id"])
+    return Refusal("stopped", f"stop {first['id']} covers {first['target'] or 'everything'}")
 
 
 def stopped_account(
@@ -98,19 +118,16 @@ def stopped_account(
     if operation.type in _ACCRUES:
         return None
     accounts = {account_id.partition(SHARD)[0] for account_id in account_ids}
-    covered = {"account": accounts, "merchant": {name.partition(":")[2] for name in accounts}}
-    for _, stop in sorted(state.table("stop").items()):  # by name: the same one after a start
-        if stop["target"] in covered.get(stop["scope"], ()) and (
-            stop["mode"] == "everything" or operation.starts
-        ):
-            return Refusal("stopped", f"stop {stop['id']} covers {stop['target']}")
-    return None
+    return _stop(state, operation, [
+        *(("account", name) for name in accounts),
+        *(("merchant", name.partition(":")[2]) for name in accounts),
+    ])
 
 
 def stopped_caller(state: State, caller_id: str) -> str | None:
     """The stop of everything that a caller sends, its reads too; one of new business leaves it
     these."""
-    for stop in state.tables.get("stop", {}).values():
+    for stop in state.tables.get("stop", {}).values():  # asked by another thread than the writer's
         if stop["scope"] == "caller" and stop["target"] == caller_id and (
             stop["mode"] == "everything"
         ):

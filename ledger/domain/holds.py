@@ -66,8 +66,3 @@ def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:
     document = {**hold, name: hold[name] + amount}
     document["ended"] = hold["scope"] == "account" or left(document) == 0
     return document
-
-
-def frozen(holds: Mapping[str, Mapping[str, Any]], payment: str) -> int:
-    """What open holds keep for a denied payment, whoever took them over, minor units."""
-    return sum(left(hold) for hold in holds.values() if hold.get("original") == payment)

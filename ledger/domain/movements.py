@@ -8,7 +8,7 @@ from typing import Any
 
 from ledger.domain import grades, people, shards
 from ledger.domain.chart import SHARD
-from ledger.domain.holds import HoldKind, ends_on, frozen, left, reduced
+from ledger.domain.holds import HoldKind, ends_on, left, reduced
 from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
@@ -96,7 +96,7 @@ class Movements:
         assert original is not None
         amount = (
             original["amount_minor"] - original["refunded"] - original["charged_back"]
-            - original["disputed"] - frozen(state.holds, v["original_transaction_id"])
+            - original["disputed"] - state.frozen.get(v["original_transaction_id"], 0)
         )
         if amount <= 0:
             return Refusal("exceeds_original", "nothing is left of the payment that is not frozen")

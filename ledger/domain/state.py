@@ -99,6 +99,10 @@ class Used:
         self.noted = noted
 
 
+def _bounds_batches(state: State) -> bool:
+    return any(bounds_batch(row) for row in state.table("limit").values())
+
+
 def _no_close(_: str) -> str | None:
     return None
 
@@ -113,6 +117,8 @@ class State:
         self.holds: dict[str, dict[str, Any]] = {}
         #: Minor units that banks were instructed to pay out and have not answered, by account.
         self.instructed: dict[tuple[str, str], int] = {}
+        #: Minor units that open holds, whoever took them over, keep for denied payments, by payment.
+        self.frozen: dict[str, int] = {}
         self.items: dict[str, dict[str, Any]] = {}
         #: What counts against limits, by scene, account and currency, then by period.
         self.usage: dict[tuple[str, str, str], dict[str, Used]] = {}
@@ -130,12 +136,12 @@ class State:
         self._limits_of_kind: dict[tuple[str, str, str, str, str], tuple[Limit, ...]] = {}
         self._acts_for: dict[str, frozenset[str]] = {}
         self._standing: dict[str, dict[tuple, Any]] = {}
+        self._derived: dict[str, Any] = {}
         #: Whether an account of the institution ever had a purpose: most ledgers have none.
         self.dedicates = False
-        #: Whether a limit ever bounded batches. What the last batch of an account used, by scene,
-        #: account and currency: batch, minor units, times. Batches follow one another in the log,
-        #: so no more is needed, and after a start nothing.
-        self.bounds_batches = False
+        #: What the last batch of an account used, by scene, account and currency: batch, minor
+        #: units, times. Batches follow one another in the log, so no more is needed, and after a
+        #: start nothing.
         self._batches: dict[tuple[str, str, str], tuple[int, int, int]] = {}
 
     # reading
@@ -183,8 +189,23 @@ class State:
             found.clear()
         return found
 
+    def derived(self, name: str, read: Callable[[State], Any]) -> Any:
+        """What `read` finds in the registers, kept by name until one changes; for the writer's
+        thread alone, since what another one keeps might be of before a change."""
+        try:
+            return self._derived[name]
+        except KeyError:
+            found = self._derived[name] = read(self)
+            return found
+
+    @property
+    def bounds_batches(self) -> bool:
+        """Whether a limit bounds batches."""
+        return self.derived("bounds_batches", _bounds_batches)
+
     def _registers_change(self) -> None:
         """What was looked up is looked up again. The dictionaries stay: a batch has them."""
+        self._derived.clear()
         self._limits.clear()
         self._limits_of_kind.clear()
         self._acts_for.clear()
@@ -313,8 +334,6 @@ class State:
                 self._set(self.table(table), key, document)
                 if table not in _USED_UP:
                     self._registers_change()
-                    if table == "limit":
-                        self.has_limit(document)
             elif kind == "quiet":
                 self._quiet(*effect[1:], booking_date)
             elif kind == "position":
@@ -331,11 +350,6 @@ class State:
                         value = frozenset(value)
                         self.dedicates = True
                     self._attribute(account, name, value)
-
-    def has_limit(self, document: Mapping[str, Any] | None) -> None:
-        """Take note of what a limit bounds."""
-        if document is not None and bounds_batch(document):
-            self.bounds_batches = True
 
     def _use(
         self, booking_date: str, scene: str, account_id: str, currency: str, amount: int,
@@ -380,6 +394,10 @@ class State:
             self._attribute(account, "held", account.held + after - before)
             if document["kind"] == INSTRUCTED:
                 self._instruct(document, after - before)
+        if old is not None:
+            self._freeze(old, -left(old))
+        if not document["ended"]:
+            self._freeze(document, left(document))
         self._set(self.holds, hold_id, None if document["ended"] else document)
         last = document["expires_on"]
         if not document["ended"] and last is not None and last < self.holds_ended:
@@ -394,6 +412,11 @@ class State:
             self._undo.append((self, "holds_ended", self.holds_ended))
             self.holds_ended = after
 
+    def _freeze(self, hold: Mapping[str, Any], change: int) -> None:
+        payment = hold.get("original")
+        if payment is not None and change:
+            self._set(self.frozen, payment, self.frozen.get(payment, 0) + change or None)
+
     def _instruct(self, hold: Mapping[str, Any], change: int) -> None:
         key = (hold["account_id"], hold["currency_code"])
         self._set(self.instructed, key, self.instructed.get(key, 0) + change or None)
@@ -404,6 +427,9 @@ class State:
         if document["kind"] == INSTRUCTED:
             key = (document["account_id"], document["currency_code"])
             self.instructed[key] = self.instructed.get(key, 0) + left(document)
+        payment = document.get("original")
+        if payment is not None:
+            self.frozen[payment] = self.frozen.get(payment, 0) + left(document)
 
     def _open(self, account_id: str, currency: str, document: dict[str, Any]) -> None:
         account = Account(

@@ -151,7 +151,5 @@ def _read(state: State, kind: str, key: str, document: Any) -> None:
         state.read_usage(scene, account_id, currency, period, document)
     else:
         state.table(kind.removeprefix("table."))[key] = document
-        if kind == "table.limit":
-            state.has_limit(document)
 
 
