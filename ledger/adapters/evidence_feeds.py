@@ -25,7 +25,7 @@ from ledger.adapters.sql_reader import SqlReader
 from ledger.domain.chain import sm3
 from ledger.service.events import of_entry
 from paylake.deliveries import DeliveryFile
-from paylake.errors import NotVerified
+from paylake.errors import PermanentFailure
 
 ANCHOR, DAY_CLOSE = "anchor", "day_close"
 
@@ -43,13 +43,13 @@ def head_file(reader: SqlReader, day: date, folder: Path) -> DeliveryFile:
     """JSON Lines, one head a line, in the order of signing; a closed date has one at least.
 
     :param folder: of the head files
-    :raises NotVerified: when a head's file is not the head in the database
+    :raises PermanentFailure: when a head's file is not the head in the database
     """
     lines = []
     for number, head in enumerate(_heads(reader, day), 1):
         kept = head_paths(folder, head["name"])[0]
         if kept.is_file() and kept.read_bytes() != bytes(head["document"]):
-            raise NotVerified(
+            raise PermanentFailure(
                 f"The head {head['name']} in the database is not the one in its file",
                 "Find out which was altered (`bin/paylake ledger verify`) before sending either.",
                 where=str(kept),

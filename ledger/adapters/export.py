@@ -58,8 +58,8 @@ def export_day(
 
     :param sequence: delivery sequence; the ledger sends a date once, as 1
     :param sent_at: the time that the control files carry, aware
-    :raises PermanentFailure: when the date is not closed, or the inbox holds other content
-    :raises NotVerified: when a head's file is not the head in the database
+    :raises PermanentFailure: when the date is not closed, the inbox holds other content, or a
+        head's file is not the head in the database
     """
     reader = open_reader(settings)
     try:

@@ -18,7 +18,7 @@ from ledger.service.events import events
 from paylake import contracts
 from paylake.crypto import sm3_hex
 from paylake.deliveries import read_control
-from paylake.errors import NotVerified
+from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import ROOT
 from tests.ledger.conftest import DAY, at
@@ -119,7 +119,7 @@ def test_a_head_that_is_not_its_file_is_not_sent(world, settings, sent_at):
     world.close()
     path = settings.path("ledger", "heads", f"{DAY}.json")
     path.write_bytes(path.read_bytes().replace(b'"legs": ', b'"legs": 1'))
-    with pytest.raises(NotVerified, match="not the one in its file"):
+    with pytest.raises(PermanentFailure, match="not the one in its file"):
         export(settings, sent_at)
     assert not settings.path("landing", "inbox").exists()  # none of the four
 
