@@ -367,9 +367,8 @@ def content_of(
     base = content.get("currency_code", ledger.chart.base_currency)
     return [
         {
-            "name": name, "value": value,
+            "name": name, "value": value, "kind": known[name].kind if name in known else "other",
             "currency": content.get(name.replace("_minor", "_currency_code"), base),
-            "kind": known[name].kind if name in known else "other",
             "sensitive": name in known and known[name].sensitive,
         }
         for name, value in content.items()
