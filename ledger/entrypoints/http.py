@@ -57,6 +57,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
             task.cancel()
         ledger.ending = True
         worker.submit(ledger.close).result()
+        identity.kept.close()
         worker.shutdown(wait=True)
         log.info(
             "ledger closed at sequence %d", ledger.head.sequence,
@@ -92,7 +93,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
         logs.cut(status, reason)
 
     app.state.refused_connection = refused_connection  # for the server: no request comes of it
-    identity = Identity(ledger, tokens)
+    identity = Identity(ledger, tokens, settings.path("ledger"))
     _add_errors(app, identity, metrics)
     add_routes(Room(app, settings, ledger, identity, metrics, on_ledger, on_writer))
     add_console(app, ledger, tokens, on_ledger, settings)

@@ -15,11 +15,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 from fastapi import Request
 
+from ledger.adapters.nonces import KeptNonces
 from ledger.adapters.tokens import Tokens
 from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
@@ -31,6 +33,8 @@ from ledger.service.ledger import Ledger
 
 WINDOW_SECONDS = 300
 _NONCES = 1_000_000
+#: Paths of commands, which their keys let post once, whoever sends them again.
+_KEYED = frozenset({"/v1/commands", "/v1/batches"})
 _NONCE = re.compile(r"[0-9a-f]{16,64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,160}\Z")
 #: What a signed person or caller may ask over HTTP; tokens carry their own rights. `own` is to
@@ -49,15 +53,17 @@ class Identity:
 
     :param now: wall clock, seconds since 1970: freshness of requests is a matter of transport,
         also in a simulated ledger
+    :param folder: where nonces are kept for a service that is started again
     """
 
     def __init__(
-        self, ledger: Ledger, tokens: Tokens, now: Callable[[], float] = time.time
+        self, ledger: Ledger, tokens: Tokens, folder: Path, now: Callable[[], float] = time.time
     ) -> None:
         self.ledger = ledger
         self.tokens = tokens
         self.now = now
-        self._nonces: OrderedDict[str, float] = OrderedDict()
+        self.kept = KeptNonces(folder, 2 * WINDOW_SECONDS, now())
+        self._nonces: OrderedDict[str, float] = OrderedDict(self.kept.found)
         self._rates: dict[tuple[str, str, int], int] = {}
         self.sessions = Sessions(ledger, now)
 
@@ -143,7 +149,7 @@ class Identity:
             known["public_key"], signed_bytes(evidence), bytes.fromhex(signature)
         ):
             raise RequestRefused("signature_wrong", "the signature does not verify", 401)
-        self._once(f"{signer}/{nonce}")
+        self._once(f"{signer}/{nonce}", keep=request.scope["path"] not in _KEYED)
         if right not in _SIGNED_RIGHTS[kind]:
             raise RequestRefused("forbidden", f"a {kind} has not the right to {right}", 403)
         return Actor(kind, name), orjson.dumps(evidence).decode()
@@ -154,8 +160,9 @@ class Identity:
         document = self.ledger.state.get(kind, name)
         return document if document is not None and document["enabled"] else None
 
-    def _once(self, key: str) -> None:
-        """A nonce serves once within the window; a repeated command is safe by its key too."""
+    def _once(self, key: str, *, keep: bool) -> None:
+        """A nonce serves once within the window, also after another start if it is kept; a repeated
+        command is safe by its key."""
         now = self.now()
         nonces = self._nonces
         while nonces:
@@ -166,6 +173,8 @@ class Identity:
         if key in nonces:
             raise RequestRefused("request_replayed", "the nonce was used before", 401)
         nonces[key] = now
+        if keep:
+            self.kept.add(key, now)
 
     def count(self, actor: Actor, interface_class: str, number: int = 1) -> None:
         """Hold a caller to its rate in an interface class (rules D0.38, D2.24, D2.25).

@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ledger.adapters.data_files import load_operations
+from ledger.adapters.nonces import KeptNonces
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.domain.refusals import BY_CODE
@@ -328,6 +329,50 @@ def test_a_nonce_serves_once(ann, http, world):
     assert http.post("/v1/commands", content=body, headers=headers).status_code == 201
     again = http.post("/v1/commands", content=body, headers=headers)
     assert (again.status_code, again.json()["error"]["reason"]) == (401, "request_replayed")
+
+
+@pytest.mark.parametrize("path", ["/v1/balances", "/v1/pending"])
+def test_a_nonce_of_a_read_serves_once_also_after_another_start(world, settings, path):
+    """A command's is not kept: its key lets it post once."""
+    signer = Signer("operator:ann", world.keys["ann"])
+    body = orjson.dumps(world.command("payment"))
+    command = {"content": body, "headers": signer.headers("POST", "/v1/commands", body)}
+    headers = signer.headers("GET", path, b"")
+    results = []
+    for _ in range(2):
+        app = create_app(settings, world.ledger, Tokens.load(settings))
+        with TestClient(app, raise_server_exceptions=False) as service:
+            results.append((
+                [service.get(path, headers=headers) for _ in range(2)],
+                service.post("/v1/commands", **command).json(),
+                service.get(path, headers=signer.headers("GET", path, b"")).status_code,
+            ))
+        world.ledger = open_ledger(settings, simulated=True)
+    (first, booked, fresh), (second, replayed, fresh_again) = results
+    assert [answer.status_code for answer in (*first, *second)] == [200, 401, 401, 401]
+    assert {answer.json()["error"]["reason"] for answer in (first[1], *second)} == {
+        "request_replayed"}
+    assert replayed == {**booked, "replayed": True} and (fresh, fresh_again) == (200, 200)
+    kept = settings.path("ledger", "nonces")
+    assert kept.stat().st_mode & 0o077 == 0 and headers["x-paylake-nonce"] in kept.read_text()
+
+
+def test_nonces_are_kept_for_twice_the_window_and_no_longer_than_need_be(tmp_path):
+    kept = KeptNonces(tmp_path, 600, 1_000)
+    for number in range(30):
+        kept.add(f"operator:ann/{number}", 1_000 + number * 100)
+    kept.close()
+    with (tmp_path / "nonces").open("a") as file:
+        file.write("39")  # of a write that a kill cut off
+    lines = [(tmp_path / name).read_text().splitlines() for name in ("nonces", "nonces.before")]
+    assert sum(map(len, lines)) < 20
+    again = KeptNonces(tmp_path, 600, 3_950)
+    assert list(again.found) == [f"operator:ann/{number}" for number in range(24, 30)]
+    again.close()
+    last = KeptNonces(tmp_path, 600, 4_600)
+    assert last.found == {}
+    last.close()
+    assert not (tmp_path / "nonces.before").exists()
 
 
 def test_a_disabled_person_is_unknown(ann, world):

@@ -1,0 +1,77 @@
+"""The nonces of signed requests of the last minutes, in two files of the home, so that a service
+that was started again still knows them.
+
+Only requests that no key keeps from being answered twice are written: a command has its key. A line
+is appended and not flushed to the disk, so it outlives the process at once and the machine after
+some seconds; that would be too dear a guarantee for a read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from paylake.errors import DiskFull, EnvironmentFault
+
+
+class KeptNonces:
+    """The files of one service.
+
+    :param folder: where they are, `<home>/ledger`
+    :param seconds: for how long a nonce is kept at the least
+    :param now: seconds since 1970
+    """
+
+    def __init__(self, folder: Path, seconds: float, now: float) -> None:
+        self.seconds = seconds
+        self._path, self._before = folder / "nonces", folder / "nonces.before"
+        #: What was kept, the oldest first: nonce with its signer, and when it came.
+        self.found = {
+            key: at for path in (self._before, self._path) for at, key in _lines(path)
+            if at > now - seconds
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / ".nonces.partial"
+        self._file = _opened(partial, os.O_TRUNC)
+        for key, at in self.found.items():
+            self.add(key, at, roll=False)
+        partial.replace(self._path)
+        self._before.unlink(missing_ok=True)
+        self._since = now
+
+    def add(self, key: str, now: float, *, roll: bool = True) -> None:
+        """Keep one more.
+
+        :raises DiskFull, EnvironmentFault: the request is then not to be answered
+        """
+        if roll and now - self._since > self.seconds:
+            self._path.replace(self._before)
+            os.close(self._file)
+            self._file, self._since = _opened(self._path, os.O_TRUNC), now
+        try:
+            os.write(self._file, f"{now:.0f} {key}\n".encode())
+        except OSError as error:
+            raise (DiskFull if error.errno == errno.ENOSPC else EnvironmentFault)(
+                f"the nonce of a request cannot be kept ({error.strerror})",
+                "make room, then send it again", where=str(self._path),
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def _opened(path: Path, more: int) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | more, 0o600)
+
+
+def _lines(path: Path) -> Iterator[tuple[float, str]]:
+    """Times and nonces of a file; a last line that was not written whole is left out."""
+    if not path.is_file():
+        return
+    for line in path.read_text("utf-8", "replace").splitlines(keepends=True):
+        at, _, key = line.rstrip("\n").partition(" ")
+        if line.endswith("\n") and at.isdigit():
+            yield float(at), key
