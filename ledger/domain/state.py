@@ -117,7 +117,7 @@ class State:
         self.holds: dict[str, dict[str, Any]] = {}
         #: Minor units that banks were instructed to pay out and have not answered, by account.
         self.instructed: dict[tuple[str, str], int] = {}
-        #: Minor units that open holds keep for a denied payment, whoever took them over, by its key.
+        #: Minor units that open holds keep for a denied payment, whoever took them over, by key.
         self.frozen: dict[str, int] = {}
         self.items: dict[str, dict[str, Any]] = {}
         #: What counts against limits, by scene, account and currency, then by period.

@@ -54,20 +54,21 @@ def destination(
     }
 
 
-def waiting(ledger: Ledger, actor: Actor, evidence: str, sequence: int) -> dict[str, Any]:
+def waiting(ledger: Ledger, actor: Actor, evidence: str, sequence: str) -> dict[str, Any]:
     """The sensitive values of a command that waits, so that its checker sees what the digest
     stands for; without any, there are none.
 
+    :param sequence: its decimal digits
     :raises RequestRefused: `no_right`, `pending_unknown`
     """
-    document = ledger.state.get("pending", str(sequence))
+    document = ledger.state.get("pending", sequence)
     if document is None:
         raise RequestRefused(
             "pending_unknown", f"no entry {sequence} waits for approval", 404
         )
     operation = ledger.operations.by_type[document["type"]]
-    _recorded(ledger, actor, evidence, "waiting", str(sequence), operation.module)
-    return {"sequence": sequence, "type": operation.type, "values": opened(
+    _recorded(ledger, actor, evidence, "waiting", sequence, operation.module)
+    return {"sequence": int(sequence), "type": operation.type, "values": opened(
         ledger, orjson.loads(document["content"]), sorted(operation.form.sensitive)
     )}
 

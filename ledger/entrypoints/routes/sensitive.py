@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -22,18 +24,24 @@ def add(room: Room) -> None:
     """Add the paths."""
     app, ledger = room.app, room.ledger
 
+    async def revealed(
+        request: Request, shape: re.Pattern[str], name: str, unknown: RequestRefused,
+        read: Callable[..., dict[str, Any]],
+    ) -> Response:
+        """What `read` opens for the sender; a name of another shape is that of nothing."""
+        actor, evidence = room.identity.sender(request, "reveal")
+        if not shape.match(name):
+            raise unknown
+        return answer(await room.on_ledger(read, ledger, actor, evidence, name))
+
     @app.get(
         "/v1/destinations/{destination_id}",
         summary="A bound account with its number and name; the read is recorded",
         **operation("Destination", 404, 409, 422),
     )
     async def destination(destination_id: str, request: Request) -> Response:
-        actor, evidence = room.identity.sender(request, "reveal")
-        if not _ID.match(destination_id):
-            raise RequestRefused("destination_unknown", "no bound account is named so", 404)
-        return answer(await room.on_ledger(
-            revealing.destination, ledger, actor, evidence, destination_id
-        ))
+        unknown = RequestRefused("destination_unknown", "no bound account is named so", 404)
+        return await revealed(request, _ID, destination_id, unknown, revealing.destination)
 
     @app.get(
         "/v1/pending/{sequence}/values",
@@ -41,9 +49,5 @@ def add(room: Room) -> None:
         **operation("PendingValues", 404, 409, 422),
     )
     async def values(sequence: str, request: Request) -> Response:
-        actor, evidence = room.identity.sender(request, "reveal")
-        if not _SEQUENCE.match(sequence):
-            raise RequestRefused("pending_unknown", "an entry has a whole number", 404)
-        return answer(await room.on_ledger(
-            revealing.waiting, ledger, actor, evidence, int(sequence)
-        ))
+        unknown = RequestRefused("pending_unknown", "an entry has a whole number", 404)
+        return await revealed(request, _SEQUENCE, sequence, unknown, revealing.waiting)
