@@ -7,7 +7,7 @@ parameters of its world; a mapped one the mapping of the files that others wrote
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,8 +23,9 @@ class Home:
     :param institution: what tells one institution from another: the parameters of the simulated
         world, or the mapping's name.
     :param absent_feeds: feeds that this institution does not send; checks that need one are "not
-        determinable" instead of failing. What comes with an absent feed is absent as well, also
-        where the file is older than that feed's contract.
+        determinable" instead of failing. What comes with an absent feed is absent as well, and in
+        a mapped home what comes with another feed and is not mapped, also where the file is older
+        than that feed's contract.
     :param cutoff: wall-clock cut-off of business dates, when it is not the setting's.
     """
 
@@ -47,7 +48,7 @@ def read(settings: Settings) -> Home:
         return Home(
             kind=data["kind"],
             institution=data["institution"],
-            absent_feeds=_absent(data.get("absent_feeds", ())),
+            absent_feeds=_absent(data),
             cutoff=data.get("cutoff"),
             extra=data.get("extra", {}),
         )
@@ -63,9 +64,15 @@ def read(settings: Settings) -> Home:
         ) from None
 
 
-def _absent(named: Sequence[str]) -> tuple[str, ...]:
-    """The feeds named, and those whose contract says that they come with one of them."""
-    along = [c.name for c in contracts.all_contracts("feed") if c.get("comesWith") in named]
+def _absent(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The feeds that the file names, and what comes with them or with a feed that is mapped."""
+    named = tuple(data.get("absent_feeds", ()))
+    mapped = data.get("extra", {}).get("relaxed", {}) if data["kind"] == "mapped" else None
+    along = [
+        c.name for c in contracts.all_contracts("feed")
+        if c.get("comesWith") in named
+        or (c.get("comesWith") and mapped is not None and c.name not in mapped)
+    ]
     return (*named, *(name for name in along if name not in named))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ import pytest
 from cli.airflow_api import CHAIN, Airflow
 from paylake import ops, release, services
 from paylake.delta_reader import delta_extension
+from paylake.keys import Keyring
 from paylake.lake import Lake
 from simulator import audit
 
@@ -46,6 +47,44 @@ def test_totals_agree_to_the_cent_everywhere(demo):
     totals = audit.totals(demo.settings)
     assert len(totals) == 7
     assert [t for t in totals if not t.ok] == []
+
+
+def test_the_ledgers_heads_are_in_the_lake_as_it_signed_them(demo):
+    """Checked with the public key alone, one after the other, against the ledger's own files."""
+    rows = Lake(demo.settings).query(
+        "select * from silver.ledger_head order by business_date, head_number"
+    ).to_pylist()
+    assert [row["head_name"] for row in rows if row["head_kind"] == "day_close"] == [
+        str(date(2026, 9, 12) + timedelta(days=n)) for n in range(8)
+    ]
+    public = Keyring(demo.settings).public("ledger-1")
+    before = None
+    for row in rows:
+        document = row["document"].encode()
+        assert public.verify(document, bytes.fromhex(row["signature"]))
+        kept = demo.settings.path("ledger", "heads", f"{row['head_name']}.json")
+        assert kept.read_bytes() == document
+        assert row["previous_anchor"] == before
+        before = row["document_sm3"]
+        assert row["received_leg_count"] == row["leg_count"] > 0
+    held = {
+        (row["check_code"], row["result"]) for row in ops.rows(
+            demo.settings, "gate_result", "suite = 'ledger_head' and compared_count > 0"
+        )
+    }
+    assert held == {(f"ledger_head_{name}", "pass") for name in (
+        "present", "chain_end", "counts", "trial_balance", "continues"
+    )}
+
+
+def test_the_ledgers_events_are_in_the_lake_once_each(demo):
+    found = Lake(demo.settings).query(
+        "select count(*) as n, count(distinct event_key) as keys, "
+        "count(distinct business_date) as dates, count(*) filter (business_date::varchar "
+        "<> booking_date) as strays from bronze.raw_ledger__event"
+    ).to_pylist()[0]
+    assert found["n"] == found["keys"] > 1_000
+    assert (found["dates"], found["strays"]) == (8, 0)
 
 
 def test_statements_add_up_to_the_marts(demo):

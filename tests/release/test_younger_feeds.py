@@ -78,6 +78,18 @@ def test_events_that_do_not_come_are_late_but_keep_nothing_back(there):
     assert (row["deliveries"], row["late"]) == ("7/8", "ledger_event")
 
 
+@pytest.mark.parametrize(("relaxed", "absent"), [
+    ({"ledger_journal": [], "ledger_balance": []}, sorted(YOUNGER)),
+    ({"ledger_journal": [], "ledger_head": []}, ["ledger_event"]),
+])
+def test_foreign_books_come_without_what_is_not_mapped(tmp_path, relaxed, absent):
+    """Heads are the ledger's own; a file of somebody else's journal has none."""
+    here = settings.load({}, home=tmp_path / "home")
+    home.claim(here, home.Home("mapped", {"mapping": "x"}, (), extra={"relaxed": relaxed}))
+    assert home.read(here).absent_feeds == tuple(absent)
+    assert home.Home("simulated", {}).absent_feeds == ()
+
+
 @pytest.mark.parametrize("named", [("ledger_journal", "ledger_balance"), ("ledger_journal",)])
 def test_a_home_without_a_ledger_has_none_of_its_younger_feeds(tmp_path, named):
     """Its file was written when nobody knew of them."""
