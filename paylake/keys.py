@@ -83,7 +83,10 @@ class Keyring:
     def _extend_demo_rights(self, path: Path) -> None:
         """Let the demo keys of a home that an older program made sign the feeds that came since; an
         entry that somebody made is left alone."""
-        entries = json.loads(path.read_text("utf-8"))
+        try:
+            entries = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            return  # whoever reads it as a trust file names the damage
         changed = False
         for name, feeds in DEMO_SENDERS.items():
             entry = entries.get(name, {})

@@ -104,7 +104,8 @@ def sent_after():
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("chain_digest", "cd" * 32), ("chain_sequence", "40"), ("leg_count", "9"),
+        ("head_name", "2026-01-01"), ("chain_digest", "cd" * 32), ("chain_sequence", "40"),
+        ("leg_count", "9"),
         ("journal_count", None), ("account_count", "7"), ("previous_anchor", "ef" * 32),
         ("signed_at", f"{DAY}T15:06:00Z"), ("head_format", "paylake-ledger-head/1"),
         ("head_date", str(DAY - timedelta(days=1))), ("document_sm3", "00" * 32),
