@@ -140,7 +140,7 @@ def _line(number: int, raw: Any, first: str, last: str) -> Line:
     amount, direction = raw.get("amount_minor"), raw.get("direction")
     _whole(f"{where}: amount_minor", amount)
     if direction is not None:
-        if direction not in _SIGNS:
+        if not isinstance(direction, str) or direction not in _SIGNS:
             raise StatementFault("invalid_field", f"{where}: direction must be C (in) or D (out)")
         if amount < 0:
             raise StatementFault(

@@ -46,7 +46,8 @@ def test_what_a_statement_is_refused_for(world, bank):
         {**good, "line_id": ""}, {**good, "line_id": "x" * 65}, {**good, "line_id": 7},
         {**good, "reference": "a\nb"}, {**good, "reference": "x" * 129},
         {**good, "value_date": "2026-09-13"}, {**good, "value_date": "12.9.2026"},
-        {**good, "direction": "X"}, {**good, "bank": "ICBC"}, "line", None,
+        {**good, "direction": "X"}, {**good, "direction": []}, {**good, "direction": {}},
+        {**good, "bank": "ICBC"}, "line", None,
     ):
         refused("invalid_field", statement_of, *said, [wrong])
     for amount in (0, 1.5, "100", True, 10**15 + 1, None):
