@@ -98,6 +98,8 @@ def reconciliation(state: State, v: Values, c: Context) -> Plan | Refusal:
         }],
         ["put", LAST, key, {
             "last": name, "revision": known["revision"] + 1, "closings": 0,
+            # of the one that it follows: whether that one could still have been put right
+            "closings_before": known.get("closings_before" if supersedes else "closings", 0),
         }],
     ]
     if supersedes is not None:

@@ -27,8 +27,8 @@ MATCHED = "matched"
 OPEN = ("amount_differs", "missing_in_statement", "missing_in_ledger", "duplicate", "ambiguous")
 CLASSES = (MATCHED, *OPEN)
 RULES_FORMAT = "paylake-reconciliation-rules/1"
-#: Keys of items: by reference, a line without one, the difference that there was before the first
-#: statement, a journal that people named as the correction of items.
+#: Keys of items: by reference, a line without one, a difference that there was before a statement
+#: began, a journal that people named as the correction of items.
 REFERENCE, LINE, OPENING, JOURNAL = "reference", "line", "opening", "journal"
 Key = tuple[str, ...]
 

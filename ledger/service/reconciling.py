@@ -3,7 +3,8 @@ beside it while postings go on, recorded by the writer in one entry.
 
 Statements of an account and currency follow one another without a gap: each begins on the day after
 the last one ended, with its closing balance. Another statement for the last one's dates takes its
-place. What is left open goes into the next one. At every moment the closing balance of the ledger
+place, unless people closed items since: then the next one may open with a corrected balance, and
+the gap is an open item. What is left open goes into the next one. At every moment the closing balance of the ledger
 less that of the statement is the sum of the open items, to the minor unit.
 
 The reasons for refusing, in the order in which they are tested: those of the statement itself
@@ -114,12 +115,14 @@ class Reconciling:
         if said.last_date > today:
             raise RequestRefused("not_due", f"{said.last_date} lies after {today}", 409)
         key = f"{said.account_id}/{said.currency_code}"
-        last = state.get(LAST, key) or {"last": None, "revision": 0, "closings": 0}
+        last = state.get(LAST, key) or {"last": None, "revision": 0}
         self.revision, self.supersedes = last["revision"], None
         base = self._base(last)
         self.base = None if base is None else state.get(DONE, base)
         self.previous = base
-        if self.base is not None and said.opening != self.base["closing_minor"]:
+        self.gap = 0 if self.base is None else said.opening - self.base["closing_minor"]
+        if self.gap and not last["closings" if self.supersedes is None else "closings_before"]:
+            assert self.base is not None
             raise RequestRefused(
                 "opening_differs", f"the statement before closed with {self.base['closing_minor']} "
                 f"minor units, this one opens with {said.opening}", 409,
@@ -154,7 +157,7 @@ class Reconciling:
             if last["closings"]:
                 raise RequestRefused(
                     "items_closed", f"people closed items since {name}: what the bank corrects "
-                    "comes with its next statement", 409,
+                    "comes with its next statement, which may open with another balance", 409,
                 )
             self.supersedes = name
             return done["previous"]
@@ -233,18 +236,15 @@ class Reconciling:
         corrected = {item.key[1] for _, item in carried if item.key[0] == JOURNAL}
         self.opening = reading.closing - sum(posting.amount for posting in reading.postings)
         if self.base is None and self.opening != said.opening:
-            item = Item((OPENING, "balance"))
-            item.ledger, item.statement = self.opening, said.opening
-            item.ledger_count = item.statement_count = 1
-            item.first_date = item.ledger_date = item.statement_date = said.first_date
-            item.fresh = True
-            carried.append(("", item))
+            carried.append(("", self._before("balance", self.opening, said.opening)))
         elif self.base is not None and self.opening != self.base["ledger_closing_minor"]:
             raise RequestRefused(
                 "balance_differs", f"the ledger closed {self.base['last_date']} with "
                 f"{self.base['ledger_closing_minor']} minor units, and opens with {self.opening}",
                 409,
             )
+        elif self.gap:
+            carried.append(("", self._before(said.first_date, 0, self.gap)))
         self.matching = match(
             [self._posting(posting, corrected) for posting in reading.postings],
             [Entry(line.line_id, line.value_date, line.amount, self._key(
@@ -254,6 +254,15 @@ class Reconciling:
         )
         self._foots()
         self._changes()
+
+    def _before(self, of: str, ledger: int, bank: int) -> Item:
+        """What the balances differ by before the statement begins, minor units of each side."""
+        item = Item((OPENING, of))
+        item.ledger, item.statement = ledger, bank
+        item.ledger_count = item.statement_count = 1
+        item.first_date = item.ledger_date = item.statement_date = self.statement.first_date
+        item.fresh = True
+        return item
 
     def _carried(self) -> tuple[list[tuple[str, Item]], dict[str, dict[str, Any]]]:
         """What stood open before this statement's dates: items and their documents. Where it takes
@@ -294,7 +303,7 @@ class Reconciling:
         moved = sum(posting.amount for posting in self.reading.postings)
         ledger = sum(d["ledger_minor"] for d in self.before.values()) + moved
         bank = sum(d["statement_minor"] for d in self.before.values()) + (
-            said.closing - said.opening
+            said.closing - said.opening + self.gap
         )
         if self.base is None and self.opening != said.opening:
             ledger, bank = ledger + self.opening, bank + said.opening

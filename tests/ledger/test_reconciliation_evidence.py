@@ -80,6 +80,47 @@ def test_what_a_reconciliation_is_refused_for(world, bank):
     refused("items_closed", bank.send, [], 700, NEXT)
 
 
+def test_the_bank_corrects_a_statement_of_which_people_closed_items(world, bank):
+    """It takes no other place any more, so the next one opens with the corrected balance: the gap
+    is an open item, which what was missing explains."""
+    reference = top_up(world, 10000)
+    bank.send([line("1", 7, "x"), line("2", -7, "y")])
+    closed = [name for name, item in bank.open().items() if item["class"] == "missing_in_ledger"]
+    assert close(world, closed)["status"] == "posted"
+    settle_next_day(world)
+    corrected = [line("1", 7, "x"), line("2", -7, "y"), line("3", 10000, reference)]
+    refused("items_closed", bank.send, corrected)
+    for closing in (300, 200):  # the second takes the place of the first
+        done = bank.send([line("9", closing, "z", NEXT)], 10000, NEXT)
+        assert done["opening_minor"] == 10000 and done["difference_minor"] == -closing
+        assert bank.classes(done) == {
+            "missing_in_statement": 1, "missing_in_ledger": 1, "amount_differs": 1,
+        }
+        rows = [row for row in bank.rows(done) if row["class"] == "amount_differs"]
+        assert {row["side"]: row["amount_minor"] for row in rows} == {
+            "opening_ledger": "0", "opening_statement": "10000",
+        }
+    verify(world.settings)
+    gap = [name for name, item in bank.open().items() if item["key"][0] != "reference"]
+    missing = [name for name, item in bank.open().items() if item["key"][1] == reference]
+    assert refused_closing(world, gap) == "difference_left"
+    assert close(world, gap + missing)["status"] == "posted"
+    last = NEXT + timedelta(1)
+    world.ledger.set_clock(at(last, "10:00:00"))
+    done = bank.send([], 10200, last)
+    assert bank.classes(done) == {"missing_in_ledger": 1}
+    last += timedelta(1)
+    world.ledger.set_clock(at(last, "10:00:00"))
+    refused("opening_differs", bank.send, [], 10100, last)  # nobody closed anything since
+    verify(world.settings)
+
+
+def refused_closing(world, items):
+    result = close(world, items)
+    assert result["status"] == "refused"
+    return result["reason"]
+
+
 def test_more_open_items_than_the_most_are_refused(world, bank, monkeypatch):
     monkeypatch.setattr(reconciling, "MOST_OPEN", 1)
     for _ in range(2):
