@@ -36,7 +36,10 @@ EVENT_COLUMNS = {
     "from": "from_date", "through": "through_date",
 }
 #: Fields that are whole numbers; every other value goes as text.
-_NUMBERS = frozenset(("sequence", "number", "credit_minor", "amount_minor", "left_minor"))
+_NUMBERS = frozenset((
+    "sequence", "number", "credit_minor", "amount_minor", "left_minor", "open_items",
+    "difference_minor",
+))
 
 
 def head_file(reader: SqlReader, day: date, folder: Path) -> DeliveryFile:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+import ingestion
 from ledger.adapters import evidence_feeds
 from ledger.adapters.export import export_day
 from ledger.service.events import events
@@ -21,6 +22,7 @@ from paylake.deliveries import read_control
 from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import ROOT
+from tests.ledger.banks import Bank, line
 from tests.ledger.conftest import DAY, at
 
 NEXT = DAY + timedelta(days=1)
@@ -167,6 +169,20 @@ def test_events_are_those_of_the_outbox_in_order_of_key(world, settings, sent_at
     keys = [(row["entry_sequence"], row["event_number"]) for row in rows]
     assert keys == sorted(set(keys))
     assert {row["event_type"] for row in rows} >= {"result", "refusal", "balance_change"}
+
+
+def test_the_lake_takes_what_a_reconciliation_left_open(world, settings, sent_at):
+    """One event that the contract does not know refuses all of the date."""
+    world.do("payment")
+    Bank(world).send([line("B1", 4000)])
+    world.close()
+    (open_items,) = [
+        row for row in lines(export(settings, sent_at).event_path)
+        if row["event_type"] == "open_items"
+    ]
+    assert (open_items["open_items"], open_items["difference_minor"]) == (2, 5962)
+    taken = {o["feed"]: o["state"] for o in ingestion.ingest(settings, DAY, DAY).outcomes}
+    assert taken["ledger_event"] == "accepted"
 
 
 def test_events_of_a_date_are_those_booked_on_it(world, settings, sent_at):
