@@ -140,10 +140,10 @@ class SqliteReader(SqlReader):
         index shows; where there are as many as were asked for, each is looked up after all."""
         if len(keys) < _MANY:
             return keys
-        found = self.db.execute(
+        found = list(self._all(
             f"select {column} from entry where {column} between ? and ? limit ?",
             (min(keys), max(keys), len(keys)),
-        ).fetchall()
+        ))
         if len(found) == len(keys):
             return keys
         return {row[0] for row in found}.intersection(keys)

@@ -110,6 +110,7 @@ def test_each_read_names_its_faults(world, failing, fault, named):
         store.last_entry, lambda: list(store.entries(1)), lambda: list(store.hashed(1, 9)),
         lambda: store.find_by_key(["none"]), store.closed_dates, lambda: store.has_table("entry"),
         lambda: list(store.heads()), lambda: store.movements(DAY.isoformat()),
+        lambda: store.find_by_key([f"k{number}" for number in range(30)]),
     ]
     for read in reads:
         for step in (1, 2):
