@@ -7,6 +7,7 @@ Only a `TransientFault` is ever retried. Exit codes are part of the interface
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class PaylakeError(Exception):
@@ -25,9 +26,17 @@ class PaylakeError(Exception):
         self.where = where
         super().__init__(self.sentence())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it comes from another process: as it is, since its sentence alone makes none."""
+        return _as_it_was, (type(self), *self.args), self.__dict__
+
     def sentence(self) -> str:
         place = f" ({self.where})" if self.where else ""
         return f"{self.what.rstrip('.')}{place}. {self.next_step}"
+
+
+def _as_it_was(kind: type[PaylakeError], *arguments: Any) -> PaylakeError:
+    return kind.__new__(kind, *arguments)
 
 
 class PermanentFailure(PaylakeError):

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from ledger.adapters.storage import open_reader
 from ledger.domain.chain import GENESIS, linked_digest
 from ledger.service.verify import Broken
+from paylake.errors import EnvironmentFault
 from paylake.settings import Settings
 
 _LEAST = 20_000
@@ -73,8 +74,8 @@ def _range(settings: Settings, first: int, last: int, digest: bytes) -> ChainChe
     reader = open_reader(settings)
     entries = journals = 0
     broken = None
+    expected = first
     try:
-        expected = first
         for sequence, journal, rest, stored in reader.hashed(first, last):
             if sequence != expected:
                 broken = Broken(f"entry {expected}", "it is missing")
@@ -91,6 +92,8 @@ def _range(settings: Settings, first: int, last: int, digest: bytes) -> ChainChe
             journals += journal is not None
         if broken is None and expected != last + 1:
             broken = Broken(f"entry {expected}", "it is missing")
+    except EnvironmentFault as error:
+        broken = Broken(f"entry {expected}", f"it cannot be read: {error.what}")
     finally:
         reader.close()
     return ChainChecked(entries, journals, digest.hex(), broken)

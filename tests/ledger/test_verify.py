@@ -9,6 +9,7 @@ import sqlite3
 
 import pytest
 
+from ledger.adapters.chain_check import check_chain
 from ledger.adapters.export import ledger_path
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
 from ledger.entrypoints.operations import open_ledger, verify, verify_chain
@@ -440,6 +441,25 @@ def test_a_damaged_file(closed):
         verify(closed.settings)
     closed.ledger.store.db = sqlite3.connect(":memory:")  # for the fixture to close
     closed.ledger.store._lock = os.open(os.devnull, os.O_RDONLY)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_a_damaged_page_of_the_log_is_named_by_whichever_process_meets_it(world, cores):
+    for _ in range(3):
+        world.ledger.apply([world.command("payment") for _ in range(100)])
+    db, last = world.ledger.store.db, world.ledger.head.sequence
+    db.execute("pragma wal_checkpoint(truncate)")
+    (size,) = db.execute("pragma page_size").fetchone()
+    (page,) = db.execute(
+        "select pageno from dbstat where name = 'entry' and pagetype = 'leaf' "
+        "order by path desc limit 1 offset 3"
+    ).fetchone()
+    with ledger_path(world.settings).open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    found = check_chain(world.settings, cores=cores, least=10)
+    assert found.broken is not None and "cannot be read" in found.broken.reason
+    assert last - 30 < int(found.broken.row.split()[1]) < last
 
 
 def test_rows_are_append_only(closed):
