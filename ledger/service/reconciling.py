@@ -4,8 +4,8 @@ beside it while postings go on, recorded by the writer in one entry.
 Statements of an account and currency follow one another without a gap: each begins on the day after
 the last one ended, with its closing balance. Another statement for the last one's dates takes its
 place, unless people closed items since: then the next one may open with a corrected balance, and
-the gap is an open item. What is left open goes into the next one. At every moment the closing balance of the ledger
-less that of the statement is the sum of the open items, to the minor unit.
+the gap is an open item. What is left open goes into the next one. At every moment the closing
+balance of the ledger less that of the statement is the sum of the open items, to the minor unit.
 
 The reasons for refusing, in the order in which they are tested: those of the statement itself
 (:mod:`ledger.domain.bank_statement`), `no_right`, `account_not_open`, `not_reconciled`,
