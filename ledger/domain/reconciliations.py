@@ -71,7 +71,8 @@ def open_items(
     state: State, account_id: str | None = None, currency: str | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Open items, of one account in one currency or of all, by id."""
-    for name, document in list(state.table(ITEMS).items()):
+    # asked by other threads too (metrics): no register is made here
+    for name, document in list(state.tables.get(ITEMS, {}).items()):
         if document["class"] != MATCHED and (
             account_id in (None, document["account_id"])
             and currency in (None, document["currency_code"])

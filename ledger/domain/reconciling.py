@@ -8,7 +8,7 @@ open go in; items come out, each in exactly one class:
 - `missing_in_statement` 单边（账簿有、银行无）: only in the ledger
 - `missing_in_ledger` 单边（银行有、账簿无）: only in the statement
 - `duplicate` 重复: the bank has it once more than the ledger
-- `ambiguous` 存疑: several candidates; none is guessed
+- `ambiguous` 无法唯一匹配: several candidates; none is guessed
 
 An item in which the bank has more than the ledger is long (长款), the reverse is short (短款).
 The same entries in another order give the same items. Hash maps all the way: the time grows with

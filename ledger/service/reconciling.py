@@ -9,7 +9,8 @@ balance of the ledger less that of the statement is the sum of the open items, t
 
 The reasons for refusing, in the order in which they are tested: those of the statement itself
 (:mod:`ledger.domain.bank_statement`), `no_right`, `account_not_open`, `not_reconciled`,
-`clock_not_set`, `not_due`, `range_differs`, `items_closed`, `opening_differs`,
+`clock_not_set`, `not_due`, `range_differs`, `items_closed`, `opening_differs`, `balance_differs`
+(the ledger does not open as it closed, which cannot be and is looked at each time),
 `too_many_open_items`. Such a request leaves no entry.
 """
 

@@ -121,6 +121,13 @@ def refused_closing(world, items):
     return result["reason"]
 
 
+def test_a_ledger_that_does_not_open_as_it_closed_is_told(world, bank):
+    done = bank.send([line("1", 700, "x")])
+    world.ledger.state.get("reconciliation", done["reconciliation_id"])["ledger_closing_minor"] = 1
+    settle_next_day(world)
+    refused("balance_differs", bank.send, [], 700, NEXT)
+
+
 def test_more_open_items_than_the_most_are_refused(world, bank, monkeypatch):
     monkeypatch.setattr(reconciling, "MOST_OPEN", 1)
     for _ in range(2):

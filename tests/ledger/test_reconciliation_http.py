@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
 from ledger.entrypoints.operations import verify
+from ledger.service.account_reading import AccountReading
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import DAY
 from tests.ledger.test_http import client, http, token
@@ -151,3 +154,33 @@ def test_metrics_say_what_is_open(client, http):
     text = http.get("/metrics").text
     assert 'ledger_reconciliation_open_items{account_id="1001",currency_code="CNY"} 2.0' in text
     assert 'ledger_reconciliation_open_minor{account_id="1001",currency_code="CNY"} 12.0' in text
+
+
+def test_postings_go_on_while_it_is_matched(client, world, settings, monkeypatch):
+    """One of the statement's own date, too: it is matched as well."""
+    world.do("top_up", top_up_id="I0", amount_minor=10000)
+    reads, go, results = threading.Event(), threading.Event(), []
+    whole = AccountReading.begin
+
+    def stopping(self, *of):
+        whole(self, *of)
+        reads.set()
+        assert go.wait(20)
+
+    monkeypatch.setattr(AccountReading, "begin", stopping)
+    thread = threading.Thread(
+        target=lambda: results.append(send(client, line("1", 10000, "I0")))
+    )
+    thread.start()
+    try:
+        assert reads.wait(20)
+        posted = client.command(world.command("top_up", top_up_id="I1", amount_minor=2000))
+        assert posted["status"] == "posted"
+        assert client.balances("1001")[0]["balance_minor"] == 12000
+        assert thread.is_alive()
+    finally:
+        go.set()
+        thread.join(20)
+    (done,) = results
+    assert (done["postings"], done["open_items"], done["ledger_closing_minor"]) == (2, 1, 12000)
+    verify(settings)

@@ -10,6 +10,7 @@ from ledger.adapters.data_files import load_events
 from ledger.service.events import events
 from ledger.service.faults import RequestRefused
 from ledger.service.statements import Asked, statement, window_start
+from tests.ledger.banks import Bank, line
 from tests.ledger.conftest import DAY, at
 
 
@@ -129,6 +130,7 @@ def test_every_event_has_the_fields_of_its_page(world):
     world.register("offset", movement_id="F", merchant_id="M1", claim="1202", amount_minor=100,
                    notice_number="N1", **fees.CNY)
     world.register("denied_payment", hold_id="H", original_transaction_id="P", case_number="C")
+    Bank(world).send([line("1", 1, "not here")])
     found = events(world.ledger.store, None, 10**6)["events"]
     assert {event["event"] for event in found} == set(said["events"])
     for event in found:
