@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from fastapi.concurrency import run_in_threadpool
 
+from ledger.adapters import log_export
 from ledger.adapters.chain_check import check_chain
 from ledger.adapters.data_files import load_reconciliation_rules
 from ledger.adapters.reconciliation_files import ReconciliationFiles
@@ -24,6 +26,7 @@ from ledger.entrypoints.operations import (
     verify_chain,
     verify_since,
 )
+from ledger.entrypoints.routes.house import LogLines
 from ledger.service import queries
 from ledger.service.reconciling import Reconciling, reconcile
 from ledger.service.steps import status
@@ -160,6 +163,26 @@ def test_both_time_axes(world):
         assert asked(earlier, "12:00:00") == 200
         assert asked(earlier, "10:30:00") == 0
         assert asked(DAY - timedelta(6), "23:00:00") == 0
+
+
+def test_the_log_that_nobody_takes_gives_its_snapshot_back(world, monkeypatch):
+    trade(world)
+    monkeypatch.setattr(log_export, "_LINES", 1)
+
+    async def until_gone() -> None:
+        parts = log_export.stream(world.settings, 0)
+        first = await run_in_threadpool(next, parts)
+
+        async def receive() -> dict:
+            return {"type": "http.disconnect"}
+
+        async def send(_: dict) -> None:
+            await asyncio.sleep(60)  # nothing is taken
+
+        await asyncio.wait_for(LogLines(first, parts)({"type": "http"}, receive, send), 10)
+        assert parts.gi_frame is None
+
+    asyncio.run(until_gone())
 
 
 def test_one_writer(world):

@@ -33,8 +33,8 @@ class LogLines(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        finally:
-            self.parts.close()
+        finally:  # in a thread, as they were read: PostgreSQL's connection has a loop of its own
+            await run_in_threadpool(self.parts.close)
 
 
 _EVENT_KEY = re.compile(r"[0-9]{1,18}/[0-9]{1,6}\Z")
