@@ -19,6 +19,8 @@ STARTS = frozenset({"active"})
 FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
 #: What accrues day by day moves no money: a stop does not end it, nor the close that asks for it.
 _ACCRUES = frozenset({"penalty"})
+#: What the payer gets in an exchange: its consent fixes it beside what it sells.
+BOUGHT = ("bought_minor", "bought_currency_code")
 _UNUSED: Mapping[str, Used] = {}
 
 
@@ -136,10 +138,12 @@ def stopped_caller(state: State, caller_id: str) -> str | None:
 
 
 def authorisation(
-    state: State, asked: tuple, currency: str, booking_date: str, version: int
+    state: State, asked: tuple, currency: str, booking_date: str, values: Mapping[str, Any],
+    version: int,
 ) -> Refusal | None:
-    """Each debit of a customer carries a reference that fixes payer, payee and amount, good once;
-    a mandate is good again and again, up to its amount and its last date (rule D0.35).
+    """Each debit of a customer carries a reference that fixes payer, payee and amount, good once,
+    and of an exchange what is bought, so that consent to a payment is none to an exchange; a
+    mandate is good again and again, up to its amount and its last date (rule D0.35).
 
     :param version: of the template that asks
     """
@@ -158,6 +162,10 @@ def authorisation(
             return Refusal(
                 "authorisation_differs", f"{reference} fixes another {name}", name
             )
+    for name in BOUGHT:
+        if found.get(name) != values.get(name):
+            fixes = "nothing that is bought" if name not in found else found[name]
+            return Refusal("authorisation_differs", f"{reference} fixes {fixes}", name)
     if kind == "mandate":
         if not found["valid_from"] <= booking_date <= found["valid_to"]:
             return Refusal(

@@ -23,6 +23,7 @@ from ledger.domain import (
 from ledger.domain.actors import LEDGER, has_right
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
+from ledger.domain.guards import BOUGHT
 from ledger.domain.operations import CLASSES, RAILS, Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import Account, State
@@ -210,10 +211,15 @@ def bind_account(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 
 def authorise(state: State, v: Values, c: Context) -> Plan | Refusal:
-    """What a payer agreed to: payer, payee, amount, once (rule D0.35)."""
+    """What a payer agreed to: payer, payee, amount, once (rule D0.35); to an exchange, what it gets
+    for the amount."""
+    gets = {name: v[name] for name in BOUGHT if v.get(name) is not None}
+    if len(gets) == 1:
+        lacking = BOUGHT[1] if BOUGHT[0] in gets else BOUGHT[0]
+        return differs("what is bought is an amount and its currency", lacking)
     return put("authorisation", v["authorisation_id"], {
         "payer_id": v["payer_id"], "payee": v["payee"], "amount_minor": v["amount_minor"],
-        "currency_code": v["currency_code"],
+        "currency_code": v["currency_code"], **gets,
     })
 
 

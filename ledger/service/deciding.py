@@ -82,7 +82,7 @@ class Decider:
                 "currency_code",
             )
         for name in operation.further_currencies:
-            if values.get(name) not in self._currencies:
+            if name in values and values[name] not in self._currencies:
                 return Refusal(
                     "unknown_currency", "the chart of accounts does not keep this currency", name
                 )

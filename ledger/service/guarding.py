@@ -110,7 +110,7 @@ class Guard:
         state = self.state
         assert plan.authorisation is not None
         refusal = guards.authorisation(
-            state, plan.authorisation, currency, day, operation.version
+            state, plan.authorisation, currency, day, values, operation.version
         )
         if refusal is None:
             refusal = guards.destination(

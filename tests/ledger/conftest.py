@@ -206,13 +206,15 @@ class World:
         assert result["status"] == "posted", result
         return result
 
-    def authorise(self, payer: str, payee: str, amount: int, currency: str = "CNY") -> str:
-        """An open authorisation."""
+    def authorise(
+        self, payer: str, payee: str, amount: int, currency: str = "CNY", **gets: Any
+    ) -> str:
+        """An open authorisation; of an exchange with what the payer gets for it."""
         self.number += 1
         name = f"A{self.number}"
         self.register(
             "authorise", authorisation_id=name, payer_id=payer, payee=payee,
-            amount_minor=amount, currency_code=currency, method="password",
+            amount_minor=amount, currency_code=currency, method="password", **gets,
         )
         return name
 

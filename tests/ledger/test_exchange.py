@@ -64,6 +64,14 @@ def world(settings):
     made.ledger.close()
 
 
+def consent(
+    world: World, payer: str, amount: int, sold: str, gets: int, bought: str, quote: str = "Q1"
+) -> str:
+    """To sell so much of one currency for so much of another."""
+    of = {"bought_minor": gets, "bought_currency_code": bought}
+    return world.authorise(payer, quote, amount, sold, **(of if type(gets) is int else {}))
+
+
 def exchange(world: World, sold: str, amount: int, bought: str, gets: int, rate: str, **values):
     """U1 (or a merchant) sells one currency for another."""
     payer = values.get("merchant_id") or "U1"
@@ -71,7 +79,7 @@ def exchange(world: World, sold: str, amount: int, bought: str, gets: int, rate:
     if type_ == "exchange":
         values = {"user_id": "U1", **values}
     if "authorisation" not in values:
-        values["authorisation"] = world.authorise(payer, "Q1", amount, sold)
+        values["authorisation"] = consent(world, payer, amount, sold, gets, bought)
     return world.send(type_, **{
         "exchange_id": f"X{world.number}", "quote_id": "Q1", "rate": rate, "amount_minor": amount,
         "currency_code": sold, "bought_minor": gets, "bought_currency_code": bought, **values,
@@ -173,17 +181,48 @@ def test_it_is_the_customers_own_consent_to_the_quote(world):
     """The authorisation fixes who sells how much of what, on which quote, and is good once."""
     for values, reason in (
         ({"authorisation": None}, "missing_field"),
-        ({"authorisation": world.authorise("U2", "Q1", 1000, "USD")}, "authorisation_differs"),
-        ({"authorisation": world.authorise("U1", "Q2", 1000, "USD")}, "authorisation_differs"),
-        ({"authorisation": world.authorise("U1", "Q1", 999, "USD")}, "authorisation_differs"),
-        ({"authorisation": world.authorise("U1", "Q1", 1000, "CNY")}, "authorisation_differs"),
+        *(({"authorisation": consent(world, *given)}, "authorisation_differs") for given in (
+            ("U2", 1000, "USD", 7100, "CNY"), ("U1", 1000, "USD", 7100, "CNY", "Q2"),
+            ("U1", 999, "USD", 7100, "CNY"), ("U1", 1000, "CNY", 7100, "CNY"),
+        )),
         ({"authorisation": "nothing"}, "authorisation_unknown"),
     ):
         assert refused(exchange(world, "USD", 1000, "CNY", 7100, "7.1", **values), reason)
-    good = world.authorise("U1", "Q1", 1000, "USD")
+    good = consent(world, "U1", 1000, "USD", 7100, "CNY")
     posted(exchange(world, "USD", 1000, "CNY", 7100, "7.1", authorisation=good))
     again = exchange(world, "USD", 1000, "CNY", 7100, "7.1", authorisation=good)
     assert refused(again, "authorisation_unknown")
+
+
+def test_the_consent_is_to_what_the_quote_gives(world):
+    """A quote that changed since, or another currency, is nothing that the customer agreed to; nor
+    is a payment: a consent to pay M1 is none to sell on a quote that is called M1."""
+    good = consent(world, "U1", 1000, "USD", 7100, "CNY")
+    changed = exchange(world, "USD", 1000, "CNY", 7000, "7.0", authorisation=good)
+    assert refused(changed, "authorisation_differs", "bought_minor")
+    other = exchange(world, "USD", 1000, "JPY", 7100, "710", authorisation=good)
+    assert refused(other, "authorisation_differs", "bought_currency_code")
+    pays = world.authorise("U1", "M1", 1000, "USD")
+    sold = exchange(world, "USD", 1000, "CNY", 7100, "7.1", authorisation=pays, quote_id="M1")
+    assert refused(sold, "authorisation_differs", "bought_minor")
+    sells = consent(world, "U1", 1000, "USD", 7100, "CNY", "M1")
+    paid = world.do("payment", channel="internal", user_id="U1", amount_minor=1000,
+                    currency_code="USD", authorisation=sells, **PLAIN)
+    assert refused(paid, "authorisation_differs", "bought_minor")
+    posted(exchange(world, "USD", 1000, "CNY", 7100, "7.1", authorisation=good))
+    posted(world.do("payment", channel="internal", user_id="U1", amount_minor=1000,
+                    currency_code="USD", authorisation=pays, **PLAIN))
+    assert verify(world.settings).broken is None
+
+
+def test_a_consent_names_what_is_got_with_its_currency(world):
+    half = {"authorisation_id": "H", "payer_id": "U1", "payee": "Q1", "amount_minor": 1,
+            "currency_code": "USD", "method": "password"}
+    for given, field in (({"bought_minor": 7}, "bought_currency_code"),
+                         ({"bought_currency_code": "CNY"}, "bought_minor")):
+        assert refused(world.send("authorise", **half, **given), "register_differs", field)
+    assert refused(world.send("authorise", **half, bought_minor=7, bought_currency_code="EUR"),
+                   "unknown_currency", "bought_currency_code")
 
 
 def test_no_caller_names_the_rate(world):
@@ -203,7 +242,7 @@ def test_below_the_floor_of_what_is_sold(world):
     ("merchant", "U1"), ("account", "2101:U1"), ("account", "1901"), ("rail", "internal"),
 ])
 def test_under_a_stop(world, scope, target):
-    given = world.authorise("U1", "Q1", 1000, "USD")
+    given = consent(world, "U1", 1000, "USD", 7100, "CNY")
     world.register("stop", stop_id="S", stop_scope=scope, stop_target=target,
                    stop_mode="everything", reason="x")
     wanted = exchange(world, "USD", 1000, "CNY", 7100, "7.1", authorisation=given)
@@ -213,13 +252,13 @@ def test_under_a_stop(world, scope, target):
 def test_an_account_that_is_not_open_or_not_normal(world):
     assert refused(
         exchange(world, "USD", 1000, "CNY", 7100, "7.1", user_id="U2",
-                 authorisation=world.authorise("U2", "Q1", 1000, "USD")), "below_floor")
+                 authorisation=consent(world, "U2", 1000, "USD", 7100, "CNY")), "below_floor")
     world.register("account_status", account_id="2101:U1", currency_code="CNY",
                    status="no_credit", reason="x")
     assert refused(exchange(world, "USD", 1000, "CNY", 7100, "7.1"), "account_status")
     world.register("party", party_id="U3", party_kind="user", identity_check="ID")
     gone = exchange(world, "USD", 1, "CNY", 7, "7.1", user_id="U3",
-                    authorisation=world.authorise("U3", "Q1", 1, "USD"))
+                    authorisation=consent(world, "U3", 1, "USD", 7, "CNY"))
     assert refused(gone, "account_not_open")
 
 
@@ -228,7 +267,7 @@ def test_money_that_the_institution_does_not_manage_is_not_exchanged_here(world,
     world.merchant("MB", settlement_mode=mode)
     world.register("party", party_id="UB", party_kind="user", owner_id="MB", identity_check="ID")
     for values in ({"user_id": "UB"}, {"merchant_id": "MB"}):
-        given = world.authorise(next(iter(values.values())), "Q1", 1, "USD")
+        given = consent(world, next(iter(values.values())), 1, "USD", 7, "CNY")
         said = exchange(world, "USD", 1, "CNY", 7, "7.1", authorisation=given, **values)
         assert refused(said, "mode_differs", next(iter(values)))
 
@@ -265,7 +304,7 @@ def test_a_negative_net_is_taken_back_first(world):
 
 
 def test_the_same_key_again(world):
-    given = world.authorise("U1", "Q1", 1000, "USD")
+    given = consent(world, "U1", 1000, "USD", 7100, "CNY")
     command = {
         "idempotency_key": "once", "exchange_id": "X", "authorisation": given,
     }
@@ -571,7 +610,8 @@ def _unbalanced(world: World) -> None:
 
 def _later(world: World, when: dict) -> str:
     world.register("authorise", authorisation_id="LATER", payer_id="U1", payee="Q1",
-                   amount_minor=1_000, currency_code="USD", method="password", **when)
+                   amount_minor=1_000, currency_code="USD", bought_minor=7_100,
+                   bought_currency_code="CNY", method="password", **when)
     return "LATER"
 
 

@@ -492,7 +492,8 @@ def test_one_currency_against_another(currencies, world, type_, payer):
     done = world.send(
         type_, exchange_id="X", amount_minor=10000, currency_code="CNY", bought_minor=1408,
         bought_currency_code="USD", rate="0.1408", quote_id="Q",
-        authorisation=world.authorise(payer, "Q", 10000),
+        authorisation=world.authorise(payer, "Q", 10000, bought_minor=1408,
+                                      bought_currency_code="USD"),
         **{"user_id" if payer == "U1" else "merchant_id": payer},
     )
     account = f"{'2101' if payer == 'U1' else '2201'}:{payer}"

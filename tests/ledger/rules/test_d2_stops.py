@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ledger.domain.actors import Actor
+from ledger.domain.guards import BOUGHT
 from ledger.domain.operations import RAILS
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, DAY, SYSTEM, at
@@ -164,8 +165,9 @@ def _scene(world):
         ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"), ("A-EX", "U1", "Q"), ("A-ME", "M1", "Q"),
         ("A-E2", "U2", "Q"), ("A-E3", "U2", "Q"),
     ):
+        gets = {name: DOLLARS[name] for name in BOUGHT} if payee == "Q" else {}
         world.register("authorise", authorisation_id=reference, payer_id=payer, payee=payee,
-                       amount_minor=10_000, method="password", **CNY)
+                       amount_minor=10_000, method="password", **CNY, **gets)
     for name in ("A-E2", "A-E3"):  # twice what the table squares, once squared with a gain
         posted(world.send("exchange", exchange_id=f"X{name}", user_id="U2", amount_minor=10_000,
                           authorisation=name, **DOLLARS, **CNY))
