@@ -164,7 +164,7 @@ def authorisation(
             )
     for name in BOUGHT:
         if found.get(name) != values.get(name):
-            fixes = "nothing that is bought" if name not in found else found[name]
+            fixes = found.get(name, "nothing that is bought")
             return Refusal("authorisation_differs", f"{reference} fixes {fixes}", name)
     if kind == "mandate":
         if not found["valid_from"] <= booking_date <= found["valid_to"]:

@@ -181,7 +181,7 @@ def test_it_is_the_customers_own_consent_to_the_quote(world):
     """The authorisation fixes who sells how much of what, on which quote, and is good once."""
     for values, reason in (
         ({"authorisation": None}, "missing_field"),
-        *(({"authorisation": consent(world, *given)}, "authorisation_differs") for given in (
+        *(({"authorisation": consent(world, *said)}, "authorisation_differs") for said in (
             ("U2", 1000, "USD", 7100, "CNY"), ("U1", 1000, "USD", 7100, "CNY", "Q2"),
             ("U1", 999, "USD", 7100, "CNY"), ("U1", 1000, "CNY", 7100, "CNY"),
         )),
@@ -218,9 +218,9 @@ def test_the_consent_is_to_what_the_quote_gives(world):
 def test_a_consent_names_what_is_got_with_its_currency(world):
     half = {"authorisation_id": "H", "payer_id": "U1", "payee": "Q1", "amount_minor": 1,
             "currency_code": "USD", "method": "password"}
-    for given, field in (({"bought_minor": 7}, "bought_currency_code"),
-                         ({"bought_currency_code": "CNY"}, "bought_minor")):
-        assert refused(world.send("authorise", **half, **given), "register_differs", field)
+    for said, field in (({"bought_minor": 7}, "bought_currency_code"),
+                        ({"bought_currency_code": "CNY"}, "bought_minor")):
+        assert refused(world.send("authorise", **half, **said), "register_differs", field)
     assert refused(world.send("authorise", **half, bought_minor=7, bought_currency_code="EUR"),
                    "unknown_currency", "bought_currency_code")
 

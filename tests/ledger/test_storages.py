@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from fastapi.concurrency import run_in_threadpool
 
 from ledger.adapters import log_export
 from ledger.adapters.chain_check import check_chain
@@ -115,6 +114,41 @@ def test_the_chain_alone_and_since_a_head(world):
         reader.close()
 
 
+def test_a_stream_of_the_log_that_nobody_takes_gives_its_connection_back(world, monkeypatch):
+    """In the thread of an event loop, which the client that hangs up leaves it to."""
+    world.do("payment")
+    monkeypatch.setattr(log_export, "_LINES", 2)
+    made = []
+
+    def opening(*given, **named):
+        made.append(open_reader(*given, **named))
+        return made[-1]
+
+    monkeypatch.setattr(log_export, "open_reader", opening)
+
+    async def hang_up() -> None:
+        parts = log_export.stream(world.settings, 0)
+        first = await asyncio.to_thread(next, parts)
+        answer, sent = LogLines(first, parts), asyncio.Event()
+
+        async def send(message) -> None:
+            sent.set()
+
+        async def receive():
+            await sent.wait()
+            return {"type": "http.disconnect"}
+
+        await answer({"type": "http"}, receive, send)
+
+    asyncio.run(hang_up())
+    (reader,) = made
+    if world.settings.ledger_database:
+        assert reader.connection.is_closed()
+    else:
+        with pytest.raises(PaylakeError, match="closed"):
+            reader.last_entry()
+
+
 def test_keys_of_the_log_are_found_among_many_others(world):
     """Grown with time, so that few lie between them, or drawn, so that many do; at either end."""
     there = [f"k{number:03d}" for number in (0, 1, *range(100, 130))]
@@ -163,26 +197,6 @@ def test_both_time_axes(world):
         assert asked(earlier, "12:00:00") == 200
         assert asked(earlier, "10:30:00") == 0
         assert asked(DAY - timedelta(6), "23:00:00") == 0
-
-
-def test_the_log_that_nobody_takes_gives_its_snapshot_back(world, monkeypatch):
-    trade(world)
-    monkeypatch.setattr(log_export, "_LINES", 1)
-
-    async def until_gone() -> None:
-        parts = log_export.stream(world.settings, 0)
-        first = await run_in_threadpool(next, parts)
-
-        async def receive() -> dict:
-            return {"type": "http.disconnect"}
-
-        async def send(_: dict) -> None:
-            await asyncio.sleep(60)  # nothing is taken
-
-        await asyncio.wait_for(LogLines(first, parts)({"type": "http"}, receive, send), 10)
-        assert parts.gi_frame is None
-
-    asyncio.run(until_gone())
 
 
 def test_one_writer(world):
