@@ -80,7 +80,7 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
         amount = sum(leg[3] for leg in journal["legs"] if leg[2] == "D")
         counters[original["key"]] = {"charged_back": original["charged_back"] - amount}
     effects = _effects(state, journal)
-    if any(e[0] == "position" and positions.short(state.table(positions.TABLE), e)
+    if any(e[0] == "position" and positions.torn(state.table(positions.TABLE), e)
            for e in effects):
         return Refusal(
             "exceeds_original", f"what {name} exchanged was squared since: undo that first"

@@ -43,6 +43,13 @@ def short(table: Mapping[str, Position], effect: Sequence) -> bool:
     return min((after(table, effect) or _NOTHING).values()) < 0
 
 
+def torn(table: Mapping[str, Position], effect: Sequence) -> bool:
+    """Whether taking an exchange back would leave one currency without the other, or less than
+    nothing: a part of it was squared at the average, and no deal could square such a rest."""
+    left = after(table, effect)
+    return left is not None and min(effect[3:]) < 0 and min(left.values()) <= 0
+
+
 def part_of(whole: int, part: int, of: int) -> int:
     """The share of `whole` that `part` has of `of`, half up: what a part of a position cost, at the
     average of what is open. The last part takes what is left.

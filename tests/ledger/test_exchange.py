@@ -168,8 +168,8 @@ def test_a_rate_is_a_decimal_as_text(world, rate):
 def test_two_currencies_that_the_chart_keeps(world):
     assert refused(exchange(world, "USD", 100, "USD", 100, "1"), "same_currency",
                    "bought_currency_code")
-    assert refused(exchange(world, "USD", 100, "EUR", 90, "0.9"), "unknown_currency",
-                   "bought_currency_code")
+    assert refused(exchange(world, "USD", 100, "EUR", 90, "0.9", authorisation="A"),
+                   "unknown_currency", "bought_currency_code")
     assert refused(exchange(world, "EUR", 100, "USD", 110, "1.1", authorisation="A"),
                    "unknown_currency", "currency_code")
     waits = deal(world, "USD", 100, "EUR", 90)
@@ -433,6 +433,38 @@ def test_what_was_squared_is_not_reversed_before_the_deal_is(world):
     posted(world.approve(reverse("B3", done["journal_id"])["sequence"]))
     assert positions(world) == {} and world.balance("1901", "USD") == 0
     world.close()  # with a checkpoint, in which the position has no line any more
+    assert verify(world.settings).broken is None
+
+
+def test_no_part_of_a_position_is_left_that_no_deal_could_square(world):
+    """Of two exchanges a deal squared one's worth at the average; the cheaper one's reversal would
+    leave 100 fen against no dollar."""
+    first = posted(exchange(world, "USD", 1_000, "CNY", 7_100, "7.1"))
+    posted(exchange(world, "USD", 1_000, "CNY", 7_300, "7.3"))
+    squared = posted(settle(world, "USD", 1_000, "CNY", 7_200))
+    named = {"incident_number": "I", "reason": "a wrong rate"}
+    early = world.send("reversal", ANN, adjustment_id="B1", journal_id=first["journal_id"], **named)
+    assert refused(early, "exceeds_original")
+    for number, done in enumerate((squared, first)):
+        waits = world.send("reversal", ANN, adjustment_id=f"B2{number}",
+                           journal_id=done["journal_id"], **named)
+        posted(world.approve(waits["sequence"]))
+    assert positions(world) == {"USD/CNY": {"sold": 1_000, "bought": 7_300}}
+    posted(settle(world, "USD", 1_000, "CNY", 7_200, name="DEAL2"))
+    assert positions(world) == {}
+
+
+def test_a_deal_that_squared_what_rounding_left_is_reversed(world):
+    """3 yen of 1 fen: the last two squared nothing of the fen."""
+    posted(exchange(world, "JPY", 3, "CNY", 1, "0.0033"))
+    posted(settle(world, "JPY", 2, "CNY", 1))
+    assert positions(world) == {"JPY/CNY": {"sold": 1, "bought": 0}}
+    done = posted(settle(world, "JPY", 1, "CNY", 1, name="DEAL2"))
+    assert positions(world) == {}
+    waits = world.send("reversal", ANN, adjustment_id="B", journal_id=done["journal_id"],
+                       incident_number="I", reason="x")
+    posted(world.approve(waits["sequence"]))
+    assert positions(world) == {"JPY/CNY": {"sold": 1, "bought": 0}}
     assert verify(world.settings).broken is None
 
 
