@@ -225,6 +225,31 @@ def test_a_consent_names_what_is_got_with_its_currency(world):
                    "unknown_currency", "bought_currency_code")
 
 
+@pytest.mark.parametrize("merchant", [None, "M1"])
+def test_a_rate_that_a_person_enters_needs_a_checker(world, merchant):
+    """Who may square positions has the right to enter in the module `exchange`; alone, with a
+    customer that agrees, he would give away any sum."""
+    given = consent(world, merchant or "U1", 1000, "USD", 1_000_000, "CNY")
+    command = {
+        "exchange_id": "X", "quote_id": "Q1", "rate": "1000", "amount_minor": 1000,
+        "currency_code": "USD", "bought_minor": 1_000_000, "bought_currency_code": "CNY",
+        "authorisation": given,
+        **({"user_id": "U1"} if merchant is None else {"merchant_id": merchant}),
+    }
+    waits = world.send("exchange" if merchant is None else "merchant_exchange", ANN, **command)
+    assert waits["status"] == "pending" and positions(world) == {}
+    assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
+    posted(world.approve(waits["sequence"]))
+    assert positions(world) == {"USD/CNY": {"sold": 1000, "bought": 1_000_000}}
+    assert verify(world.settings).broken is None
+
+
+def test_a_person_without_a_checker_is_named_by_verify(world):
+    done = posted(exchange(world, "USD", 1000, "CNY", 7100, "7.1"))
+    _forge(world, done["sequence"], ("actor", "system:switch", "operator:ann"))
+    assert "exchange needs a checker, and it has no approval" in _broken(world)
+
+
 def test_no_caller_names_the_rate(world):
     for type_ in ("exchange", "merchant_exchange", "exchange_settled", "exchange_result"):
         assert world.ledger.operations.by_type[type_].callers is None
