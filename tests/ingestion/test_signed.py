@@ -109,6 +109,7 @@ def sent_after():
         ("journal_count", None), ("account_count", "7"), ("previous_anchor", "ef" * 32),
         ("signed_at", f"{DAY}T15:06:00Z"), ("head_format", "paylake-ledger-head/1"),
         ("head_date", str(DAY - timedelta(days=1))), ("document_sm3", "00" * 32),
+        ("head_name", str(DAY - timedelta(days=1))),
     ],
 )
 def test_a_column_that_says_what_was_not_signed_refuses_the_delivery(settings, column, value):
@@ -117,6 +118,14 @@ def test_a_column_that_says_what_was_not_signed_refuses_the_delivery(settings, c
     assert (outcome["state"], outcome["reason_code"]) == ("refused", "bad_row_in_book")
     assert f"line 1, not_as_signed ({column}: " in outcome["reason"]
     assert held(settings) == []
+
+
+def test_a_head_does_not_come_again_under_another_name(settings):
+    """Nor may what was signed before a close pass for one."""
+    anchor = head(settings, 2, DAY)
+    send(settings, "ledger_head", [anchor, anchor | {"head_name": str(DAY)}])
+    (outcome,) = take(settings).outcomes
+    assert "line 2, not_as_signed (head_name: " in outcome["reason"]
 
 
 @pytest.mark.parametrize("text", ["[]", "no JSON", '"text"', "[" * 100_000])
