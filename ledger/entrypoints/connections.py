@@ -123,8 +123,9 @@ def guarded(
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            slow[self] = None
-            self._wait()
+            if self not in leaving:
+                slow[self] = None
+                self._wait()
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -145,8 +146,7 @@ def guarded(
             if self._untaken - self._left() >= TAKEN_BYTES:
                 self._wait()
             else:
-                told(None, "answer_not_taken")
-                self.transport.abort()
+                self._cut()
 
         def _left(self) -> int:
             """Bytes that the client has not acknowledged: of the socket, which takes megabytes and
@@ -186,16 +186,25 @@ def guarded(
 
         def _late(self) -> None:
             if self._taking is not None:
-                told(None, "answer_not_taken")
-                self.transport.abort()
+                self._cut()
             elif self.cycle is None or not self.cycle.response_started:
                 self._tell(*_LATE)
             else:
                 self._leave()
 
-        def _leave(self) -> None:
+        def _cut(self) -> None:
+            told(None, "answer_not_taken")
+            self._give_way()
+            self.transport.abort()
+
+        def _give_way(self) -> None:
+            """From now on, not only when it is lost: others may come before."""
+            self._taken()
             self._disarm()
             leaving.add(self)
+
+        def _leave(self) -> None:
+            self._give_way()
             self.transport.close()  # which waits until all that was written is taken
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from ledger.adapters.tokens import Tokens
 from ledger.entrypoints import connections
@@ -299,6 +302,65 @@ def test_those_who_take_nothing_keep_nobody_out(port, settings, long):
         assert time.monotonic() < deadline
     for one in silent:
         one.close()
+
+
+class Line:
+    """A transport whose client takes nothing; what is aborted is lost a moment later."""
+
+    def __init__(self) -> None:
+        self.socket, self.aborted, self.closed = socket.socket(), 0, False
+
+    def get_extra_info(self, name: str):
+        return self.socket if name == "socket" else None
+
+    def set_write_buffer_limits(self, **_: int) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def is_closing(self) -> bool:
+        return self.closed or bool(self.aborted)
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+
+def test_each_of_many_that_come_at_once_has_the_place_of_another():
+    """Who is cut for the first of them makes no room for the second, before it is gone either; nor
+    does one that was told to go and takes nothing of what it was told."""
+    cut: list[tuple[int | None, str]] = []
+
+    async def run() -> None:
+        made = guarded(most=MOST, told=lambda *said: cut.append(said))
+        config, state = uvicorn.Config(lambda *_: None, log_config=None, http=made), ServerState()
+        config.load()
+
+        def connected() -> Line:
+            line, one = Line(), made(config, state, {})
+            one.connection_made(line)
+            protocols[line] = one
+            return line
+
+        protocols: dict[Line, Any] = {}
+        silent = [connected() for _ in range(MOST)]
+        for line in silent:
+            protocols[line]._disarm()  # its request is whole
+            protocols[line].pause_writing()
+        protocols[silent[0]]._tell(431, b"", "head_too_large", "", "")
+        protocols[silent[0]].pause_writing()
+        new = [connected() for _ in range(5)]
+        assert [line.aborted for line in silent] == [0, 1, 1, 1, 1, *[0] * (MOST - 5)]
+        for line in (*silent, *new):
+            protocols[line].connection_lost(None)
+            line.socket.close()
+
+    asyncio.run(run())
+    assert cut == [(431, "head_too_large"), *[(None, "answer_not_taken")] * 4]
 
 
 def test_the_log_is_streamed_whole_to_several_at_once(port, world, settings):
