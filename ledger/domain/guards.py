@@ -8,11 +8,12 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from ledger.domain import mandates
+from ledger.domain.account import Account, Used
 from ledger.domain.chart import SHARD
 from ledger.domain.money import BALANCE_LIMIT
 from ledger.domain.operations import Operation
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account, State, Used
+from ledger.domain.state import State
 
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ledger.domain.state import Used
+    from ledger.domain.account import Used
 
 #: Periods that a limit may bound, with the length of their text within a date.
 _PERIODS = {"day": 10, "month": 7}

@@ -8,13 +8,14 @@ from datetime import date
 from typing import Any
 
 from ledger.domain import billing, grades
+from ledger.domain.account import Account
 from ledger.domain.billing import months_later
 from ledger.domain.chart import MODE_OF_BOOKS
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account, State
+from ledger.domain.state import State
 
 
 def party(state: State, v: Values, c: Context) -> Plan | Refusal:

@@ -8,9 +8,10 @@ from datetime import date
 from typing import Any
 
 from ledger.domain import grades
+from ledger.domain.account import Account
 from ledger.domain.refusals import Refusal
 from ledger.domain.settling import Calendar, due_date, minimum, resting
-from ledger.domain.state import Account, State
+from ledger.domain.state import State
 
 
 def payout(

@@ -20,13 +20,14 @@ from ledger.domain import (
     splitting,
     tariffs,
 )
+from ledger.domain.account import Account
 from ledger.domain.actors import LEDGER, has_right
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
 from ledger.domain.guards import BOUGHT
 from ledger.domain.operations import CLASSES, RAILS, Context, Plan
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account, State
+from ledger.domain.state import State
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 #: Where sensitive values are read: the register, and the reason when the name is not in it.

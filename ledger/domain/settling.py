@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from ledger.domain.account import Account
 from ledger.domain.money import half_up
-from ledger.domain.state import Account
 
 LISTED_AFTER_DAYS = 30
 #: (date, number of working days) -> the working day so many later

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger.domain.account import Account
 from ledger.domain.chart import SHARD
 from ledger.domain.documents import Values, differs
 from ledger.domain.operations import Context, Leg, Plan
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account, State
+from ledger.domain.state import State
 
 #: Register of sharded accounts: how many shards each has, by `account id/currency`.
 TABLE = "shards"

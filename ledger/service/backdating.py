@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ledger.domain import shards
+from ledger.domain.account import Account
 from ledger.domain.chart import SHARD
 from ledger.domain.operations import Leg, Operation
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import Account
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger

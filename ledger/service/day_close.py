@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ledger.domain.account import Account
 from ledger.domain.chain import GENESIS, sm3
 from ledger.domain.chart import BOOKS, parts_of
 from ledger.domain.settling import penalty
-from ledger.domain.state import Account
 from ledger.service.day_reading import DayReading
 from ledger.service.day_run import run_key
 from ledger.service.day_statements import FEE_CODES, in_head

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ledger.domain.account import Account
 from ledger.domain.chart import MODE_OF_BOOKS
 from ledger.domain.payouts import delay, owes
 from ledger.domain.settling import Due, due_on, minimum, penalty
-from ledger.domain.state import Account
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 

@@ -13,7 +13,7 @@ import orjson
 from ledger.domain.settling import arrives_on
 
 if TYPE_CHECKING:
-    from ledger.domain.state import Account
+    from ledger.domain.account import Account
     from ledger.service.ledger import Ledger
 
 REVIEW_DAYS = 3

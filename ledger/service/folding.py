@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ledger.domain.state import Account, State
+from ledger.domain.account import Account
+from ledger.domain.state import State
 from ledger.service.history import History, Tail
 from ledger.service.ports import Checkpoint, Reader, Store
 

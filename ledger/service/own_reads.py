@@ -14,7 +14,7 @@ from ledger.domain.chart import parts_of
 from ledger.service.faults import RequestRefused
 
 if TYPE_CHECKING:
-    from ledger.domain.state import Account
+    from ledger.domain.account import Account
     from ledger.service.ledger import Ledger
 
 #: What an id looks like. Nothing can be there under another name, so such a request is refused

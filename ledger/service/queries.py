@@ -17,7 +17,7 @@ from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 
 if TYPE_CHECKING:
-    from ledger.domain.state import Account
+    from ledger.domain.account import Account
     from ledger.service.ledger import Ledger
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain.account import Used
 from ledger.domain.limits import Limit, in_force
-from ledger.domain.state import Used
 from tests.ledger.conftest import DAY
 
 _TODAY = DAY.isoformat()
