@@ -11,8 +11,9 @@ import orjson
 
 from ledger.domain.billing import ACCRUED, DUE, PREPAID
 from ledger.domain.holds import left
+from ledger.service.entry_views import content_of, who
 from ledger.service.faults import RequestRefused
-from ledger.service.views import account_of, content_of, frame, in_force, who
+from ledger.service.views import account_of, frame, in_force
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger

@@ -19,7 +19,7 @@ from ledger.adapters.tokens import Tokens
 from ledger.domain.fields import parse_day, parse_moment
 from ledger.entrypoints.console.render import FOLDER, HEADERS, Renderer, account_url, iso_of
 from ledger.entrypoints.console.sessions import Session, Sessions, WrongTries
-from ledger.service import register_views, views
+from ledger.service import entry_views, register_views, views
 from ledger.service.faults import STORAGE_FAULTS, RequestRefused
 from ledger.service.ledger import Ledger
 from ledger.service.reconciliation_views import home, overview
@@ -283,14 +283,15 @@ class Pages:
 
     async def journal(self, request: Request) -> Response:
         return await self._show(
-            request, "days", views.journal, request.path_params["name"], template="entry.html",
+            request, "days", entry_views.journal, request.path_params["name"],
+            template="entry.html",
         )
 
     async def entry(self, request: Request) -> Response:
         text = request.path_params["sequence"]
         sequence = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
         return await self._show(
-            request, "chain", views.entry, sequence, template="entry.html",
+            request, "chain", entry_views.entry, sequence, template="entry.html",
         )
 
     async def days(self, request: Request) -> Response:

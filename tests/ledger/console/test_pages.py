@@ -13,7 +13,7 @@ from ledger.domain.chain import journal_id
 from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.console import money, texts
 from ledger.entrypoints.console.render import HEADERS
-from ledger.service import queries, views
+from ledger.service import entry_views, queries, views
 from tests.ledger.conftest import DAY
 from tests.ledger.console.conftest import EVIL, NEXT, SEALED, Reader
 
@@ -331,7 +331,7 @@ def test_a_journal(site, signed, english, chinese):
         assert words in text, words
     row = site.world.ledger.store.find_by_journal(1)
     assert row[16].hex() in text
-    found = views.journal(site.world.ledger, made.payment["journal_id"])
+    found = entry_views.journal(site.world.ledger, made.payment["journal_id"])
     total = found["totals"]["CNY"]
     assert total["D"] == total["C"] > 0
     both = money.amount(total["D"], 2)
@@ -363,8 +363,8 @@ def test_a_journal(site, signed, english, chinese):
     ({"other": {"of": ["a later format"]}}, "a later format"),
 ])
 def test_evidence_of_every_kind(site, english, monkeypatch, evidence, words):
-    real = views._entry
-    monkeypatch.setattr(views, "_entry", lambda *a: {**real(*a), "evidence": evidence})
+    real = entry_views._entry
+    monkeypatch.setattr(entry_views, "_entry", lambda *a: {**real(*a), "evidence": evidence})
     assert words in english.text("/console/journals/J000000000001")
 
 
