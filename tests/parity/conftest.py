@@ -17,9 +17,11 @@ from tests.spark_jobs.world import bronze_rows, put
 
 DATES = 3
 #: Tables that `make test` builds on Apache Spark, which is slow to start each statement: types and
-#: nulls, histories, sums carried forward, windows. All others are in `make test-long`.
+#: nulls, histories, sums carried forward, windows, a join with what was
+#: aggregated. All others are in `make test-long`.
 USUAL = (
     "silver.merchant", "silver.transaction", "silver.ledger_entry", "silver.ledger_balance",
+    "silver.ledger_head",
     "state.merchant_day", "state.merchant_card_day", "work.merchant_profile",
 )
 

@@ -66,7 +66,7 @@ def test_every_file_of_a_release_is_recorded(there):
     assert kinds == {"data", "log", "kept", "reader"}
     compared = files.compare(there.settings, there.days[0], there.days[2])
     assert compared.altered == [] and compared.unknown == [] and compared.gone == set()
-    assert {layer for layer, _, _ in compared.present} == {"silver", "gold"}
+    assert {layer for layer, _, _ in compared.present} == {"bronze", "silver", "gold"}
     assert again(there).nothing
 
 

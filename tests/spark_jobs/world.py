@@ -151,6 +151,8 @@ def _journal(today: date, payment: dict[str, Any]) -> list[dict[str, Any]]:
         "currency_code": payment["currency_code"],
         "booking_date": payment["event_at"][:10],
         "booked_at": f"{today}T02:03:04Z",
+        "chain_sequence": "5",  # where the first date's anchor ends
+        "chain_digest": "a" * 64,
     }
     bank = {"leg_number": "1", "account_id": "1001", "account_code": "1001", "direction": "D"}
     owed = {"leg_number": "2", "account_id": "2201", "account_code": "2201", "direction": "C"}
