@@ -68,16 +68,16 @@ def spread(state: State, legs: list[Leg], turn: int) -> list[Leg]:
     :param turn: a number that grows with each entry; it says which shard's turn it is
     """
     found: list[Leg] = []
-    moved: dict[str, int] = {}
+    moved: dict[str, dict[str, int]] = {}
     for leg in legs:
-        found += _parts(state, leg, turn, moved)
+        found += _parts(state, leg, turn, moved.setdefault(leg[1], {}))
     return found
 
 
 def _parts(state: State, leg: Leg, turn: int, moved: dict[str, int]) -> list[Leg]:
     """One leg over the shards.
 
-    :param moved: what earlier legs of the journal did to each shard, to be kept up
+    :param moved: what earlier legs of the journal did to each shard in its currency, to be kept up
     """
     name, currency, direction, amount, component, reference = leg
     whole = state.account(name.partition(SHARD)[0], currency)

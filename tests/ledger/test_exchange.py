@@ -578,6 +578,21 @@ def test_a_position_account_may_be_kept_in_shards(world):
     assert verify(world.settings).broken is None
 
 
+def test_a_deal_over_shards_of_the_reserve_is_reversed(world):
+    """What a shard gets back in one currency is not there in the other."""
+    for currency in ("USD", "CNY"):
+        world.approved("account_shards", account_id="1001", shards=3, currency_code=currency)
+    for number in range(9):  # the reversal's shard is that of its turn: each once, and more
+        posted(exchange(world, "USD", 1_000, "CNY", 7_100, "7.1"))
+        done = posted(settle(world, "USD", 1_000, "CNY", 7_000, name=f"DEAL-{number}"))
+        posted(world.do("withdrawal", amount_minor=5_000, fee_minor=25))  # from a shard that has it
+        waits = world.send("reversal", ANN, adjustment_id=f"B{number}", incident_number="I",
+                           journal_id=done["journal_id"], reason="a wrong deal")
+        assert waits["status"] == "pending", waits
+        posted(world.approve(waits["sequence"]))
+    assert verify(world.settings).broken is None
+
+
 # the log
 
 
