@@ -1,7 +1,8 @@
 """A ledger's database as a folder, and back, while the service goes on posting (rule D1.23).
 
 The folder holds `ledger.db`, always a SQLite database of today's schema, the signed heads as files,
-and `backup.json`, which says what is in it, with digests. From SQLite the copy is made by its own
+the files of reconciliations, which nothing can write anew, and `backup.json`, which says what is in
+it, with digests. From SQLite the copy is made by its own
 online backup, from PostgreSQL row by row in one snapshot. So a backup of either storage can be
 verified by itself, and restored into either.
 
@@ -43,6 +44,8 @@ TABLES = {
 #: Rows of the meta table that say of a storage what the other keeps elsewhere.
 _OF_POSTGRES = ("schema",)
 _CHUNK = 10_000
+#: Folder of the files of reconciliations, in a home below `ledger`.
+_FILES = "reconciliations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ def back_up(settings: Settings, folder: Path) -> Copied:
             _from_postgres(reader, partial / "ledger.db")
         else:
             _from_sqlite(ledger_path(settings), partial / "ledger.db")
+        # after the database: a file is there before the entry that names it
+        _copied(settings.path("ledger", _FILES), partial / _FILES)
         done = _described(partial)
         partial.rename(folder)
     except OSError as error:
@@ -103,6 +108,16 @@ def _described(partial: Path) -> tuple[int, str, int]:
         "files": {str(path.relative_to(partial)): sm3_file(path) for path in files},
     }, indent=1, sort_keys=True) + "\n").encode())
     return entries, digest, len(heads)
+
+
+def _copied(source: Path, target: Path) -> None:
+    """Copy what lies below a folder; what is there already stays."""
+    for path in sorted(source.rglob("*")):
+        there = target / path.relative_to(source)
+        # a name that begins with a full stop is a file that is being written
+        if path.is_file() and not path.name.startswith(".") and not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(there, path.read_bytes())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -153,6 +168,7 @@ def restore(settings: Settings, folder: Path) -> Copied:
     for path in sorted((folder / "heads").iterdir()):
         if not (heads / path.name).exists():  # one that is there is evidence, and stays
             write_whole(heads / path.name, path.read_bytes())
+    _copied(folder / _FILES, settings.path("ledger", _FILES))
     reader = open_reader(settings)
     try:
         found = _end(reader)

@@ -12,10 +12,12 @@ from datetime import timedelta
 
 import pytest
 
+from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.entrypoints.operations import backup, open_ledger, restore, verify
 from paylake import settings as settings_module
 from paylake.errors import LeaseHeld, NotVerified, PermanentFailure, UsageFault
 from paylake.settings import ROOT
+from tests.ledger.banks import Bank, line
 from tests.ledger.conftest import DAY, World, at
 from tests.ledger.postgres import Server
 from tests.ledger.test_storages import trade
@@ -54,6 +56,28 @@ def elsewhere(world, tmp_path, storage: str, server) -> settings_module.Settings
         world.settings, home=home,
         ledger_database=server.database() if storage == "postgres" else "",
     )
+
+
+def test_d1_23_the_files_of_reconciliations_come_back_with_the_log_that_names_them(
+    world, tmp_path, server
+):
+    """Nothing else has what a bank's statement said line by line."""
+    bank = Bank(world)
+    done = bank.send([line("1", 700, "x")])
+    rows = bank.rows(done)
+    backup(world.settings, tmp_path / "copy")
+    there = elsewhere(world, tmp_path, "sqlite", server)
+    restore(there, tmp_path / "copy")
+    files = ReconciliationFiles(there)
+    where = (done["last_date"], done["reconciliation_id"], done["items_sm3"])
+    assert files.rows(*where) == rows
+    folder = there.path("ledger", "reconciliations", done["last_date"])
+    assert len(list(folder.iterdir())) == 3  # with its control file and signature
+    (changed,) = (tmp_path / "copy" / "reconciliations").rglob("*.csv")
+    changed.write_bytes(changed.read_bytes() + b"x")
+    shutil.rmtree(there.home / "ledger")
+    with pytest.raises(NotVerified, match="damaged"):
+        restore(there, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("into", STORAGES)
