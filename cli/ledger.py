@@ -150,7 +150,7 @@ def import_(
 
 @ledger.command()
 @click.option("--account", required=True, help="The account that the bank's statement is of.")
-@click.option("--currency", default="CNY", show_default=True, help="ISO 4217 code.")
+@click.option("--currency", help="ISO 4217 code; may be left out where the account has one alone.")
 @click.option("--date", "day", type=DateType(), required=True,
               help="Value date of the statement, or its last.")
 @click.option("--from", "first", type=DateType(), help="Its first value date, if several.")
@@ -163,7 +163,7 @@ def import_(
 @as_json
 @click.pass_obj
 def reconcile(
-    ctx: Context, account: str, currency: str, day: date, first: date | None,
+    ctx: Context, account: str, currency: str | None, day: date, first: date | None,
     opening: int | None, closing: int | None, dry_run: bool, signer: str | None,
     key: Path | None, file: Path, as_json: bool,
 ) -> None:

@@ -92,7 +92,7 @@ def import_(
 @main.command()
 @_home
 @click.option("--account", required=True, help="The account that the bank's statement is of.")
-@click.option("--currency", default="CNY", show_default=True, help="ISO 4217 code.")
+@click.option("--currency", help="ISO 4217 code; may be left out where the account has one alone.")
 @click.option("--date", "day", required=True, help="Value date of the statement, or its last.")
 @click.option("--from", "first", help="Its first value date, if it covers several.")
 @click.option("--opening", type=int, help="Opening balance, minor units; else the file's.")
@@ -102,7 +102,7 @@ def import_(
 @click.option("--key", type=click.Path(path_type=Path), help="The signer's private key, PEM.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def reconcile(
-    home: Path | None, account: str, currency: str, day: str, first: str | None,
+    home: Path | None, account: str, currency: str | None, day: str, first: str | None,
     opening: int | None, closing: int | None, dry_run: bool, signer: str | None,
     key: Path | None, file: Path,
 ) -> None:

@@ -38,12 +38,13 @@ def import_file(
 
 
 def reconcile(
-    settings: Settings, file: Path, account_id: str, currency_code: str, first: date, last: date,
-    opening: int | None = None, closing: int | None = None, *, dry_run: bool = False,
+    settings: Settings, file: Path, account_id: str, currency_code: str | None, first: date,
+    last: date, opening: int | None = None, closing: int | None = None, *, dry_run: bool = False,
     signer: str | None = None, key: Path | None = None,
 ) -> dict[str, object]:
     """Send a bank's statement to the service of this home; what came of it.
 
+    :param currency_code: None: that of the account, if it is open in one alone
     :param opening, closing: balances, minor units; None: the file has them
     :raises UsageFault: when it is not said who sends, the file cannot be read or lacks a balance
     """
@@ -58,6 +59,8 @@ def reconcile(
         )
     url = f"http://127.0.0.1:{settings.ledger_port}"
     with LedgerClient(url, _sender(settings, signer, key)) as client:
+        if currency_code is None:
+            currency_code = client.balance_at(account_id)["currency_code"]
         return client.reconcile(
             account_id, currency_code, first, last, opening, closing, said.lines, dry_run=dry_run
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 
 import pytest
 
 from ledger.client import LedgerClient, LedgerRefusal, Signer
+from ledger.entrypoints import imports
 from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
 from ledger.entrypoints.operations import verify
 from ledger.service.account_reading import AccountReading
@@ -184,3 +186,22 @@ def test_postings_go_on_while_it_is_matched(client, world, settings, monkeypatch
     (done,) = results
     assert (done["postings"], done["open_items"], done["ledger_closing_minor"]) == (2, 1, 12000)
     verify(settings)
+
+
+def test_a_statement_file_of_no_named_currency_is_not_taken_for_renminbi(
+    currencies, client, world, settings, tmp_path, monkeypatch
+):
+    """Else one of dollars would become the first of the yuan, with its balance as a difference."""
+    file = tmp_path / "day.csv"
+    file.write_text("line_id,value_date,amount_minor\n")
+    monkeypatch.setattr(imports, "LedgerClient", lambda *_: nullcontext(client))
+
+    def reconcile(currency=None):
+        return imports.reconcile(settings, file, "1001", currency, DAY, DAY, 0, 0)
+
+    assert reconcile()["currency_code"] == "CNY"  # it is open in that alone
+    world.open_in("USD")
+    with pytest.raises(LedgerRefusal, match="CNY, USD") as refused:
+        reconcile()
+    assert refused.value.reason == "invalid_field"
+    assert reconcile("USD")["currency_code"] == "USD"
