@@ -88,10 +88,12 @@ def _changed(state: State, tail: Tail) -> Iterator[tuple[str, str, Any]]:
         yield "account", f"{account_id}/{currency}", _account(account)
     for kind, key in sorted(tail.documents):
         yield kind, key, _named(state, kind, key)
-    for scene, account_id, currency, day in sorted(tail.uses):
-        for period in (day, day[:7]):
-            used = state.usage[scene, account_id, currency][period]
-            yield "use", f"{period}|{scene}|{account_id}|{currency}", [used.amount, used.times]
+    # Dates of one month have its period in common: a row that is written twice by one statement is
+    # an error of PostgreSQL.
+    uses = {(*key, period) for *key, day in tail.uses for period in (day, day[:7])}
+    for scene, account_id, currency, period in sorted(uses):
+        used = state.usage[scene, account_id, currency][period]
+        yield "use", f"{period}|{scene}|{account_id}|{currency}", [used.amount, used.times]
 
 
 def every(state: State) -> Iterator[tuple[str, str, Any]]:

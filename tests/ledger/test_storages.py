@@ -33,6 +33,8 @@ from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientF
 from tests.ledger.conftest import ANN, DAY, World, at
 from tests.ledger.postgres import Server
 
+NEXT = DAY + timedelta(1)
+
 
 @pytest.fixture(scope="module")
 def server():
@@ -87,6 +89,23 @@ def test_a_day_and_the_next_after_a_restart(world):
     refund = world.do("refund", original_transaction_id="P", amount_minor=4001, **when)
     assert refund["detail"] == "4000 of 10000 minor units are left"
     assert world.do("payment", transaction_id="P", **when)["reason"] == "business_key_taken"
+
+
+def test_a_checkpoint_over_two_dates_of_a_month(world):
+    """What was used of a month's limit is one row, whichever dates used it: a close behind midnight
+    has entries of the next date before it."""
+    world.do("payment", amount_minor=10_000)
+    world.ledger.set_clock(at(NEXT, "00:30:00"))
+    world.do("payment", amount_minor=5_000, occurred_at=at(NEXT, "00:20:00"))
+    world.ledger.close_day(DAY)
+    world.reopen()
+    (used,) = [
+        periods for (scene, *_), periods in world.ledger.state.usage.items() if scene == "payment"
+    ]
+    assert {period: used[period].amount for period in used} == {
+        DAY.isoformat(): 10_000, NEXT.isoformat(): 5_000, f"{DAY:%Y-%m}": 15_000,
+    }
+    assert verify(world.settings).broken is None
 
 
 def test_the_chain_alone_and_since_a_head(world):
