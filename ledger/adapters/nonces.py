@@ -27,17 +27,17 @@ class KeptNonces:
     def __init__(self, folder: Path, seconds: float, now: float) -> None:
         self.seconds = seconds
         self._path, self._before = folder / "nonces", folder / "nonces.before"
+        self._partial = folder / ".nonces.partial"
         #: What was kept, the oldest first: nonce with its signer, and when it came.
         self.found = {
             key: at for path in (self._before, self._path) for at, key in _lines(path)
             if at > now - seconds
         }
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / ".nonces.partial"
-        self._file = _opened(partial, os.O_TRUNC)
+        self._file = _opened(self._partial, os.O_TRUNC)
         for key, at in self.found.items():
             self.add(key, at, roll=False)
-        partial.replace(self._path)
+        self._partial.replace(self._path)
         self._before.unlink(missing_ok=True)
         self._since = now
 
@@ -46,17 +46,23 @@ class KeptNonces:
 
         :raises DiskFull, EnvironmentFault: the request is then not to be answered
         """
-        if roll and now - self._since > self.seconds:
-            self._path.replace(self._before)
-            os.close(self._file)
-            self._file, self._since = _opened(self._path, os.O_TRUNC), now
         try:
+            if roll and now - self._since > self.seconds:
+                self._roll(now)
             os.write(self._file, f"{now:.0f} {key}\n".encode())
         except OSError as error:
             raise (DiskFull if error.errno == errno.ENOSPC else EnvironmentFault)(
                 f"the nonce of a request cannot be kept ({error.strerror})",
                 "make room, then send it again", where=str(self._path),
             ) from error
+
+    def _roll(self, now: float) -> None:
+        """Begin the next file. Where it cannot be begun, all stays as it was."""
+        file = _opened(self._partial, os.O_TRUNC)
+        self._path.replace(self._before)
+        self._partial.replace(self._path)
+        os.close(self._file)
+        self._file, self._since = file, now
 
     def close(self) -> None:
         """Close the file."""

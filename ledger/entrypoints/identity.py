@@ -172,9 +172,9 @@ class Identity:
             nonces.popitem(last=False)
         if key in nonces:
             raise RequestRefused("request_replayed", "the nonce was used before", 401)
-        nonces[key] = now
-        if keep:
+        if keep:  # first: a request that is not answered may be sent again as it is
             self.kept.add(key, now)
+        nonces[key] = now
 
     def count(self, actor: Actor, interface_class: str, number: int = 1) -> None:
         """Hold a caller to its rate in an interface class (rules D0.38, D2.24, D2.25).

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -10,6 +12,7 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from ledger.adapters import nonces
 from ledger.adapters.data_files import load_operations
 from ledger.adapters.nonces import KeptNonces
 from ledger.adapters.tokens import Tokens
@@ -17,6 +20,7 @@ from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.domain.refusals import BY_CODE
 from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
 from ledger.entrypoints.http import create_app
+from ledger.entrypoints.identity import WINDOW_SECONDS
 from ledger.entrypoints.operations import open_ledger, verify
 from ledger.entrypoints.routes.reconciliations import STATEMENT_BYTES
 from paylake.crypto import PrivateKey, sm3_hex
@@ -373,6 +377,27 @@ def test_nonces_are_kept_for_twice_the_window_and_no_longer_than_need_be(tmp_pat
     assert last.found == {}
     last.close()
     assert not (tmp_path / "nonces.before").exists()
+
+
+def test_a_request_whose_nonce_cannot_be_kept_is_to_be_sent_again(ann, http, monkeypatch):
+    """The very same one, once the next file can be begun."""
+    headers = {**ann.signer.headers("GET", "/v1/balances", b""), "authorization": ""}
+    later, opened = time.time() + 3 * WINDOW_SECONDS, nonces._opened
+    assert ann.send("GET", "/v1/balances").status_code == 200
+
+    def full(*_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    add = KeptNonces.add
+    monkeypatch.setattr(KeptNonces, "add", lambda self, key, now: add(self, key, later))
+    monkeypatch.setattr(nonces, "_opened", full)
+    for _ in range(2):
+        answer = http.get("/v1/balances", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["reason"]) == (
+            503, "storage_unavailable")
+    monkeypatch.setattr(nonces, "_opened", opened)
+    answers = [http.get("/v1/balances", headers=headers).status_code for _ in range(2)]
+    assert answers == [200, 401]
 
 
 def test_a_disabled_person_is_unknown(ann, world):
