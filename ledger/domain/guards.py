@@ -130,7 +130,8 @@ def stopped_account(
 def stopped_caller(state: State, caller_id: str) -> str | None:
     """The stop of everything that a caller sends, its reads too; one of new business leaves it
     these."""
-    for stop in state.tables.get("stop", {}).values():  # asked by another thread than the writer's
+    # asked by another thread than the writer's, which may place one meanwhile
+    for stop in tuple(state.tables.get("stop", {}).values()):
         if stop["scope"] == "caller" and stop["target"] == caller_id and (
             stop["mode"] == "everything"
         ):

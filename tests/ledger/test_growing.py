@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain import guards
 from ledger.domain.limits import bounds_batch
 from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN
@@ -87,6 +88,21 @@ def test_stops_are_looked_through_once_until_a_register_changes(world):
     world.approved("stop_lift", stop_id="B", reason="r")
     result = world.do("payment")
     assert refused(result, "stopped") and "stop Z covers 2201:M1" in result["detail"]
+
+
+def test_a_stop_that_is_placed_while_a_callers_are_looked_for_is_no_fault(world):
+    """The event loop asks while the writer's thread goes on."""
+    stops = world.ledger.state.table("stop")
+
+    class Meanwhile(dict):
+        def __getitem__(self, name):
+            stops.setdefault("T", {**self, "id": "T"})
+            return super().__getitem__(name)
+
+    for name in ("S", "U"):
+        stops[name] = Meanwhile(id=name, scope="caller", target="C1", mode="new_business")
+    assert guards.stopped_caller(world.ledger.state, "C1") is None
+    assert "T" in stops
 
 
 @pytest.mark.parametrize("bounds", [{"batch_count": 9}, {"batch_minor": 10**9}])
