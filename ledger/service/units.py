@@ -132,8 +132,8 @@ class Pipeline:
         """Plan while the unit before is being written, then write; the results come with the
         commit, or its fault."""
         if self._storage is None:
+            self.reads.reader = self.ledger.store.beside()  # may fail: then the next one tries
             self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger-storage")
-            self.reads.reader = self.ledger.store.beside()
         if self._flying is not None and self.ledger.due(len(self._flying[0].postings)):
             self._finish()
         if self._flying is None:

@@ -143,6 +143,24 @@ def test_a_plan_that_fails_leaves_the_one_being_written_alone(world, slow, monke
     assert verify(world.settings).broken is None
 
 
+def test_units_overlap_only_with_a_connection_to_read_by(world, monkeypatch):
+    """One that could not be opened at first is asked for again: the writer's own is in use."""
+    ledger, beside = world.ledger, world.ledger.store.beside
+
+    def full():
+        raise TransientFault("too many connections", "send it again")
+
+    monkeypatch.setattr(ledger.store, "beside", full)
+    for _ in range(2):
+        with pytest.raises(TransientFault):
+            ledger.begin([job(world)])
+    monkeypatch.setattr(ledger.store, "beside", beside)
+    assert status(ledger.begin([job(world)]).result(20)) == ["posted"]
+    assert ledger.pipeline.reads.reader is not ledger.store
+    ledger.settle()
+    assert verify(world.settings).broken is None
+
+
 def test_the_fold_is_written_down_between_units_alone(world, monkeypatch):
     monkeypatch.setattr("ledger.service.ledger.CHECKPOINT_ENTRIES", 20)
     ledger = world.ledger
