@@ -30,8 +30,8 @@ def line(line_id, amount, reference=None, day=DAY, **more):
 class Bank:
     """Statements of 1001 one after another."""
 
-    def __init__(self, world, account="1001") -> None:
-        self.world, self.account = world, account
+    def __init__(self, world, account="1001", currency="CNY") -> None:
+        self.world, self.account, self.currency = world, account, currency
         self.files = ReconciliationFiles(world.settings)
 
     def run(self, lines, opening=0, first=DAY, last=None, closing=None, sender=TREASURY,
@@ -41,7 +41,7 @@ class Bank:
             for one in lines
         )
         statement = statement_of(
-            self.account, "CNY", first.isoformat(), (last or first).isoformat(), opening,
+            self.account, self.currency, first.isoformat(), (last or first).isoformat(), opening,
             opening + moved if closing is None else closing, lines,
         )
         return Reconciling(
@@ -53,7 +53,7 @@ class Bank:
         return reconcile(self.run(lines, opening, first, last, **more))
 
     def open(self):
-        return dict(open_items(self.world.ledger.state, self.account, "CNY"))
+        return dict(open_items(self.world.ledger.state, self.account, self.currency))
 
     def classes(self, done):
         return {name: of["items"] for name, of in done["classes"].items() if of["items"]}

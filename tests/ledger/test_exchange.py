@@ -7,6 +7,7 @@ import json
 import sqlite3
 import tempfile
 from dataclasses import replace
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,12 +27,14 @@ from ledger.domain.positions import part_of
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
 from ledger.service.events import of_entry
+from ledger.service.reconciliation_views import overview
 from ledger.service.statements import Asked, statement
 from paylake import settings as settings_module
 from paylake.deliveries import read_control
 from paylake.errors import NotVerified, PermanentFailure
 from paylake.keys import Keyring
-from tests.ledger.conftest import ANN, DAY, SCALES, SYSTEM, World
+from tests.ledger.banks import NEXT, Bank, line
+from tests.ledger.conftest import ANN, DAY, SCALES, SYSTEM, World, at
 from tests.ledger.postgres import Server
 from tests.ledger.rules.words import CNY, PLAIN, funds, on, posted, refused, run
 from tests.ledger.test_verify import COLUMNS
@@ -590,6 +593,45 @@ def test_a_deal_over_shards_of_the_reserve_is_reversed(world):
                            journal_id=done["journal_id"], reason="a wrong deal")
         assert waits["status"] == "pending", waits
         posted(world.approve(waits["sequence"]))
+    assert verify(world.settings).broken is None
+
+
+def test_each_currency_of_the_reserve_is_held_against_its_own_statement(world):
+    """A deal is one line of each, the result one of its own; what is reversed after the bank's
+    statement stays open in both until the bank gives it back."""
+    for currency in ("USD", "CNY"):
+        world.approved("account_shards", account_id="1001", shards=3, currency_code=currency)
+    posted(exchange(world, "USD", 10_000, "CNY", 71_000, "7.1"))
+    done = posted(settle(world, "USD", 6_000, "CNY", 43_000))
+    funds(world)
+    world.approved("exchange_result", movement_id="R", **CNY)
+    dollars, yuan = Bank(world, currency="USD"), Bank(world)
+    assert dollars.classes(dollars.send([line("1", -6_000, "DEAL1")])) == {
+        "matched": 1, "missing_in_statement": 2,  # top-up and payment of before
+    }
+    assert yuan.classes(yuan.send([line("1", 43_000, "DEAL1"), line("2", -400, "R")])) == {
+        "matched": 2, "missing_in_statement": 1,
+    }
+    when = on(world, 1)
+    waits = world.send("reversal", ANN, adjustment_id="B", journal_id=done["journal_id"],
+                       incident_number="I", reason="not what was agreed", **when)
+    posted(world.approve(waits["sequence"], **when))
+    for bank, opening, back in ((dollars, -6_000, 6_000), (yuan, 42_600, -43_000)):
+        before = set(bank.open())
+        bank.send([], opening, NEXT)
+        (reversed_,) = set(bank.open()) - before
+        item = bank.open()[reversed_]
+        assert (item["key"], item["ledger_minor"]) == (["reference", "DEAL1"], back)
+    assert {a["currency"]: a["open_now"] for a in overview(world.ledger, 1, 10)["accounts"]} == {
+        "USD": 3, "CNY": 2,
+    }
+    assert verify(world.settings).broken is None
+    world.reopen()
+    given_back = NEXT + timedelta(1)
+    world.ledger.set_clock(at(given_back, "10:00:00"))
+    last = dollars.send([line("3", 6_000, "DEAL1", given_back)], -6_000, given_back)
+    assert dollars.classes(last) == {"matched": 1, "missing_in_statement": 2}
+    assert len(yuan.open()) == 2
     assert verify(world.settings).broken is None
 
 
