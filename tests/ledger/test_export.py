@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import ingestion
 from ledger.adapters.export import export_day
 from ledger.adapters.tokens import ensure_demo_token
 from paylake import contracts
@@ -72,6 +73,20 @@ def test_formats_and_totals(world, settings, sent_at):
         assert int(row["closing_minor"]) == int(row["opening_minor"]) + sign * (
             int(row["debit_minor"]) - int(row["credit_minor"])
         )
+
+
+def test_the_lake_takes_a_date_of_books_with_accounts_of_every_kind(world, settings, sent_at):
+    """Own funds among them, whether they moved or not."""
+    world.do("payment")
+    world.do("top_up", amount_minor=100_000)
+    world.close()
+    export_day(settings, DAY, sent_at=sent_at)
+    taken = {o["feed"]: o["state"] for o in ingestion.ingest(settings, DAY, DAY).outcomes}
+    assert taken == dict.fromkeys(
+        ("ledger_journal", "ledger_balance", "ledger_head", "ledger_event"), "accepted"
+    )
+    kinds = {line.kind for line in world.ledger.chart.classes.values()}
+    assert kinds == set(contracts.load("ledger_balance").column("account_kind").valid_values)
 
 
 def test_an_open_date_is_not_exported(world, settings, sent_at):
