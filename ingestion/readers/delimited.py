@@ -56,6 +56,8 @@ def read_fast(feed: Feed, data: bytes) -> Parsed | None:
         starts, stops = starts[:-1], stops[:-1]
     if not starts.size:
         return None
+    if newlines.size and newlines[0] < stops[0]:
+        return None  # a quote in the header took lines in that may be rows
     header = delimited_exact.header_of(feed, data[base : int(stops[0])].removesuffix(b"\r"))
     if isinstance(header, Problem):
         return None
@@ -135,7 +137,7 @@ def _split(
     missing = delimited_exact.missing_columns(feed, header)
     if missing:
         # A header that is not the contract's cannot tell where C3 values stand.
-        clean = delimited_exact.blank_all(feed, data, int(records.starts.min(initial=len(data))))
+        clean = delimited_exact.blank_all(feed, data, delimited_exact.start_of(feed, data))
         return empty(feed, clean, missing, unclassed=unclassed)
     clean = _blank(feed, data, header, records, commas, first, sound, malformed)
     body, kept, foreign = _decoded(feed, clean, records, np.flatnonzero(sound))

@@ -126,7 +126,7 @@ def read(feed: Feed, data: bytes) -> Parsed:
         header = header_of(feed, data[records[0][1] : records[0][2]])
     if isinstance(header, Problem):
         return empty(feed, blank_all(feed, data, base), header)
-    return _collect(feed, data, header, records[1:])
+    return _collect(feed, data, header, records)
 
 
 Record = tuple[list[tuple[int, int]] | None, int, int, int]
@@ -152,13 +152,15 @@ def _records(feed: Feed, data: bytes, position: int):
 
 
 def _collect(feed: Feed, data: bytes, header: list[str], records: list[Record]) -> Parsed:
+    (_, begin, header_end, _), *records = records
     unclassed = tuple(name for name in header if name not in feed.names)
     missing = missing_columns(feed, header)
     if missing:
-        start = records[0][1] if records else len(data)
-        return empty(feed, blank_all(feed, data, start), missing, unclassed=unclassed)
+        return empty(feed, blank_all(feed, data, begin), missing, unclassed=unclassed)
     buffer = bytearray(data)
     pattern = secret_pattern(feed)
+    if b"\n" in data[begin:header_end]:  # a quote took lines in that may be rows
+        blank_span(buffer, pattern, begin, header_end)
     secret = {header.index(c.name) for c in feed.secret_columns if c.name in header}
     columns: dict[str, list[str | None]] = {name: [] for name in header if name in feed.names}
     malformed: list[Malformed] = []
@@ -204,7 +206,8 @@ def _collect(feed: Feed, data: bytes, header: list[str], records: list[Record]) 
 
 
 def blank_all(feed: Feed, data: bytes, base: int) -> bytes:
-    """Without the contract's header no field has a name: blank whatever may be C3 anywhere."""
+    """Without the contract's header no field has a name: blank whatever may be C3 anywhere, in the
+    first line too, which is a row where a file has no header."""
     buffer = bytearray(data)
     blank_span(buffer, secret_pattern(feed), base, len(data))
     return bytes(buffer)

@@ -157,8 +157,23 @@ def test_no_mutation_crashes_a_reader_or_loses_bytes(
     assert not rest.strip(b"\r\n")
 
 
+@pytest.mark.parametrize("spoil", [
+    lambda header, rows: rows,  # no header at all
+    lambda header, rows: b'"\n' + header + rows.replace(b"10:11:02", b'10"', 1),
+    lambda header, rows: header.replace(b"\n", b',"x\n') + rows.replace(b"\nT", b'"\nT', 1),
+])
+def test_a_verification_number_is_not_kept_in_what_is_taken_for_the_header(spoil) -> None:
+    made = [MAKERS["transaction"](n, cvn2="987", amount="5.00") for n in range(1, 5)]
+    header, rows = write(TRANSACTION, made).split(b"\n", 1)
+    data = spoil(header + b"\n", rows)
+    assert data.count(b",987,") == 4
+    for parsed in (delimited.read_fast(TRANSACTION, data), delimited_exact.read(TRANSACTION, data)):
+        assert parsed is None or b"987" not in parsed.clean
+
+
 @QUICK
 @given(st.lists(mutation, max_size=3))
+@example([(0, 0, b'"\n'), (483, 6, b'"')])
 def test_a_verification_number_is_not_kept(changes: list[tuple[int, int, bytes]]) -> None:
     rows = [MAKERS["transaction"](n, cvn2="987", amount="5.00") for n in range(1, 5)]
     data = mutate(write(TRANSACTION, rows), changes)
