@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -10,15 +11,17 @@ from urllib.parse import quote
 PAGE = 1000
 
 
-class ReconciliationCalls:
+class ReconciliationCalls(ABC):
     """Calls of a client; which one, says :class:`ledger.client.LedgerClient`."""
 
+    @abstractmethod
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None,
               query: Mapping[str, Any] | None = None) -> Any:
-        raise NotImplementedError
+        """One request's answer."""
 
+    @abstractmethod
     def _pages(self, path: str, name: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        raise NotImplementedError
+        """What a list has, page by page."""
 
     def reconcile(
         self, account_id: str, currency_code: str, first: date, last: date, opening_minor: int,
