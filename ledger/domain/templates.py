@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.domain import expressions
-from ledger.domain.booking import Booking
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.expressions import FUNCTIONS, ExpressionError
 from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
 from ledger.domain.operations import CALLERS, CLASSES, OF_JOURNAL, Operation, Operations, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
+from ledger.domain.template_plan import PlanSource
 
 OPERATIONS_FORMAT = "paylake-operations/1"
 _KEYS = frozenset({
@@ -76,7 +76,7 @@ def _library(document: Mapping[str, Any]) -> dict[str, Field]:
     return found
 
 
-class _Compiler(Booking):
+class _Compiler(PlanSource):
     def __init__(self, type_: str, spec: Mapping[str, Any], library: Mapping[str, Field]):
         unknown = set(spec) - _KEYS
         if unknown:

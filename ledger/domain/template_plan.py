@@ -3,7 +3,7 @@ counts against limits, the payer's consent, what rests, what is exchanged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ledger.domain import expressions
@@ -11,7 +11,7 @@ from ledger.domain import expressions
 _RECORDS = ("original", "parent", "contract", "hold", "tariff")
 
 
-class Booking:
+class PlanSource:
     """One template's. `known` are the names of its fields and context, `lets` its own, `accounts`
     the sources of accounts of parties that its legs use."""
 
@@ -82,6 +82,34 @@ class Booking:
             ]
         return lines
 
+    def _filled(
+        self, name: str, entries: Iterable[Mapping[str, Any]],
+        item: Callable[[Mapping[str, Any]], str],
+    ) -> list[str]:
+        """A list, each item on its own condition."""
+        lines = [f"{name} = []"]
+        for entry in entries:
+            append = f"{name}.append({item(entry)})"
+            if "when" in entry:
+                lines += [f"if {self._source(entry['when'])}:", f"    {append}"]
+            else:
+                lines.append(append)
+        return lines
+
+    def _hold(self, hold: Mapping[str, Any]) -> str:
+        action = hold["action"]
+        if action not in ("place", "capture", "release", "free"):
+            raise KeyError(f"hold action {action!r} is not known")
+        account = self._account(hold["account"]) if "account" in hold else "None"
+        kind = self._text(hold["kind"]) if "kind" in hold else "None"
+        case = self._source(hold["case"]) if "case" in hold else "None"
+        amount = "0" if action == "free" else self._source(hold["amount"])
+        return f"({action!r}, {kind}, {self._text(hold['id'])}, {account}, {amount}, {case})"
+
+    def _use(self, use: Mapping[str, Any]) -> str:
+        account, amount = self._account(use["account"]), self._source(use["amount"])
+        return f"({use['scene']!r}, {account}, {amount})"
+
     def _result(self) -> list[str]:
         spec = self.spec
         parts = ["legs"]
@@ -92,38 +120,13 @@ class Booking:
             ) + "}")
         lines: list[str] = []
         if spec.get("holds"):
-            lines.append("holds = []")
-            for hold in spec["holds"]:
-                action = hold["action"]
-                if action not in ("place", "capture", "release", "free"):
-                    raise KeyError(f"hold action {action!r} is not known")
-                account = self._account(hold["account"]) if "account" in hold else "None"
-                kind = self._text(hold["kind"]) if "kind" in hold else "None"
-                case = self._source(hold["case"]) if "case" in hold else "None"
-                amount = "0" if action == "free" else self._source(hold["amount"])
-                append = (
-                    f"holds.append(({action!r}, {kind}, {self._text(hold['id'])}, {account}, "
-                    f"{amount}, {case}))"
-                )
-                if "when" in hold:
-                    lines += [f"if {self._source(hold['when'])}:", f"    {append}"]
-                else:
-                    lines.append(append)
+            lines += self._filled("holds", spec["holds"], self._hold)
             parts.append("holds")
         else:
             parts.append("None")
         uses = spec.get("uses")
         if uses:
-            lines.append("uses = []")
-            for use in uses:
-                append = (
-                    f"uses.append(({use['scene']!r}, {self._account(use['account'])}, "
-                    f"{self._source(use['amount'])}))"
-                )
-                if "when" in use:
-                    lines += [f"if {self._source(use['when'])}:", f"    {append}"]
-                else:
-                    lines.append(append)
+            lines += self._filled("uses", uses, self._use)
             parts.append("uses")
         else:
             parts.append("None")
