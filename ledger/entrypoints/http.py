@@ -135,7 +135,10 @@ async def _look(ledger: Ledger, on_writer: Callable[..., Any]) -> None:
     request; who runs the service then ends it."""
     while not ledger.lost:
         await asyncio.sleep(LOOK_SECONDS)
-        await on_writer(ledger.look)
+        try:
+            await on_writer(ledger.look)
+        except Exception as error:  # the next look comes
+            _went_wrong("the storage could not be looked at", "storage_fault", error)
 
 
 def _went_wrong(what: str, event: str, error: Exception) -> None:

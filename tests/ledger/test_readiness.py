@@ -3,6 +3,7 @@ never entries."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 from ledger.adapters.sqlite_store import SqliteStore
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerRefusal, Signer
+from ledger.entrypoints import http as service
 from ledger.entrypoints import readiness
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger
@@ -144,3 +146,23 @@ def test_what_is_refused_as_a_whole_is_counted_and_logged_and_no_entry(client, h
     assert found.count(("signature_wrong", "caller:C9")) == 3
     assert found.count(("unauthorised", None)) == 4
     assert ("rate_exceeded", "caller:C9") in found and "SECRET" not in str(lines())
+
+
+def test_the_looks_at_the_storage_go_on_after_one_that_fails(monkeypatch):
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0)
+
+    class Looked:
+        lost, times = False, 0
+
+        def look(self):
+            self.times += 1
+            self.lost = self.times == 3
+            if self.times == 1:
+                raise RuntimeError("whatever it is")
+
+    async def on_writer(call):
+        call()
+
+    looked = Looked()
+    asyncio.run(asyncio.wait_for(service._look(looked, on_writer), 10))
+    assert looked.times == 3
