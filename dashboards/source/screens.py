@@ -148,7 +148,7 @@ SCREENS = [
         [
             STATE,
             [("open_now", 5, 42), ("dates", 7, 42)],
-            [("deliveries", 7, 40), ("steps", 5, 40)],
+            [("deliveries", 7, 46), ("steps", 5, 46)],
             [("checks", 7, 50), ("quarantine_rules", 5, 50)],
             [("quarantine_rows", 7, 50), ("items", 5, 50)],
         ],
