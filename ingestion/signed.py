@@ -40,14 +40,15 @@ def flag(
     columns = {name: index for index, name in enumerate(feed.names)}
     for row in np.flatnonzero(~verdict.bad).tolist():
         said = {name: table.column(name)[row].as_py() for name in feed.names}
+        rule, wrong = "not_signed", roles["signature"]
+        if _is_signed(feed, roles, said, trust):
+            differing = _differing(feed, roles, said)
+            if differing is None:
+                continue
+            rule, wrong = "not_as_signed", differing
         mask = np.zeros(table.num_rows, bool)
         mask[row] = True
-        if not _is_signed(feed, roles, said, trust):
-            verdict.flag(mask, "not_signed", columns[roles["signature"]])
-            continue
-        wrong = _differing(feed, roles, said)
-        if wrong is not None:
-            verdict.flag(mask, "not_as_signed", columns[wrong])
+        verdict.flag(mask, rule, columns[wrong])
 
 
 def _is_signed(
