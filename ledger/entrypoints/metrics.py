@@ -106,13 +106,15 @@ class Metrics:
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
-    def count(self, commands: Sequence[Any], results: Sequence[Mapping[str, Any]]) -> None:
-        """Count what became of commands."""
-        outcomes = list(zip(
-            types_of(commands),
-            ["replayed" if r.get("replayed") else r["status"] for r in results], strict=True,
-        ))
-        for (type_, outcome), number in tally(outcomes).items():
+    def count(
+        self, types: Sequence[str | None], results: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Count what became of commands.
+
+        :param types: theirs, as :func:`types_of` gives them
+        """
+        became = ["replayed" if r.get("replayed") else r["status"] for r in results]
+        for (type_, outcome), number in tally(list(zip(types, became, strict=True))).items():
             name = type_ if type_ in self.classes else "unknown"
             counter = self._outcomes.get((name, outcome))
             if counter is None:
@@ -120,9 +122,10 @@ class Metrics:
                     name, self.classes.get(name, "unknown"), outcome
                 )
             counter.inc(number)
-        for result in results:
-            if result["status"] == "refused":
-                self.refusals.labels(result["reason"]).inc()
+        if "refused" in became:
+            for result in results:
+                if result["status"] == "refused":
+                    self.refusals.labels(result["reason"]).inc()
 
     def refused(self, reason: str, kind: str) -> None:
         """Count a request that was refused as a whole: it has no entry in the log, which strangers

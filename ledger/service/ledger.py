@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 BATCH_LIMIT = 1000
 #: Entries after which the fold is written down, so that a start replays no more than these.
-CHECKPOINT_ENTRIES = 10_000
+CHECKPOINT_ENTRIES = 40_000
 
 
 class Head:

@@ -28,14 +28,18 @@ def add(room: Room) -> None:
     _sessions(room)
 
 
-def _count(room: Room, actor: Actor, commands: list[Any]) -> None:
-    """Hold a caller to its rates, by the interface class of each command."""
-    if actor.kind != "caller":
-        return
-    classes = room.metrics.classes
-    sent = [classes.get(type_ or "", "transaction") for type_ in types_of(commands)]
-    for name, number in tally(sent).items():
-        room.identity.count(actor, name, number)
+def _count(room: Room, actor: Actor, commands: list[Any]) -> list[str | None]:
+    """Hold a caller to its rates, by the interface class of each command; what each command says
+    of its type."""
+    types = types_of(commands)
+    if actor.kind == "caller":
+        sent: dict[str, int] = {}
+        for type_, number in tally(types).items():
+            name = room.metrics.classes.get(type_ or "", "transaction")
+            sent[name] = sent.get(name, 0) + number
+        for name, number in sent.items():
+            room.identity.count(actor, name, number)
+    return types
 
 
 def _health(room: Room) -> None:
@@ -74,9 +78,9 @@ def _commands(room: Room) -> None:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
         command = parsed(raw)
-        _count(room, actor, [command])
+        types = _count(room, actor, [command])
         (result,) = await gathering.post(Job([command], actor, evidence))
-        metrics.count([command], [result])
+        metrics.count(types, [result])
         if result["status"] != "refused":
             return answer(result, 200 if result["replayed"] else 201)
         return answer(result, BY_CODE[result["reason"]].http_status)
@@ -89,9 +93,9 @@ def _commands(room: Room) -> None:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
         commands = list_in(parsed(raw, "commands"), "commands")
-        _count(room, actor, commands)
+        types = _count(room, actor, commands)
         results = await gathering.post(Job(commands, actor, evidence))
-        metrics.count(commands, results)
+        metrics.count(types, results)
         return answer({"results": results})
 
     @app.post(
