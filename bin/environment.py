@@ -20,7 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("PAYLAKE_ENVIRONMENTS") or ROOT / "var" / "env")
-NAMES = ("lake", "test", "airflow", "superset", "airflow-server", "superset-server", "schema")
+NAMES = (
+    "lake", "test", "airflow", "superset", "airflow-server", "superset-server", "schema", "compile",
+)
 MINOR_VERSIONS = (11, 12)
 
 

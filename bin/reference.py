@@ -273,9 +273,11 @@ def settings_page() -> str:
         rows.append((f"`{name}`", f"`PAYLAKE_{name.upper()}`", shown, about))
     lines += table(("setting", "variable", "default", "what it is"), rows)
     lines += [
-        "Two more variables are read before the settings, by `bin/`: `PAYLAKE_PYTHON` (the Python "
-        "to make environments from, 3.11 or 3.12) and `PAYLAKE_ENVIRONMENTS` (where they are "
-        "kept; `var/env` by default).",
+        "Three more variables are read before the settings: by `bin/`, `PAYLAKE_PYTHON` (the "
+        "Python to make environments from, 3.11 or 3.12) and `PAYLAKE_ENVIRONMENTS` (where they "
+        "are kept; `var/env` by default); by the ledger, `PAYLAKE_LEDGER_CORE` (`compiled` or "
+        "`interpreted`, where its core has to be that one; by default it is compiled if "
+        "`bin/compile-ledger` made it of the files as they are).",
         "",
     ]
     return "\n".join(lines)

@@ -11,6 +11,14 @@ RUN groupadd --gid 10001 paylake \
 COPY bin bin
 COPY requirements requirements
 
+# The ledger's hot modules as machine code; the compiler stays behind.
+FROM base AS ledger-core
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY pyproject.toml pyproject.toml
+COPY ledger ledger
+RUN bin/compile-ledger
+
 FROM base AS lake-environment
 RUN ln -s "$(dirname "$(dirname "$(bin/python-of lake)")")" /opt/lake
 ENV PATH=/opt/lake/bin:$PATH PYTHONPATH=/opt/paylake
@@ -20,6 +28,7 @@ RUN python -c "from paylake import settings, spark_runtime as it; [it.fetch(sett
 ENV JAVA_HOME=/opt/paylake/var/env/java
 COPY contracts contracts
 COPY ledger ledger
+COPY --from=ledger-core /opt/paylake/var/compiled var/compiled
 COPY ingestion ingestion
 COPY spark_jobs spark_jobs
 COPY dbt dbt

@@ -17,6 +17,7 @@ import orjson
 
 from benchmarks.ledger import load, peer, world
 from benchmarks.measure import hardware
+from ledger import compiled
 from ledger.adapters.export import ledger_path
 from paylake.settings import ROOT
 
@@ -167,7 +168,7 @@ def main(
         service.stop()
         if keep is None:
             shutil.rmtree(folder)
-    print(hardware())
+    print({**hardware(), "ledger core": "compiled" if compiled.in_use else "interpreted"})
     print()
     print(figures.show())
 

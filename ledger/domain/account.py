@@ -56,5 +56,6 @@ class Used:
     __slots__ = ("amount", "noted", "times")
 
     def __init__(self, before: Used | None, noted: int) -> None:
-        self.amount, self.times = (0, 0) if before is None else (before.amount, before.times)
+        self.amount: int = 0 if before is None else before.amount
+        self.times: int = 0 if before is None else before.times
         self.noted = noted

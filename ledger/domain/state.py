@@ -282,7 +282,8 @@ class State:
                 if table not in _USED_UP:
                     self._registers_change()
             elif kind == "quiet":
-                self._quiet(*effect[1:], booking_date)
+                _, account_id, currency, payment, amount = effect
+                self._quiet(account_id, currency, payment, amount, booking_date)
             elif kind == "position":
                 open_ = self.table(POSITIONS)
                 self._set(open_, pair(effect[1], effect[2]), after(open_, effect))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 
+from ledger import compiled
 from ledger.adapters import backup as backups
 from ledger.adapters.calendars import payout_calendar
 from ledger.adapters.data_files import load_chart, load_hold_kinds, load_operations
@@ -359,8 +360,9 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
         listener.close()
         raise
     log.info(
-        "ledger open at sequence %d, %s, http://%s:%d", ledger.head.sequence,
-        "simulated" if simulated else "real", settings.listen, port,
+        "ledger open at sequence %d, %s, %s, http://%s:%d", ledger.head.sequence,
+        "simulated" if simulated else "real",
+        "compiled" if compiled.in_use else "interpreted", settings.listen, port,
         extra={"event": "ledger_opened", "sequence": ledger.head.sequence},
     )
     lost = False

@@ -140,7 +140,8 @@ class Booked:
         judge it again."""
         for effect in effects:
             if effect[0] == "use" and any(
-                limit.batch is not None for limit in self.state.limits(*effect[1:4], day)
+                limit.batch is not None
+                for limit in self.state.limits(effect[1], effect[2], effect[3], day)
             ):
                 effect.append(self.number)
 
@@ -152,7 +153,7 @@ class Booked:
         operation, values = command.operation, command.values
         content = text(values)
         placed = {hold[2] for hold in plan.holds or () if hold[0] == "place"}
-        waiting = {
+        waiting: dict[str, Any] = {
             "type": operation.type, "content": content, "actor": self._actor,
             "booked_at": booked_at,
         }

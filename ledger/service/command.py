@@ -36,4 +36,4 @@ def read(ledger: Ledger, raw: Any) -> Command | Refusal:
     if operation is None:
         return Refusal("unknown_type", "type must be one of: " + ", ".join(by_type), "type")
     values = operation.form.parse(raw, ledger.clock.simulated)
-    return values if type(values) is Refusal else Command(operation, values)
+    return values if isinstance(values, Refusal) else Command(operation, values)

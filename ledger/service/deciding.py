@@ -111,7 +111,7 @@ class Decider:
         rail = operation.rail(values, context)
         if self.watches:
             self.seen = merchant, user, rail, context.original
-        standing = (
+        standing: tuple[Any, ...] = (
             operation.type, day, merchant, user, rail, values.get("terminal_id"), mode,
         )
         if operation.parties:
@@ -133,7 +133,7 @@ class Decider:
             if refusal is not None:
                 return refusal
         plan = self._plan(operation, values, context, sequence)
-        if type(plan) is Refusal:
+        if isinstance(plan, Refusal):
             return plan
         held = waiting.get("holds", ()) if waiting else ()
         refusal = self._guard.refusal(
@@ -298,6 +298,6 @@ class Decider:
             ):
                 return Refusal("already_reversed", "the original was reversed")
             plan = handler(self.state, values, context)
-        if self.state.tables.get(shards.TABLE) and type(plan) is Plan:
+        if self.state.tables.get(shards.TABLE) and isinstance(plan, Plan):
             plan.legs = shards.spread(self.state, plan.legs, sequence)
         return plan

@@ -48,7 +48,8 @@ class Guard:
             if refusal is not None:
                 return refusal
         elif operation.type == "merchant_exchange":
-            refusal = payouts.exchange(state, *plan.legs[0][:2], plan.legs[0][3], day)
+            account_id, of, _, amount = plan.legs[0][:4]
+            refusal = payouts.exchange(state, account_id, of, amount, day)
             if refusal is not None:
                 return refusal
         if plan.authorisation is not None:
@@ -162,7 +163,7 @@ class Guard:
                 document = self.ledger.movements.place(
                     self.state, kind, hold_id, account_id, currency, amount, case, context
                 )
-                if type(document) is Refusal:
+                if isinstance(document, Refusal):
                     return document
                 effects.append(["hold", hold_id, document])
                 continue

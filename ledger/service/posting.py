@@ -63,7 +63,7 @@ class Batch:
         results: list[Any] = [None] * len(raws)
         commands: list[Command | None] = []
         for index, form in enumerate(forms):
-            if type(form) is Command:
+            if isinstance(form, Command):
                 commands.append(form)
             else:
                 commands.append(None)
@@ -189,7 +189,7 @@ class Batch:
     def _apply(self, command: Command) -> dict[str, Any]:
         values, booked = command.values, self.booked
         times = self.clock.time_of(values.get("occurred_at"), booked.closed, booked.booked_at)
-        if type(times) is Refusal:
+        if isinstance(times, Refusal):
             return refused(command.key, times)
         booked_at, day = times
         if day > self.state.holds_ended:  # the first command of a date
@@ -203,7 +203,7 @@ class Batch:
         )
         if self.decider.watches:
             self._note(command.operation, values, outcome, booked_at)
-        if type(outcome) is Refusal:
+        if isinstance(outcome, Refusal):
             if not BY_CODE[outcome.code].recorded:
                 return refused(command.key, outcome)
             booked.refuse(command, outcome, booked_at, day)
@@ -222,7 +222,7 @@ class Batch:
         """What the breaker counts of a command. Not what a stop refused, which says nothing of
         whom it stops, nor what has no result yet."""
         seen, self.decider.seen = self.decider.seen, None
-        if type(outcome) is Refusal:
+        if isinstance(outcome, Refusal):
             done: bool | None = None if outcome.code == "stopped" else False
         else:
             _, context, waits = outcome
@@ -281,7 +281,7 @@ class Batch:
             )
             if self.decider.watches:
                 self._note(operation, content, outcome, booked_at)
-            if type(outcome) is not Refusal:
+            if not isinstance(outcome, Refusal):
                 plan, context, _ = outcome
                 return posted(command.key, booked.record(
                     operation, command.key, content, waiting["content"], plan, context,

@@ -172,8 +172,11 @@ def test_secrets_are_made_once_for_their_owner_alone(tmp_path):
 
 
 def test_every_file_that_an_image_copies_or_a_service_mounts_is_there():
-    copied = re.findall(r"^COPY (\S+) \S+$", DOCKERFILE.read_text("utf-8"), re.M)
-    assert len(copied) > 10 and DOCKERFILE.read_text("utf-8").count("COPY ") == len(copied)
+    text = DOCKERFILE.read_text("utf-8")
+    copied = re.findall(r"^COPY (\S+) \S+$", text, re.M)
+    others = re.findall(r"^COPY --from=(\S+) ", text, re.M)
+    assert len(copied) > 10 and text.count("COPY ") == len(copied) + len(others)
+    assert all(f" AS {stage}\n" in text for stage in others)
     ignore = DOCKERFILE.with_name("paylake.Dockerfile.dockerignore").read_text("utf-8").split("\n")
     for source in copied:
         assert (ROOT / source).exists(), source

@@ -13,6 +13,7 @@ import pytest
 
 from cli.app import COMMANDS
 from cli.environments import python_of
+from ledger import compiled
 from tests.deploy.compose import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "paylake.Dockerfile"
@@ -59,6 +60,18 @@ def test_the_lake_image_has_every_command(tmp_path: Path) -> None:
     call(sys.executable, image, tmp_path / "home", "-c", imported)
     assert "serve" in call(sys.executable, image, tmp_path / "home", "-m", "ledger", "--help")
     assert "listen" in call(sys.executable, image, tmp_path / "home", "-m", "cli", "settings")
+
+
+def test_the_ledger_of_the_image_takes_the_compiled_core(tmp_path: Path) -> None:
+    """The stage that compiles has the same files, so that its folder has the name that the ledger
+    looks for."""
+    assert "COPY --from=ledger-core /opt/paylake/var/compiled var/compiled\n" in (
+        DOCKERFILE.read_text("utf-8")
+    )
+    image = tree("lake", tmp_path / "image")
+    shutil.copytree(compiled.folder(), image / compiled.folder().relative_to(ROOT))
+    asked = "from ledger import compiled; from ledger.domain import chain; print(chain.__file__)"
+    assert "/var/compiled/" in call(sys.executable, image, tmp_path / "home", "-c", asked)
 
 
 @pytest.mark.long
