@@ -16,6 +16,7 @@ from ledger.domain.bank_statement import statement_of
 from ledger.entrypoints.operations import export_log, verify, verify_export
 from ledger.requests import signed_bytes
 from ledger.service import reconciliation_views, reconciling
+from ledger.service.clock import Clock
 from ledger.service.events import events
 from ledger.service.reconciling import Reconciling, reconcile
 from paylake.errors import NotVerified, TransientFault
@@ -136,8 +137,9 @@ def test_more_open_items_than_the_most_are_refused(world, bank, monkeypatch):
     assert not bank.open()
 
 
-def test_a_clock_that_was_never_set_reconciles_nothing(world, bank, monkeypatch):
-    monkeypatch.setattr(world.ledger.clock, "now", lambda: None)
+def test_a_clock_that_was_never_set_reconciles_nothing(world, bank):
+    clock = world.ledger.clock
+    world.ledger.clock = Clock(True, clock.booking_date, clock.working_day, clock.calendar)
     refused("clock_not_set", bank.send, [])
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from ledger.adapters.data_files import DATA, load_operations
 from ledger.domain import people
+from ledger.domain.conditions import CONDITIONS
 from ledger.domain.documents import put
 from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import verify
-from ledger.service.deciding import Decider
 from paylake.crypto import PrivateKey
 from paylake.errors import PermanentFailure
 from tests.ledger.conftest import ANN, BEN, DAY, World, at
@@ -89,15 +89,18 @@ def test_d0_16_a_status_that_permits_more_needs_a_checker_by_the_status_of_that_
     status = {"account_id": "2101:U1", "reason": "x", **CNY}
     for name in ("no_debit", "frozen"):
         world.register("account_status", status=name, **status)
-    monkeypatch.setattr(Decider, "_by_register", lambda *_: False)
     known = world.ledger.operations
     old = replace(known.by_type["account_status"], version=1)
     world.ledger.operations = Operations(
         {**known.by_type, "account_status": old}, known.versions)
-    world.register("account_status", status="no_credit", **status)
+    with monkeypatch.context() as forgetful:
+        forgetful.setitem(CONDITIONS, "loosens", lambda *_: False)
+        world.register("account_status", status="no_credit", **status)
     assert verify(world.settings).broken is None
     world.ledger.operations = known
-    done = world.register("account_status", status="no_debit", **status)
+    with monkeypatch.context() as forgetful:
+        forgetful.setitem(CONDITIONS, "loosens", lambda *_: False)
+        done = world.register("account_status", status="no_debit", **status)
     assert _broken(world) == (
         f"entry {done['sequence']}: account_status needs a checker, and it has no approval"
     )
@@ -115,7 +118,7 @@ def test_a_template_with_a_condition_that_there_is_not_does_not_load(tmp_path, o
         load_operations(folder)
 
 
-def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings, monkeypatch):
+def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings):
     """What comes in needs none."""
     world = World(settings)
     world.ledger.set_clock(at(DAY, "22:59:59"))
@@ -125,9 +128,9 @@ def test_d4b_13_money_that_left_its_purpose_without_a_checker_is_named(settings,
     world.register("open_account", account_code="1102", purpose=["deposit_returned"], **CNY)
     world.register("deposit_received", movement_id="D", merchant_id="M1", amount_minor=900, **CNY)
     assert verify(settings).journals == 1
-    monkeypatch.setattr(Decider, "_dedicated", lambda *_: False)
     careless(world, "deposit_returned")
     ended(world, "M1")
+    world.ledger.state.dedicates = False  # it forgot that some accounts have a purpose
     world.register("deposit_returned", movement_id="X", merchant_id="M1", amount_minor=100, **CNY)
     assert _broken(world).endswith("money left 1102, which has a purpose, without an approval")
     world.ledger.close()
