@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ledger.domain.actors import Actor
 from ledger.domain.state import State
 from ledger.service.history import seconds
 
@@ -32,12 +33,14 @@ class Noted(NamedTuple):
 
 
 def noted(
-    state: State, values: Mapping[str, Any],
+    state: State, actor: Actor, values: Mapping[str, Any],
     seen: tuple[str | None, str | None, str | None, Mapping[str, Any] | None] | None, done: bool,
     at: str,
 ) -> Noted:
-    """What a decided command counts for.
+    """What a decided command counts for. What a caller names counts only for those for whom it
+    acts: it does not stop another tenant by refusals that it provokes.
 
+    :param actor: who sent it
     :param seen: merchant, user, rail and original as decided; None: it was refused before these
         were known
     """
@@ -47,6 +50,8 @@ def noted(
     if merchant is None and user is not None:  # a member's business is its merchant's
         merchant = (state.get("party", user) or {}).get("owner_id")
     if merchant not in state.table("party"):  # a stop names something that there is
+        merchant = None
+    if actor.kind == "caller" and merchant not in state.acts_for(actor.id):
         merchant = None
     amount = values.get("amount_minor") or (original or {}).get("amount_minor") or 0
     return Noted(at, merchant, rail, not done, amount)

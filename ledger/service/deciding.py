@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
 
 _EMPTY: Mapping[str, Any] = {}
+#: Whose command it is that a caller had no right to send: nobody's, of those that it names.
+NOBODY = (None, None, None, None)
 #: What a dispute has of its payment.
 _INHERITED = ("merchant_id", "user_id", "card_id", "channel")
 
@@ -49,7 +51,8 @@ class Decider:
         self._currencies = chart.currencies
         self._standing = ledger.state.standing(actor.name)
         self.watches = bool(ledger.state.tables.get("breaker"))
-        #: of the last command, when a breaker watches: merchant, user, rail, original
+        #: of the last command, when a breaker watches: merchant, user, rail, original; NOBODY when
+        #: its sender might not ask for it
         self.seen: tuple[str | None, str | None, str | None, Mapping[str, Any] | None] | None
         self.seen = None
 
@@ -167,6 +170,7 @@ class Decider:
         if actor.kind == "caller" and operation.module not in RECORDED:
             refusal = self._caller(operation, values, actor, merchant, user, rail)
             if refusal is not None:
+                self.seen = NOBODY
                 return refusal
         refusal = (
             guards.party(state, operation, merchant, "merchant_id")

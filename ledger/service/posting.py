@@ -28,6 +28,9 @@ from ledger.service.results import committed, posted, refused, replay
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
 
+#: Refusals that say nothing of those whom a command names.
+_UNCOUNTED = frozenset({"stopped", "no_right"})
+
 
 class Batch:
     """One unit of work over a fixed list of commands. Made, run once, thrown away.
@@ -220,17 +223,17 @@ class Batch:
         outcome: tuple[Plan, Context, bool] | Refusal, booked_at: str,
     ) -> None:
         """What the breaker counts of a command. Not what a stop refused, which says nothing of
-        whom it stops, nor what has no result yet."""
+        whom it stops, nor what its sender had no right to send, nor what has no result yet."""
         seen, self.decider.seen = self.decider.seen, None
         if isinstance(outcome, Refusal):
-            done: bool | None = None if outcome.code == "stopped" else False
+            done: bool | None = None if outcome.code in _UNCOUNTED else False
         else:
             _, context, waits = outcome
             done = None if waits else (
                 True if operation.outcome is None else operation.outcome(values, context)
             )
         if done is not None:
-            self.noted.append(noted(self.state, values, seen, done, booked_at))
+            self.noted.append(noted(self.state, self.actor, values, seen, done, booked_at))
 
     def _commit_sensitive(self, command: Command) -> None:
         """Sensitive values leave the command here; only their commitments go on."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain.actors import Actor
+from paylake.crypto import PrivateKey
 from tests.ledger.conftest import SYSTEM
 from tests.ledger.rules.words import CNY, PLAIN, posted, refused, tenant
 
@@ -117,3 +119,36 @@ def test_d2_10_a_linked_group_counts_once_and_a_stop_counts_for_nothing(world):
     assert refused(world.do("payment", merchant_id="M9", **PLAIN), "party_unknown")
     assert [stop[:2] for stop in _stops(world)] == [
         ("merchant", "M1"), ("rail", "unionpay")]  # 2 of 3: the group counted for one
+
+
+@pytest.mark.parametrize("values", [
+    {"merchant_id": "M2"},  # not its merchant
+    {"merchant_id": "M2", "value_date": "2026-09-13"},  # refused before that is asked
+    {"merchant_id": "M1"},  # it does not report for the rail
+])
+def test_d2_10_a_caller_does_not_stop_another_merchant_or_a_rail(world, values):
+    """By commands that it has no right to send; its own merchant's failures count as before."""
+    world.approved("caller", caller_id="C1", party_id="M1", on_behalf=[], enabled=True,
+                   rates={"transaction": 100}, public_key=PrivateKey.generate().public.point)
+    for rule in (OF_MERCHANT, OF_RAIL):
+        world.approved("breaker", **rule)
+    caller = Actor("caller", "C1")
+    for _ in range(6):
+        command = world.of("C1", world.command("payment", **values))
+        assert world.ledger.apply([command], caller)[0]["status"] == "refused"
+    assert not _stops(world)
+    posted(world.do("payment", transaction_id="P", amount_minor=100, **PLAIN))
+    for number in range(3):
+        assert refused(world.send(
+            "refund", caller, transaction_id=f"R{number}", original_transaction_id="P",
+            amount_minor=101, **CNY, **PLAIN), "exceeds_original")
+    assert {stop[:2] for stop in _stops(world)} == {("merchant", "M1"), ("rail", "unionpay")}
+
+
+def test_d2_10_what_a_person_had_no_right_to_enter_counts_for_nobody(world):
+    world.joins("cid", "guests")
+    world.approved("breaker", **OF_MERCHANT)
+    for _ in range(3):
+        command = world.command("payment", **PLAIN)
+        assert refused(world.ledger.apply([command], Actor("operator", "cid"))[0], "no_right")
+    assert not _stops(world)
