@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,8 @@ KEY_END = "."
 RECORDED = {"reads": "foreign-", "sessions": "cover-"}
 
 
+#: Whom an original may be of.
+_PARTIES = ("merchant_id", "user_id", "card_id", "payee_id", "party_id")
 #: Register and key of what says that two people could review people and rights. Logs from before
 #: version 2 of `operator`, `membership` and `right` lack it.
 FOUNDED = ("authority", "founded")
@@ -112,6 +115,15 @@ def may_read(state: State, actor: Actor, party_id: str | None, tenant_id: str | 
         return True
     party = state.get("party", party_id) or {}
     return party.get("kind") in ("user", "card") and party.get("owner_id") in allowed
+
+
+def may_know(state: State, actor: Actor, original: Mapping[str, Any]) -> bool:
+    """Whether a caller may know that there is such an original: one of its parties is its own
+    (rule D0.53)."""
+    return any(
+        original.get(name) is not None and may_read(state, actor, original[name], None)
+        for name in _PARTIES
+    )
 
 
 def own_prefix(actor: Actor) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain import grades, guards, shards, tariffs
-from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_report
+from ledger.domain.actors import RECORDED, Actor, may_act_for, may_enter, may_know, may_report
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.operations import OF_JOURNAL, Context, Operation, Plan
 from ledger.domain.refusals import Refusal
@@ -105,7 +105,7 @@ class Decider:
         )
         mode = None if operation.mode_field is None else values.get(operation.mode_field)
         if operation.refers:
-            refusal = self._references(operation, values, context)
+            refusal = self._references(operation, values, context, actor)
             if refusal is not None:
                 return refusal
             if context.original is not None:
@@ -256,16 +256,19 @@ class Decider:
         return None
 
     def _references(
-        self, operation: Operation, values: Mapping[str, Any], context: Context
+        self, operation: Operation, values: Mapping[str, Any], context: Context, actor: Actor
     ) -> Refusal | None:
-        """Look up the original and the hold that a command refers to."""
+        """Look up the original and the hold that a command refers to. A caller is told the same of
+        another tenant's original as of one that is not there (rule D0.53)."""
         field = operation.original_field
         if field is not None:
             number = values.get(field)
             if number is None:  # this template's original may be left out
                 return None
             original = self.originals.get(number)
-            if original is None or original["type"] not in operation.original_types:
+            if original is None or original["type"] not in operation.original_types or (
+                actor.kind == "caller" and not may_know(self.state, actor, original)
+            ):
                 return Refusal("original_unknown", operation.original_missing, field)
             context.original = original
             parent = original.get("original_transaction_id")

@@ -170,6 +170,41 @@ def test_d0_53_every_key_of_a_caller_is_its_own(world):
     posted(_sent(world, other, OTHER))  # the same numbers of its own
 
 
+@pytest.mark.parametrize(("type_", "values"), [
+    ("refund", {"amount_minor": 1, **CNY, **PLAIN}), ("void", {}),
+    ("split", {"merchant_id": "M1", "amount_minor": 1, **CNY,
+               "parts": [{"merchant_id": "M1", "amount_minor": 1}]}),
+    ("pre_authorisation_completion", {"merchant_id": "M1", "user_id": "U1", "amount_minor": 1,
+                                      "acquirer_fee_minor": 0, **CNY}),
+    ("pre_authorisation_cancel", {}),
+])
+def test_d0_53_a_caller_is_not_told_whether_another_has_such_a_number(world, type_, values):
+    """Nor whose it is: the answer is that for one that is not there."""
+    _registered(world)
+    _user_of(world, "M2")
+    _user_of(world, "M2", "MV")
+    for business_key, of, more in (
+        ("C2.payment", "payment", {"merchant_id": "M2", **PLAIN}),
+        ("C2.held", "pre_authorisation", {"merchant_id": "M2", "user_id": "MU",
+                                          "authorisation": world.authorise("MU", "M2", 500)}),
+        ("C2.moved", "transfer", {"user_id": "MU", "payee_id": "MV",
+                                  "authorisation": world.authorise("MU", "MV", 500)}),
+    ):
+        command = {"transaction_id": business_key, "amount_minor": 500, **CNY, **more}
+        if of == "payment":
+            command["channel"] = "unionpay"
+        posted(world.send(of, **command))
+    said = [
+        {name: result[name] for name in ("reason", "detail", "field")} for result in (
+            world.send(type_, MERCHANT, transaction_id=f"X{number}",
+                       original_transaction_id=number, **values)
+            for number in ("C2.none", "C2.payment", "C2.held", "C2.moved")
+        )
+    ]
+    assert said[0]["reason"] == "original_unknown"
+    assert all(one == said[0] for one in said)
+
+
 @pytest.mark.parametrize("reserved", ["cover-x", "foreign-x"])
 def test_d0_53_the_services_own_numbers_are_no_callers(world, reserved):
     """A caller cannot take a house's number by way of what the service records for it."""

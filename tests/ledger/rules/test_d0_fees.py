@@ -251,7 +251,7 @@ def test_d0_27_the_merchants_own_signed_command_is_its_confirmation(http, caller
     when = on(world, 31)
     said = {"bill_id": "B1", "amount_minor": 75, **when}
     assert refused(world.send("bill_confirmed", other, confirmation_id="X", **said),
-                   "not_your_merchant")
+                   "original_unknown")
     posted(world.send("bill_confirmed", own, confirmation_id="K", **said))
     assert refused(world.send("bill_issued", own, bill_id="B2", merchant_id="M3", **CNY, **when),
                    "no_right")
