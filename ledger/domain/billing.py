@@ -37,8 +37,11 @@ _DAY = timedelta(1)
 
 
 def months_later(day: date, months: int) -> date:
-    """The same day so many calendar months later, or the month's last when it is shorter."""
+    """The same day so many calendar months later, or the month's last when it is shorter; beyond
+    what a date can say its last, which never comes."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if year > date.max.year:
+        return date.max
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 

@@ -29,6 +29,8 @@ METADATA_ENTRIES = 16
 TEXT_LIMIT = 200
 DOCUMENT_DEPTH = 6
 TEXTS = 32
+#: Of a time: in each zone, and a day later, there is still a date.
+_LAST_YEAR = 9998
 _MATCH = {kind: re.compile(f"(?:{pattern})\\Z").match for kind, pattern in PATTERNS.items()}
 _MATCH_ID = _MATCH["id"]
 
@@ -82,7 +84,7 @@ def parse_moment(text: Any) -> str | None:
 def _moment_of(text: str) -> str | None:
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None or moment.microsecond or moment.year < 2000:
+        if moment.tzinfo is None or moment.microsecond or not 2000 <= moment.year <= _LAST_YEAR:
             return None
         return moment.astimezone(UTC).isoformat()[:19] + "Z"
     except (ValueError, OverflowError):

@@ -79,7 +79,7 @@ def list_in(document: dict[str, Any], name: str) -> list[Any]:
 def day_of(text: str) -> date:
     """A date of a path."""
     try:
-        if _DATE.match(text):
+        if _DATE.match(text) and text >= "2000":  # earlier ones are no business dates
             return date.fromisoformat(text)
     except ValueError:
         text = text[:20]

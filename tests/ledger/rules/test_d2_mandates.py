@@ -253,6 +253,14 @@ def test_d2_09_that_no_collection_crossed_its_mandate_can_be_proved(world, old, 
     assert reason in _broken(world)
 
 
+@pytest.mark.parametrize("months", [12 * 10**4, 10**15])
+def test_d2_09_more_months_than_there_are_dates_are_never_over(world, months):
+    posted(_mandate(world, span_months=months, spacing_months=months))
+    posted(_collect(world))
+    refusal = _collect(world, on=date(2026, 12, 12))
+    assert refused(refusal, "authorisation_differs") and "9999-12-31" in refusal["detail"]
+
+
 def test_d0_35_an_ended_mandate_leaves_no_trace_of_its_use(world):
     """And nothing is collected by it any more."""
     posted(_mandate(world, total_count=5))
