@@ -247,6 +247,16 @@ class State:
         if amount:
             self._bucket(account, booking_date, -amount)
 
+    def pays_out(self, account: Account, day: str) -> bool:
+        """Whether money of a date was paid out within it, or will be by what a bank was
+        instructed to pay and has not answered (rules D2.8, D0.3): the oldest dates come first."""
+        if account.taken.get(day):
+            return True
+        instructed = self.instructed.get((account.account_id, account.currency_code), 0)
+        return instructed > sum(
+            have for name, have in account.buckets.items() if have > 0 and name < day
+        )
+
     def _bucket(self, account: Account, name: str, amount: int) -> None:
         self._set(account.buckets, name, account.buckets.get(name, 0) + amount or None)
 

@@ -107,7 +107,7 @@ class Originals:
             names = {merchant, *(name for name, _ in record.get("parts") or ())}
             for name in names:
                 account = self.state.account(f"{account.code}:{name}", leg[1]) or account
-                if account.taken.get(row[10]):
+                if self.state.pays_out(account, row[10]):
                     return True
         return False
 

@@ -280,6 +280,26 @@ def test_d0_03_what_the_bank_did_not_pay_is_pending_again(world):
     assert run(world, 1).amounts == {"settlement": 3_000}
 
 
+def test_d2_08_what_a_bank_was_instructed_to_pay_is_not_voided(world):
+    """The bank calls no file back: a void would pay the merchant for a payment that it undid. Not
+    paid, or of a later date than what was instructed, it is voided."""
+    number = _bank_managed(world)
+    world.do("payment", transaction_id="P", merchant_id="MB", amount_minor=500, **PLAIN)
+    first = world.ledger.store.find_journals(DAY.isoformat(), None, 0, 1)[0][6]
+    for payment in (first, "P"):  # as after a payout in the institution's own books
+        assert refused(world.do("void", original_transaction_id=payment), "void_too_late")
+    world.ledger.checkpoint()
+    world.reopen()
+    assert refused(world.do("void", original_transaction_id="P"), "void_too_late")
+    when = on(world, 1)
+    world.do("payment", transaction_id="Q", merchant_id="MB", amount_minor=70, **PLAIN, **when)
+    posted(world.do("void", original_transaction_id="Q", **when))
+    world.do("payment", transaction_id="Q2", merchant_id="MB", amount_minor=70, **PLAIN, **when)
+    posted(_said(world, number, "failed", **when))
+    posted(world.do("void", original_transaction_id="Q2", **when))
+    assert world.balance("9201:MB") == 3_500
+
+
 def test_d0_03_what_is_instructed_is_not_paid_again(world):
     """Not by a later run, nor by hand, nor out of money that is not due yet; also after a start
     from what was written down, and by the replay of the log."""
