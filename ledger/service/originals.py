@@ -118,7 +118,8 @@ class Originals:
         if row is None:
             return None
         key = _item_of(row[1])
-        self._items.update(self.reads.items([key]))
+        # what was done to it, and that it was reversed: of before the last checkpoint, too
+        self._items.update(self.reads.items([key] if row[6] is None else [key, row[6]]))
         operation = self.operations.by_type.get(row[2])
         entry = self._record(row[6], row)
         effects = orjson.loads(row[14])

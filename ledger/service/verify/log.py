@@ -24,6 +24,7 @@ from ledger.service.history import seconds
 from ledger.service.verify.found import UNREADABLE, Broken, Verified, not_of_its_form
 from ledger.service.verify.reconciled import TYPE as RECONCILIATION
 from ledger.service.verify.reconciled import Reconciled
+from ledger.service.verify.reversals import reversal_fault
 from ledger.sessions import cover_bytes
 
 _PRIME = 2**61 - 1
@@ -193,6 +194,8 @@ class Log:
             reason = self._approval(row)
         elif row[4] == "posted":
             reason = lacks_approval(self.operations, state, row, legs)
+        if reason is None and row[4] == "posted":
+            reason = reversal_fault(self.reader, self.operations, state, row, legs)
         if reason is not None:
             return reason
         exchanged = [effect for effect in effects if effect[0] == "position"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain import corrections, registers
 from ledger.entrypoints.operations import verify
+from ledger.service.unwritten import Unwritten
+from ledger.service.verify import reversals
 from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted, refused
+from tests.ledger.test_verify import _broken
 
 FEES = {"issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22}
 
@@ -23,6 +27,9 @@ def _reversed(world, result):
 
 
 def _not_reversed(world, result, reason="exceeds_original"):
+    """Neither as it is in memory, nor once what was done is written down and no longer there."""
+    assert refused(world.send("reversal", ANN, **_back(world, result)), reason)
+    world.ledger.checkpoint()
     return refused(world.send("reversal", ANN, **_back(world, result)), reason)
 
 
@@ -96,6 +103,56 @@ def test_d0_73_a_payment_to_which_something_was_done_is_not_reversed_whole(world
     _reversed(world, done)
     assert world.balance("2201:M1") == 50_000 and world.balance("2202:M1") == 0
     _verified(world)
+
+
+@pytest.mark.parametrize(("since", "sure"), [(4, True), (5, False)])
+def test_d0_73_a_reversal_that_overlooked_a_refund_is_named(world, monkeypatch, since, sure):
+    """One of an older template is not: it did not promise it."""
+    world.do("payment", amount_minor=50_000, **PLAIN)
+    done = posted(world.do("payment", transaction_id="P", **PLAIN))
+    posted(world.do("refund", original_transaction_id="P", amount_minor=4_000, **PLAIN))
+    world.ledger.checkpoint()
+    assert world.ledger.operations.by_type["reversal"].version == 4
+    monkeypatch.setattr(reversals, "_SURE_SINCE", since)
+    with monkeypatch.context() as patched:
+        patched.setattr(Unwritten, "items", lambda *_: {})
+        wrong = _reversed(world, done)
+    if sure:
+        assert _broken(world) == (
+            f"entry {wrong['sequence']} ({wrong['journal_id']}): it reverses "
+            f"{done['journal_id']}, which was refunded since"
+        )
+    else:
+        assert verify(world.settings).broken is None
+
+
+def test_d0_73_what_is_no_reversal_of_its_journal_is_named(world, monkeypatch):
+    """Its legs are the journal's with sides changed, and none is reversed twice."""
+    done = posted(world.do("payment", **PLAIN))
+    _reversed(world, done)
+    with monkeypatch.context() as patched:
+        patched.setattr(Unwritten, "items", lambda *_: {})
+        world.ledger.checkpoint()
+        world.do("payment", **PLAIN)
+        _reversed(world, done)
+    assert _broken(world).endswith(f"it reverses {done['journal_id']} a second time")
+
+
+def test_d0_73_a_reversal_of_another_sum_is_named(world, monkeypatch):
+    done = posted(world.do("payment", **PLAIN))
+    world.do("payment", amount_minor=1, **PLAIN)
+    real = corrections.HANDLERS["reversal"]
+
+    def one_more(*given):
+        plan = real(*given)
+        for leg in plan.legs:
+            leg[3] += 1
+        return plan
+
+    monkeypatch.setitem(registers.HANDLERS, "reversal", one_more)
+    _reversed(world, done)
+    assert _broken(world).endswith(
+        f"its legs are not those of {done['journal_id']} with sides changed")
 
 
 def test_d0_73_a_refund_that_was_reversed_is_left_to_refund_again(world):
