@@ -112,7 +112,9 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
     if operation is not None and operation.by_mandate:
         found += mandates.given_back(state, entry["authorisation"], entry["amount_minor"])
     for effect in journal["effects"]:
-        if effect[0] == "quiet" and effect[4] > 0:
+        if effect[0] == "quiet" and len(effect) > 5:
+            found.append(_rest_undone(journal, effect))
+        elif effect[0] == "quiet" and effect[4] > 0:
             found.append([*effect[:4], -effect[4]])
         elif effect[0] == "position":
             found.append([*effect[:3], -effect[3], -effect[4]])
@@ -122,6 +124,16 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
         elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found
+
+
+def _rest_undone(journal: dict[str, Any], effect: list) -> list:
+    """How what rests of a payment goes on when a dispute of it was no dispute, or its end none. A
+    dispute that was none leaves the count to begin anew, unless another one is open; the money
+    that it took out of the rest is pending again (rule D0.11)."""
+    if journal["parent"] is not None:  # it is open again
+        return [*effect[:4], -effect[4], "open"]
+    others = journal["original"]["disputed"] - journal["entry"]["amount_minor"]
+    return [*effect[:4], 0, "open" if others else "ended"]
 
 
 HANDLERS: dict[str, Handler] = {f.__name__: f for f in (adjustment, reversal)}

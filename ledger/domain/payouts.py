@@ -11,7 +11,7 @@ from ledger.domain import grades
 from ledger.domain.account import Account
 from ledger.domain.refusals import Refusal
 from ledger.domain.settling import Calendar, due_date, minimum, resting
-from ledger.domain.state import State
+from ledger.domain.state import OPEN_END, State
 
 
 def payout(
@@ -86,7 +86,9 @@ def _rests(account: Account, amount: int, booking_date: str, instructed: int) ->
     found = resting(account, booking_date)
     total = sum(left for _, left in found)
     if found and account.balance - instructed - amount < total:
-        return f"{total} minor units of disputed payments rest, the first through {min(found)[0]}"
+        first = min(found)[0]
+        until = "while a dispute is open" if first == OPEN_END else f"the first through {first}"
+        return f"{total} minor units of disputed payments rest, {until}"
     return None
 
 

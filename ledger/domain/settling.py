@@ -3,7 +3,7 @@ it is :mod:`ledger.service.day_run`.
 
 A bucket of a pending-settlement account is named by the business date whose payments it holds, or
 `quiet/<date>/<payment>` for a disputed payment that was released and rests: it is due after that
-date (rule D0.11).
+date (rule D0.11), which is the last that there is while another dispute on the payment is open.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def due_date(bucket: str, cycle: str, calendar: Calendar, delay: int = 0) -> dat
     :param delay: working days by which the merchant's grade is paid later
     """
     if bucket.startswith("quiet/"):
-        day = date.fromisoformat(bucket[6:16]) + timedelta(1)
+        last = date.fromisoformat(bucket[6:16])
+        if last == date.max:
+            return last  # a dispute on the payment is open
+        day = last + timedelta(1)
     else:
         day = date.fromisoformat(bucket)
         if cycle == "T+1":

@@ -14,7 +14,9 @@ Effects are lists, as they stand in an entry:
 - `["use", scene, account id, currency, amount]`: counts against limits; a sixth item, where a
   limit bounds batches, is the batch that it is of: the sequence of the batch's first entry
 - `["quiet", account id, currency, payment, amount]`: that much of a settlement account rests for
-  the quiet days of a payment; a negative amount ends the rest
+  the quiet days of a payment; a negative amount ends the rest; a sixth item, since version 4 of
+  `dispute`, is how all that rests of the payment goes on: `open` while a dispute on it is, `ended`
+  from now on for the quiet days
 - `["position", sold currency, bought currency, sold, bought]`: :mod:`ledger.domain.positions`
 """
 
@@ -44,6 +46,8 @@ PAYOUT = "payout"
 INSTRUCTED = "payout"
 #: Calendar days without dispute before a released payment settles (rule D0.11).
 QUIET_DAYS = 30
+#: Last quiet date of what rests while a dispute on its payment is open: it is never over.
+OPEN_END = date.max.isoformat()
 
 
 def _bounds_batches(state: State) -> bool:
@@ -261,12 +265,17 @@ class State:
         self._set(account.buckets, name, account.buckets.get(name, 0) + amount or None)
 
     def _quiet(
-        self, account_id: str, currency: str, payment: str, amount: int, booking_date: str
+        self, booking_date: str, account_id: str, currency: str, payment: str, amount: int,
+        rests: str | None = None,
     ) -> None:
         """A released dispute rests for the quiet days, a new one on the same payment ends the
-        rest (rule D0.11)."""
+        rest of as much and keeps back what else rests of it; the count of all of it begins with
+        the end of the last (rule D0.11)."""
         account = self.accounts[currency][account_id]
-        if amount > 0:
+        if rests is not None:
+            self._rest_anew(account, payment, amount, booking_date, rests)
+            return
+        if amount > 0:  # by a template of before
             until = date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
             self._bucket(account, booking_date, -amount)
             self._bucket(account, f"quiet/{until}/{payment}", amount)
@@ -277,6 +286,25 @@ class State:
                 amount += back
                 self._bucket(account, name, -back)
                 self._bucket(account, booking_date, back)
+
+    def _rest_anew(
+        self, account: Account, payment: str, amount: int, booking_date: str, rests: str
+    ) -> None:
+        """All that rests of a payment, so much more or less, rests as long as a dispute on it is
+        open, or from now on for the quiet days."""
+        names = [
+            name for name in account.buckets
+            if name.startswith("quiet/") and name.endswith(f"/{payment}")
+        ]
+        there = sum(account.buckets[name] for name in names)
+        moved = max(amount, -there)
+        for name in names:
+            self._set(account.buckets, name, None)
+        until = OPEN_END if rests == "open" else (
+            date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
+        ).isoformat()
+        self._bucket(account, booking_date, -moved)
+        self._bucket(account, f"quiet/{until}/{payment}", there + moved)
 
     def change(self, effects: Iterable[list], booking_date: str) -> None:
         """Apply the effects of an entry."""
@@ -292,8 +320,7 @@ class State:
                 if table not in _USED_UP:
                     self._registers_change()
             elif kind == "quiet":
-                _, account_id, currency, payment, amount = effect
-                self._quiet(account_id, currency, payment, amount, booking_date)
+                self._quiet(booking_date, *effect[1:])
             elif kind == "position":
                 open_ = self.table(POSITIONS)
                 self._set(open_, pair(effect[1], effect[2]), after(open_, effect))

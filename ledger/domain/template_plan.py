@@ -148,7 +148,8 @@ class PlanSource:
             parts.append(
                 f"[['quiet', {self._account(quiet['account'])}, "
                 f"{self._source(quiet.get('currency', 'currency_code'))}, "
-                f"{self._source(quiet['payment'])}, {self._source(quiet['amount'])}]]"
+                f"{self._source(quiet['payment'])}, {self._source(quiet['amount'])}, "
+                f"{self._source(quiet['rests'])}]]"
             )
         elif position:
             parts.append(

@@ -8,9 +8,10 @@ import pytest
 
 from ledger.adapters.calendars import payout_calendar
 from ledger.domain.settling import due_date, penalty
+from ledger.entrypoints.operations import verify
 from ledger.service.day_run import DayRun
 from ledger.service.faults import RequestRefused
-from tests.ledger.conftest import DAY, at
+from tests.ledger.conftest import ANN, DAY, at
 
 CALENDAR = payout_calendar()
 PLAIN = {"issuer_fee_minor": 0, "network_fee_minor": 0, "acquirer_fee_minor": 0}
@@ -252,6 +253,103 @@ def test_d0_11_a_new_dispute_on_the_same_payment_restarts_the_count(world):
         day = DAY + timedelta(days)
         on(world, day)
         assert run(world, day).amounts == expected, days
+
+
+def _dispute(world, number, amount, when):
+    done = world.do("dispute", transaction_id=number, original_transaction_id="P",
+                    amount_minor=amount, **when)
+    assert done["status"] == "posted", done
+    return done
+
+
+def _by_two(world, type_, when, **values):
+    done = world.approve(world.send(type_, ANN, **values, **when)["sequence"], **when)
+    assert done["status"] == "posted", done
+    return done
+
+
+def _ended(world, number, amount, when, capture=False):
+    if capture:
+        return _by_two(world, "dispute_capture", when, transaction_id=f"E{number}",
+                       case_number="N", original_transaction_id=number)
+    done = world.do("dispute_release", original_transaction_id=number, amount_minor=amount, **when)
+    assert done["status"] == "posted", done
+    return done
+
+
+@pytest.mark.parametrize(("capture", "left"), [(False, 8_000), (True, 5_000)])
+def test_d0_11_a_new_dispute_on_a_part_keeps_back_what_else_rests_of_the_payment(
+    world, capture, left
+):
+    """As long as it is open; then the count of all of it begins anew, however it ended."""
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    world.do("payment", amount_minor=1, **PLAIN)
+    first = on(world, DAY)
+    _dispute(world, "DA", 8_000, first)
+    _ended(world, "DA", 8_000, first)
+    _dispute(world, "DB", 3_000, on(world, DAY + timedelta(20)))
+    on(world, DAY + timedelta(31))
+    assert run(world, DAY + timedelta(31)).amounts == {"settlement": 1}
+    hand = world.do("settlement", amount_minor=1, **on(world, DAY + timedelta(40)))
+    assert hand["reason"] == "not_due" and "while a dispute is open" in hand["detail"]
+    world.ledger.checkpoint()
+    world.reopen()
+    _ended(world, "DB", 3_000, on(world, DAY + timedelta(70)), capture)
+    for days, expected in ((71, {}), (100, {}), (101, {"settlement": left})):
+        day = DAY + timedelta(days)
+        on(world, day)
+        assert run(world, day).amounts == expected, days
+    assert verify(world.settings).broken is None
+
+
+def test_d0_11_of_two_disputes_on_a_payment_the_last_to_end_begins_the_count(world):
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    when = on(world, DAY)
+    _dispute(world, "DA", 5_000, when)
+    _dispute(world, "DB", 2_000, when)
+    _ended(world, "DA", 5_000, when)
+    _ended(world, "DB", 2_000, on(world, DAY + timedelta(10)))
+    for days, expected in ((31, {"settlement": 1_000}), (40, {}), (41, {"settlement": 7_000})):
+        day = DAY + timedelta(days)
+        on(world, day)
+        assert run(world, day).amounts == expected, days
+
+
+def test_d0_11_what_rests_goes_on_resting_when_a_dispute_or_its_end_was_none(world):
+    """Reversed: the end leaves the dispute open, the dispute lets the count begin anew."""
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    when = on(world, DAY)
+    _dispute(world, "DA", 8_000, when)
+    _ended(world, "DA", 8_000, when)
+    when = on(world, DAY + timedelta(20))
+    dispute = _dispute(world, "DB", 3_000, when)
+    ended = _ended(world, "DB", 3_000, when)
+
+    def back(done, name):
+        _by_two(world, "reversal", when, adjustment_id=name, incident_number="I", reason="wrong",
+                journal_id=done["journal_id"])
+        return world.ledger.state.account("2201:M1", "CNY").buckets
+
+    assert back(ended, "R1") == {"quiet/9999-12-31/P": 5_000}
+    assert back(dispute, "R2") == {"2026-10-02": 3_000, "quiet/2026-11-01/P": 5_000}
+    before = world.balances()
+    world.ledger.checkpoint()
+    world.reopen()
+    assert world.balances() == before
+    assert verify(world.settings).broken is None
+
+
+def test_d0_11_a_rest_of_a_log_of_before_is_read_as_it_was(world):
+    """Five items: the dispute ends the rest of as much, and nothing else of the payment."""
+    state = world.ledger.state
+    rest = ["quiet", "2201:M1", "CNY", "P"]
+    state.post([["2201:M1", "CNY", "C", 8_000, "gross", None]], DAY.isoformat())
+    state.change([[*rest, 8_000]], DAY.isoformat())
+    state.change([[*rest, -3_000]], "2026-10-02")
+    assert state.account("2201:M1", "CNY").buckets == {
+        "quiet/2026-10-12/P": 5_000, "2026-10-02": 3_000,
+    }
+    state.back()
 
 
 def test_d0_13_a_denied_payment_is_filled_by_later_settlements_before_any_payout(world):
