@@ -6,6 +6,7 @@ with the place to put it, so that nothing of it is kept.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -35,8 +36,19 @@ _MOBILE = re.compile(r"(?:86)?1[3-9][0-9]{9}\Z")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
+def _plain(text: str) -> str:
+    """The text with full-width letters, digits of any script and dashes of any length as what they
+    stand for."""
+    return "".join(
+        str(unicodedata.decimal(sign)) if sign.isdecimal()
+        else "-" if unicodedata.category(sign) == "Pd" else sign
+        for sign in unicodedata.normalize("NFKC", text)
+    )
+
+
 def named(key: str) -> str | None:
     """The kind of C2 identifier that is given under this name; None when it is none."""
+    key = key if key.isascii() else _plain(key)
     words = [word.lower() for word in _PART.findall(key)]
     if words and words[-1] not in _ABOUT:
         if words[-1] == "name" and (len(words) == 1 or set(words) & _PERSON):
@@ -57,7 +69,7 @@ def named(key: str) -> str | None:
 def looks(text: str) -> str | None:
     """The kind of C2 identifier that stands in a text: a mobile number, a resident identity number
     (GB 11643) or a card or account number with its check digit (Luhn); None when none does."""
-    for found in _DIGITS.findall(text):
+    for found in _DIGITS.findall(text if text.isascii() else _plain(text)):
         digits = re.sub("[ -]", "", found).upper()
         if _MOBILE.match(digits):
             return "phone"

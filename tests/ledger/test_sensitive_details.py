@@ -29,6 +29,11 @@ CARD, IDENTITY, MOBILE = "6222021234567890128", "11010519491231002X", "138001380
     ({"note": IDENTITY.lower()}, "details.note"),
     ({"note": [["call", MOBILE]]}, "details.note[0][1]"),
     ({"note": "+86 138-0013-8000"}, "details.note"),
+    ({"note": "１３８００１３８０００"}, "details.note"),
+    ({"note": "138–0013—8000"}, "details.note"),
+    ({"note": "١٣٨٠٠١٣٨٠٠٠"}, "details.note"),
+    ({"note": "１１０１０５１９４９１２３１００２Ｘ"}, "details.note"),
+    ({"ｐｈｏｎｅ": "x"}, "details.ｐｈｏｎｅ"),
     ({f"k {CARD}": "x"}, "details"),
 ])
 def test_sensitive_content_is_refused_by_name_or_form(world, details, where):
