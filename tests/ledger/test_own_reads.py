@@ -161,17 +161,19 @@ def test_d0_53_what_is_the_houses_stays_the_houses(two, world):
 
 
 def test_d0_53_the_steps_of_ones_own_commands_alone(two, world):
-    """Not those of the house, not another caller's on the same merchant."""
+    """Not those of the house, not another caller's on the same merchant, whether they are there
+    or not."""
     command = {**world.command("payment", merchant_id="TM", **PLAIN), "idempotency_key": "mine"}
     command = world.of("CT", command)
     assert two["TM"].send("POST", "/v1/commands", orjson.dumps(command)).status_code == 201
     assert get(two["TM"], "/v1/commands/CT.mine/steps")["steps"][0]["actor"] == "caller:CT"
-    assert get(two["TM"], "/v1/commands/never/steps", 404)["error"]["reason"] == "key_unknown"
+    assert get(two["TM"], "/v1/commands/CT.never/steps", 404)["error"]["reason"] == "key_unknown"
     assert get(two["TN"], "/v1/commands/CT.mine/steps", 403)["error"]["reason"] == (
         "not_your_merchant"
     )
-    get(two["TM"], "/v1/commands/k1/steps", 403)
-    assert [row["asked"] for row in tries(world)] == ["CT.mine", "k1"]
+    for key in ("k1", "never", "CN.never"):
+        get(two["TM"], f"/v1/commands/{key}/steps", 403)
+    assert [row["asked"] for row in tries(world)] == ["CT.mine", "k1", "never", "CN.never"]
 
 
 def test_d0_53_a_card_or_user_that_changed_its_owner_is_no_longer_read(two, world):

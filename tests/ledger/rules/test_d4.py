@@ -258,6 +258,15 @@ def test_d4a_13_a_cancelled_terminal_does_no_online_business_of_any_kind(world):
     assert refused(world.send("merchant_spend", transaction_id="X", terminal_id="T1", **spend),
                    "terminal_not_active")
     posted(world.send("merchant_spend", transaction_id="Y", terminal_id="T2", **spend))
+    world.do("top_up", amount_minor=1_000)
+    held = {"merchant_id": "M1", "user_id": "U1", "amount_minor": 10, **CNY}
+    for name in ("T1", "T2"):
+        result = world.send("pre_authorisation", transaction_id=f"P{name}", terminal_id=name,
+                            authorisation=world.authorise("U1", "M1", 10), **held)
+        assert posted(result) if name == "T2" else refused(result, "terminal_not_active")
+    assert {name for name, operation in world.ledger.operations.by_type.items() if any(
+        field.name == "terminal_id" for field in operation.form.fields
+    )} == {"payment", "merchant_spend", "pre_authorisation"}  # every kind that there is
     again = world.send("party_state", ANN, party_id="T1", state="active")
     assert refused(again, "register_differs", "state")
     _right(world, "staff", "parties", "enter", allowed=False)
