@@ -26,7 +26,12 @@ from ledger.adapters.tokens import Tokens
 from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.domain.fields import parse_moment
-from ledger.entrypoints.session_keys import Sessions, path_of, stopped_caller
+from ledger.entrypoints.session_keys import (
+    OPENED_A_MINUTE,
+    Sessions,
+    path_of,
+    stopped_caller,
+)
 from ledger.requests import signed_bytes
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
@@ -189,13 +194,28 @@ class Identity:
             raise RequestRefused(
                 "forbidden", f"{actor.id} may not use interfaces of class {interface_class}", 403
             )
+        self._used(
+            actor, interface_class, number, most,
+            f"{actor.id} may send {most} a minute in {interface_class}",
+        )
+
+    def count_session(self, actor: Actor) -> None:
+        """Hold a caller to the sessions that it may open in a minute: each is an entry of the log.
+
+        :raises RequestRefused: 429 `rate_exceeded`
+        """
+        if actor.kind == "caller":
+            self._used(
+                actor, "sessions", 1, OPENED_A_MINUTE,
+                f"{actor.id} may open {OPENED_A_MINUTE} sessions a minute",
+            )
+
+    def _used(self, actor: Actor, what: str, number: int, most: int, told: str) -> None:
         minute = int(self.now() // 60)
-        key = (actor.id, interface_class, minute)
+        key = (actor.id, what, minute)
         if len(self._rates) > 10_000:
             self._rates = {k: v for k, v in self._rates.items() if k[2] >= minute}
         used = self._rates.get(key, 0) + number
         if used > most:
-            raise RequestRefused(
-                "rate_exceeded", f"{actor.id} may send {most} a minute in {interface_class}", 429
-            )
+            raise RequestRefused("rate_exceeded", told, 429)
         self._rates[key] = used

@@ -22,6 +22,9 @@ from ledger.service.ledger import Ledger
 from ledger.sessions import COVER_COUNT, COVER_SECONDS, answered, cover_bytes, request_mac
 
 _MOST = 10_000
+#: Open sessions of one caller, and how many it may open in a minute: nobody's take the place of
+#: another's, or make the log grow beyond the rate that its caller has.
+MOST_OF_ONE, OPENED_A_MINUTE = 500, 120
 _SIGNATURE_BYTES = 160
 _RIGHTS = frozenset({"own", "post"})
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -108,8 +111,12 @@ class Sessions:
         return session_id, sealed, key
 
     def opened(self, actor: Actor, session_id: str, key: bytes) -> None:
-        """Its entry stands in the log: requests may come."""
-        if len(self._open) >= _MOST:
+        """Its entry stands in the log: requests may come. The caller's own oldest gives way when it
+        has too many, that of all when there are too many in all."""
+        own = [name for name, session in self._open.items() if session.caller == actor.id]
+        if len(own) >= MOST_OF_ONE:
+            del self._open[own[0]]
+        elif len(self._open) >= _MOST:
             self._open.pop(next(iter(self._open)))
         self._open[session_id] = Session(actor.id, key, 0, 0, self.now(), [])
 

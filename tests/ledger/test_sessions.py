@@ -10,11 +10,13 @@ from fastapi.testclient import TestClient
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
+from ledger.domain.actors import Actor
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.entrypoints.session_keys import MOST_OF_ONE, Sessions
 from ledger.sessions import CallerHalf, answered, cover_bytes, request_mac
 from paylake.crypto import PrivateKey
-from paylake.errors import NotVerified, UsageFault
+from paylake.errors import NotVerified, TransientFault, UsageFault
 from tests.ledger.test_verify import _forge
 
 CALLER_COUNT = 20
@@ -305,3 +307,22 @@ def test_a_cover_of_a_lost_session_that_cannot_hold_does_not_read_the_log(
     client._call("POST", f"/v1/sessions/{name}/cover",
                  {"last_number": 2, "signature": good, "digests": digests})
     assert len(searched) == 1
+
+
+def test_a_caller_that_opens_sessions_again_and_again_ends_no_others(client, world, monkeypatch):
+    """Its own oldest gives way; and each is an entry of the log, so a minute has so many."""
+    other = PrivateKey.generate()
+    world.approved("caller", caller_id="C2", party_id="M2", public_key=other.public.point,
+                   on_behalf=[], rates={"transaction": 10**6}, enabled=True)
+    sessions = Sessions(world.ledger, lambda: 0.0)
+    sessions.opened(Actor("caller", "C2"), "other", b"k")
+    for number in range(MOST_OF_ONE + 1):
+        sessions.opened(Actor("caller", "C1"), f"S{number}", b"k")
+    assert [sessions.knows(name) for name in ("other", "S0", "S1")] == [True, False, True]
+    monkeypatch.setattr("ledger.entrypoints.identity.OPENED_A_MINUTE", 3)
+    for _ in range(3):
+        client.session()
+    before = world.ledger.head.sequence
+    with pytest.raises(TransientFault, match="429"):
+        client.session()
+    assert world.ledger.head.sequence == before

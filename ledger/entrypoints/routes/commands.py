@@ -134,11 +134,12 @@ def _sessions(room: Room) -> None:
 
     @app.post(
         "/v1/sessions", summary="Open a session: later requests carry an HMAC-SM3",
-        **operation("SessionOpened", 400, 413, 422, body="SessionOrder", status=201),
+        **operation("SessionOpened", 400, 413, 422, 429, body="SessionOrder", status=201),
     )
     async def open_session(request: Request) -> Response:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
+        identity.count_session(actor)
         session_id, sealed, key = sessions.offer(actor, parsed(raw, "key_half")["key_half"])
         command = timed({
             "type": "session_open", "idempotency_key": session_id, "session_id": session_id,
