@@ -210,6 +210,17 @@ class Identity:
                 f"{actor.id} may open {OPENED_A_MINUTE} sessions a minute",
             )
 
+    def count_cover(self, actor: Actor) -> None:
+        """Hold a caller to as many covers in a minute as it may send requests and open sessions:
+        each is an entry of the log, too, and a cover sent in a session is itself to be covered.
+
+        :raises RequestRefused: 429 `rate_exceeded`
+        """
+        if actor.kind == "caller":
+            rates = self.ledger.state.get("caller", actor.id)["rates"]
+            most = sum(rates.values()) + OPENED_A_MINUTE
+            self._used(actor, "covers", 1, most, f"{actor.id} may cover {most} times a minute")
+
     def _used(self, actor: Actor, what: str, number: int, most: int, told: str) -> None:
         minute = int(self.now() // 60)
         key = (actor.id, what, minute)

@@ -326,3 +326,17 @@ def test_a_caller_that_opens_sessions_again_and_again_ends_no_others(client, wor
     with pytest.raises(TransientFault, match="429"):
         client.session()
     assert world.ledger.head.sequence == before
+
+
+def test_a_caller_covers_no_more_often_than_it_may_send(client, world, caller_key, monkeypatch):
+    """A cover sent in a session is itself to be covered: it would go on for ever."""
+    world.approved("caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
+                   on_behalf=[], rates={"transaction": 2}, enabled=True)
+    monkeypatch.setattr("ledger.entrypoints.identity.OPENED_A_MINUTE", 1)
+    path = f"/v1/sessions/{client.session().session.session_id}/cover"
+    order = {"last_number": 1, "signature": "00" * 70}
+    for _ in range(3):
+        with pytest.raises(LedgerRefusal):
+            client._call("POST", path, order)
+    with pytest.raises(TransientFault, match="429"):
+        client._call("POST", path, order)

@@ -154,11 +154,12 @@ def _sessions(room: Room) -> None:
     @app.post(
         "/v1/sessions/{session_id}/cover",
         summary="Sign the running digest of a session's requests",
-        **operation("Result", 400, 404, 409, 413, 422, body="Cover"),
+        **operation("Result", 400, 404, 409, 413, 422, 429, body="Cover"),
     )
     async def cover(session_id: str, request: Request) -> Response:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
+        identity.count_cover(actor)
         document = parsed(raw, "last_number", "signature", optional=("digests",))
         last, signature = document["last_number"], document["signature"]
         if sessions.knows(session_id):
