@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from ledger.service.faults import RequestRefused
+from ledger.service.faults import STORAGE_FAULTS, RequestRefused
 from ledger.service.ledger import BATCH_LIMIT, Job, Ledger
 
 #: Commands that wait from which the next transaction is planned beside the one being written.
@@ -84,8 +84,14 @@ class Gathering:
     async def _begin(self, part: list[Waiting]) -> None:
         try:
             written = await self.on_writer(self.ledger.begin, [job for job, _ in part])
-        except Exception as error:  # each sender gets it; the handlers of errors answer
+        except STORAGE_FAULTS as error:  # each sender gets it; the handlers of errors answer
             _fail(part, error)
+        except Exception as error:
+            if len(part) == 1:
+                _fail(part, error)
+                return
+            for one in part:  # nobody has the fault that another's request meets
+                await self._begin([one])
         else:
             self._written = asyncio.wrap_future(written)
             self._written.add_done_callback(partial(self._done, part))

@@ -6,10 +6,13 @@ import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ledger.entrypoints.gathering import Gathering
+from ledger.entrypoints.operations import verify
+from ledger.service.deciding import Decider
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Job
 from paylake.errors import TransientFault
 from tests.ledger.conftest import SYSTEM
+from tests.ledger.rules.words import PLAIN
 
 
 def gather(world, jobs, before=None):
@@ -69,6 +72,25 @@ def test_no_transaction_is_larger_than_a_batch(world):
     results, sizes = gather(world, jobs)
     assert all(r[0]["status"] == "posted" for r in results) and max(sizes) <= 2
     assert world.ledger.head.journal == 2000
+
+
+def test_a_fault_that_one_request_meets_is_not_the_others(world, monkeypatch):
+    """They are posted, in order, each by itself."""
+    real = Decider.decide
+
+    def decide(self, operation, values, *given):
+        if values.get("amount_minor") == 13:
+            raise OverflowError("a fault of the program")
+        return real(self, operation, values, *given)
+
+    monkeypatch.setattr(Decider, "decide", decide)
+    jobs = [Job([world.command("payment", amount_minor=amount, **PLAIN)], SYSTEM, "")
+            for amount in (100, 200, 13, 300)]
+    results, _ = gather(world, jobs)
+    assert isinstance(results[2], OverflowError)
+    assert [results[n][0]["status"] for n in (0, 1, 3)] == ["posted"] * 3
+    assert world.balance("2201:M1") == 600
+    assert verify(world.settings).broken is None
 
 
 def test_a_fault_of_the_storage_undoes_all_and_reaches_each(world):
