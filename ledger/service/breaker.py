@@ -9,6 +9,7 @@ much; two people lift it. Rules D0.66, D2.10.
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -106,9 +107,10 @@ class Breaker:
             f"refused or failed within {rule['window_seconds']} seconds, {amount} minor units in "
             "all"
         )
-        number = self.ledger.head.sequence + 1
+        # a number that nobody can have used before
+        name = f"breaker-{self.ledger.head.sequence + 1}-{secrets.token_hex(8)}"
         command = {
-            "type": "stop", "idempotency_key": f"breaker-{number}", "stop_id": f"breaker-{number}",
+            "type": "stop", "idempotency_key": name, "stop_id": name,
             "stop_scope": scope, "stop_target": target, "stop_mode": "new_business",
             "reason": reason,
         }

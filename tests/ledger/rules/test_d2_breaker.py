@@ -152,3 +152,15 @@ def test_d2_10_what_a_person_had_no_right_to_enter_counts_for_nobody(world):
         command = world.command("payment", **PLAIN)
         assert refused(world.ledger.apply([command], Actor("operator", "cid"))[0], "no_right")
     assert not _stops(world)
+
+
+def test_d2_10_nobody_takes_the_number_of_the_breakers_stop(world):
+    """It would place none, and say nothing of it."""
+    world.approved("breaker", **OF_MERCHANT)
+    first = world.ledger.head.sequence
+    for number in range(first + 41, first + 81):
+        world.send("stop", idempotency_key=f"breaker-{number}", stop_id=f"breaker-{number}",
+                   stop_scope="merchant", stop_target="M2", stop_mode="new_business", reason="x")
+    for _ in range(3):
+        assert refused(world.do("payment", terminal_id="T", **PLAIN), "terminal_not_active")
+    assert ("merchant", "M1", "new_business", "system:ledger") in _stops(world)
