@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain.account import Account
+from ledger.domain.actors import LEDGER
 from ledger.domain.chart import MODE_OF_BOOKS
 from ledger.domain.payouts import delay, owes
 from ledger.domain.settling import Due, due_on, minimum, penalty
@@ -112,9 +113,14 @@ class DayRun:
             if result["status"] != "refused":
                 if not result["replayed"]:
                     kept.append(command)
-            elif result["reason"] != "idempotency_key_reused":
+            elif result["reason"] != "idempotency_key_reused" or not self._booked_before(command):
                 self._left_out(command, result)
-        return kept  # not what an earlier run of this date has booked
+        return kept
+
+    def _booked_before(self, command: Mapping[str, Any]) -> bool:
+        """Whether an earlier run of this date has booked it, not somebody else under its key."""
+        key = command["idempotency_key"]
+        return self.ledger.store.find_by_key([key])[key][7] == LEDGER.name
 
     def _left_out(self, command: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         self.ran.not_paid.append({

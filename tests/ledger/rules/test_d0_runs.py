@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.entrypoints.operations import verify
+from ledger.service.day_run import run_key
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
 
 PENDING = {"account_id": "2201:M1", "reason": "asked", **CNY}
@@ -131,3 +132,17 @@ def test_d0_07_a_payout_by_hand_is_refused_by_the_floor(world):
     _paid_in(world, "M1")
     _floor(world, 4_000)
     assert refused(world.do("settlement", amount_minor=6_001), "below_floor")
+
+
+def test_d0_07_whom_a_run_does_not_pay_since_its_key_was_taken_is_listed(world):
+    """A key that somebody used before hides nobody; what the run itself booked is not listed."""
+    _paid_in(world, "M1")
+    _paid_in(world, "M2")
+    posted(world.do("fee", amount_minor=1, idempotency_key=run_key(
+        "settlement", days(0), "M1", "CNY")))
+    for _ in range(2):
+        ran = run(world, 0)
+        assert [(line["merchant_id"], line["reason"]) for line in ran.not_paid] == [
+            ("M1", "idempotency_key_reused")]
+        posted(world.do("payment", merchant_id="M2", **PLAIN))
+    assert world.balance("2201:M2") == 20_000  # the run of the next date pays it
