@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,6 +31,8 @@ BATCH = 1000
 Send = Callable[[list[dict[str, Any]]], list[Mapping[str, Any]]]
 Progress = Callable[[int, int], None]
 _MASK = "***"
+#: Longer ones are no amount, and stay text.
+_WHOLE = re.compile(r"-?[0-9]{1,18}\Z")
 _READ = "Mend the file and import it again: what was posted is not posted twice."
 
 
@@ -150,19 +154,30 @@ def _command(
             continue
         kind = known.get(name)
         if isinstance(value, str):
-            if kind in ("amount", "fee", "count") and value.lstrip("-").isascii() and (
-                value.lstrip("-").isdigit()
-            ):
+            if kind in ("amount", "fee", "count") and _WHOLE.match(value):
                 value = int(value)
             elif kind == "flag" and value in ("true", "false"):
                 value = value == "true"
             elif kind in ("object", "details", "texts", "list", "metadata") or name == "metadata":
                 value = _document(value)
-        elif hasattr(value, "isoformat"):
-            value = value.isoformat()
-        command[name] = value
+        command[name] = _sent(value)
     command.setdefault("idempotency_key", key)
     return command
+
+
+def _sent(value: Any) -> Any:
+    """A cell's value as JSON has it: whole numbers of a decimal column are numbers, whatever JSON
+    does not know is text, which the form then names. A decimal with places is none: it may be of
+    whole units, not of minor ones."""
+    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
+        value = int(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return str(value)
+    return value
 
 
 def _document(text: str) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from decimal import Decimal
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -213,6 +215,44 @@ def test_import_names_a_parquet_file_that_is_none(world, tmp_path):
     pq.write_table(pa.table({"user_id": ["U1"]}), path)
     with pytest.raises(UsageFault, match="no column `type`"):
         import_file(path, world.ledger.apply, tmp_path / "r.csv")
+
+
+def _over_http(world):
+    """Commands as they arrive: what JSON cannot say is not sent."""
+    return lambda commands: world.ledger.apply(orjson.loads(orjson.dumps(commands)), SYSTEM)
+
+
+@pytest.mark.parametrize("amount", ["--5", "9" * 30, "9" * 5000, "5.0", "+5", "1e3", "５"])
+def test_import_goes_on_after_a_number_that_is_none(world, tmp_path, amount):
+    path = tmp_path / "day.csv"
+    head = "type,occurred_at,top_up_id,user_id,currency_code,amount_minor"
+    row = f"top_up,{at(DAY, '10:00:00')},I%d,U1,CNY,%s"
+    path.write_text("\n".join((head, row % (1, amount), row % (2, "1000"), "")))
+    done = import_file(path, _over_http(world), tmp_path / "r.csv")
+    assert (done.posted, done.refused) == (1, 1)
+    (line,) = csv.DictReader((tmp_path / "r.csv").open(encoding="utf-8"))
+    assert (line["line"], line["reason"], line["field"]) == (
+        "2", "amount_out_of_range", "amount_minor")
+
+
+@pytest.mark.parametrize(("column", "passes"), [
+    (pa.array([Decimal(1000)], pa.decimal128(18, 0)), True),
+    (pa.array([Decimal("1000.00")], pa.decimal128(18, 2)), False),
+    (pa.array([Decimal("1000.50")], pa.decimal128(18, 2)), False),
+    (pa.array([Decimal(10**30)], pa.decimal128(38, 0)), False),
+    (pa.array([b"1000"]), False), (pa.array([1000], pa.duration("s")), False),
+])
+def test_import_reads_a_decimal_column_and_names_what_is_no_number(
+    world, tmp_path, column, passes
+):
+    path = tmp_path / "day.parquet"
+    pq.write_table(pa.table({
+        "type": ["top_up"], "occurred_at": [at(DAY, "10:00:00")], "top_up_id": ["I"],
+        "user_id": ["U1"], "currency_code": ["CNY"], "amount_minor": column,
+    }), path)
+    done = import_file(path, _over_http(world), tmp_path / "r.csv")
+    assert (done.posted, done.refused) == (int(passes), int(not passes))
+    assert world.balance("2101:U1") == (1_000 if passes else 0)
 
 
 def test_import_names_what_is_wrong_with_a_file(world, tmp_path):
