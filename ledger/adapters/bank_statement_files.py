@@ -8,7 +8,9 @@ with the bank.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from paylake.errors import UsageFault
 
 COLUMNS = ("line_id", "value_date", "amount_minor", "direction", "reference")
 _AGAIN = "Get it from the bank again."
+_WHOLE = re.compile(r"-?[0-9]{1,18}\Z")
 _BALANCES = {"OPENING": "opening", "CLOSING": "closing"}
 
 
@@ -43,10 +46,12 @@ def read_statement(path: Path) -> StatementFile:
                 raise _wrong(path, number, f"column {name[:40]!r} is not of a statement")
         cells = {name: _cell(row.get(name)) for name in COLUMNS}
         amount = cells["amount_minor"]
-        if isinstance(amount, str):
-            if not amount.removeprefix("-").isascii() or not amount.removeprefix("-").isdigit():
-                raise _wrong(path, number, "amount_minor is not a whole number of minor units")
+        if isinstance(amount, str) and _WHOLE.match(amount):
             cells["amount_minor"] = int(amount)
+        elif isinstance(amount, Decimal) and amount.as_tuple().exponent == 0:
+            cells["amount_minor"] = int(amount)
+        elif amount is not None and type(amount) is not int:
+            raise _wrong(path, number, "amount_minor is not a whole number of minor units")
         kind = _cell(row.get("entry_type")) or "MOVEMENT"
         side = _BALANCES.get(str(kind))
         if side is not None:
