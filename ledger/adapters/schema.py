@@ -140,10 +140,12 @@ create table if not exists status_query ( -- who asked for the status of a comma
 #: below gets another name, so that older databases make it anew.
 OF_ORIGINALS = (
     "bill_confirmed", "bill_withdrawn", "chargeback", "denied_payment", "dispute",
-    "dispute_capture", "dispute_release", "merchant_top_up", "pre_authorisation_cancel",
-    "pre_authorisation_completion", "prepaid_completion", "receipt_returned", "recovery",
-    "refund", "settlement_result", "settlement_returned", "split", "transfer_refund", "void",
-    "wealth_redemption", "withdrawal_result", "withdrawal_returned",
+    "dispute_capture", "dispute_release", "merchant_spend_result", "merchant_top_up",
+    "pre_authorisation_cancel", "pre_authorisation_completion", "prepaid_completion",
+    "prepaid_redeem_result", "receipt_returned", "recovery", "refund", "settlement_result",
+    "settlement_returned", "split", "transfer_refund", "void", "wealth_purchase_result",
+    "wealth_redemption", "wealth_redemption_order", "wealth_redemption_result",
+    "withdrawal_result", "withdrawal_returned",
 )
 ORIGINAL_FIELDS = (
     "original_transaction_id", "withdrawal_id", "receipt_id", "payout_id", "bill_id",
@@ -169,13 +171,15 @@ def as_json(expression: str, *, postgres: bool) -> str:
 
 #: Indices of the log that were added since version 3: what each is over, and of which entries.
 ADDED_INDICES = {
-    "entry_by_original": (ORIGINAL, OF_ORIGINAL), "entry_by_pending": (DECIDED, DECIDES),
+    "entry_by_original_2": (ORIGINAL, OF_ORIGINAL), "entry_by_pending": (DECIDED, DECIDES),
 }
+#: What stood in their place before.
+DROPPED_INDICES = ("entry_by_original",)
 
 
 def _added_indices(*, postgres: bool) -> str:
     """Made where they are missing."""
-    return "".join(
+    return "".join(f"drop index if exists {name};\n" for name in DROPPED_INDICES) + "".join(
         f"create index if not exists {name} on entry (({as_json(of, postgres=postgres)})) "
         f"where {where};\n"
         for name, (of, where) in ADDED_INDICES.items()

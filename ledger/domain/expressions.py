@@ -30,10 +30,15 @@ def _clearing_reference(channel: str, day: str) -> str:
     return f"CLR-{channel}-{day.replace('-', '')}"
 
 
+def _is_person(actor: str) -> bool:
+    """Whether a person sends it, by the name that stands in the entry."""
+    return actor.startswith("operator:")
+
+
 FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
-    "clearing_reference": _clearing_reference, "exchanged": exchanged,
+    "clearing_reference": _clearing_reference, "exchanged": exchanged, "is_person": _is_person,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

@@ -149,6 +149,10 @@ REASONS: tuple[Reason, ...] = (
     Reason("ground_missing", 422, True,
            "a user's refund needs one of the three grounds",
            "用户申请退款须注明三种事由之一"),
+    Reason("result_incomplete", 422, True,
+           "a result does not say all that it must: a person's decision the document behind it, a "
+           "redemption that succeeded what arrived; or one that did not succeed says an amount",
+           "结果内容不完整：人工裁定须注明依据文件，赎回成功须注明到账金额；未成功的结果不得带金额"),
     Reason("same_account", 422, True,
            "payer and payee are one",
            "付款方与收款方相同"),

@@ -1,6 +1,6 @@
-"""What has to be done by a date: the arrival of withdrawals, the review of refunds, the payment of
-access and use fees and of confirmed bills. Nothing here decides by itself; the list is for the
-desk. Rules D0.26, D0.27, D1.12, D1.17."""
+"""What has to be done by a date: the arrival of withdrawals, the answer to other orders, the review
+of refunds, the payment of access and use fees and of confirmed bills. Nothing here decides by
+itself; the list is for the desk. Rules D0.26, D0.27, D1.12, D1.17."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 REVIEW_DAYS = 3
 CONTRACT_FEE_DAYS = 3
 BILL_DAYS = 7
+#: No rule gives the answer to an order a time; the desk asks for it when a withdrawal would have to
+#: be there at the latest (rule D1.12).
+ANSWER_DAYS = 3
 _CONTRACT_FEES = ("access", "use")
 #: What is a user's request for a refund when it waits: of a payment, a transfer, a withdrawal.
 _REFUNDS = ("refund", "transfer_refund", "withdrawal_returned")
@@ -26,7 +29,9 @@ _REFUNDS = ("refund", "transfer_refund", "withdrawal_returned")
 
 def deadlines(ledger: Ledger, today: date) -> list[dict[str, Any]]:
     """What is open, by the day it is due; `overdue` from the day after."""
-    found = [*_withdrawals(ledger), *_reviews(ledger), *_fees(ledger, today)]
+    found = [
+        *_withdrawals(ledger), *_orders(ledger), *_reviews(ledger), *_fees(ledger, today)
+    ]
     for line in found:
         line["overdue"] = line["due_on"] < today.isoformat()
     return sorted(found, key=lambda line: (line["due_on"], line["kind"], line["number"]))
@@ -40,6 +45,15 @@ def _withdrawals(ledger: Ledger) -> Iterator[dict[str, Any]]:
         due, latest = arrives_on(asked, via, ledger.clock.working_day)
         yield {"kind": "withdrawal", "number": name, "due_on": due.isoformat(),
                "latest_on": latest.isoformat()}
+
+
+def _orders(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    """What was ordered to be paid out and nobody has answered, or not known."""
+    for name, hold in ledger.state.holds.items():
+        if hold["kind"] == "outgoing":
+            placed = date.fromisoformat(hold["placed_on"])
+            yield {"kind": "order", "number": name,
+                   "due_on": ledger.clock.working_day(placed, ANSWER_DAYS).isoformat()}
 
 
 def _reviews(ledger: Ledger) -> Iterator[dict[str, Any]]:

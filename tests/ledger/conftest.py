@@ -251,6 +251,18 @@ class World:
             "withdrawal_returned": {
                 "return_id": f"R{self.number}", "amount_minor": None, "currency_code": None,
             },
+            "wealth_purchase_order": {
+                "transaction_id": f"B{self.number}", "user_id": "U1", "product_id": "F",
+            },
+            "wealth_purchase_result": {
+                "result_id": f"R{self.number}", "amount_minor": None, "currency_code": None,
+            },
+            "wealth_redemption_order": {
+                "transaction_id": f"Q{self.number}", "amount_minor": None, "currency_code": None,
+            },
+            "wealth_redemption_result": {
+                "result_id": f"R{self.number}", "currency_code": None,
+            },
             "void": {
                 "transaction_id": f"T{self.number}", "amount_minor": None, "currency_code": None,
             },

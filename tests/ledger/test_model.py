@@ -31,6 +31,8 @@ class LedgerModel(RuleBasedStateMachine):
     disputes = Bundle("disputes")
     withdrawals = Bundle("withdrawals")
     denials = Bundle("denials")
+    orders = Bundle("orders")
+    redemptions = Bundle("redemptions")
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,6 +51,8 @@ class LedgerModel(RuleBasedStateMachine):
         self.rests: dict[str, int] = {}  # of each payment, after a dispute of it was released
         self.asked: dict[str, dict] = {}
         self.denied: dict[str, tuple[str, int]] = {}
+        self.ordered: dict[str, dict] = {}  # wealth products: their result, and who redeems them
+        self.redeemed: dict[str, dict] = {}
 
     def teardown(self) -> None:
         try:
@@ -302,6 +306,74 @@ class LedgerModel(RuleBasedStateMachine):
                      asked["account"]: asked["amount"] + asked["fee"]}
         if self.attempt("withdrawal_returned", moves, may, withdrawal_id=withdrawal):
             asked["result"] = "returned"
+
+    def answered(
+        self, type_: str, by_person: bool, moves: dict[str, int], may: bool,
+        hold: dict[str, int], **values,
+    ) -> bool:
+        """A result that a system of the house sends, or a person, whose checker approves it."""
+        if not by_person:
+            return self.attempt(type_, moves, may, hold=hold, **values)
+        command = self.world.command(type_, evidence="E", **values)
+        waits = self.world.ledger.apply([command], ANN)[0]
+        may = may and self.may(type_, moves, hold)
+        assert waits["status"] == ("pending" if may else "refused"), waits
+        if may:
+            assert self.world.approve(waits["sequence"])["status"] == "posted"
+            self.moved(moves, hold)
+        return may
+
+    @rule(target=orders, user=USERS, amount=AMOUNTS)
+    def order_a_product(self, user, amount):
+        key, account = f"B{self.world.number}", f"2101:{user}"
+        if self.attempt(
+            "wealth_purchase_order", {}, hold={account: amount}, transaction_id=key, user_id=user,
+            amount_minor=amount, authorisation=self.world.authorise(user, "F", amount),
+        ):
+            self.ordered[key] = {
+                "account": account, "amount": amount, "result": None, "redeemed": None,
+            }
+        return key
+
+    @rule(order=orders, result=st.sampled_from(["succeeded", "succeeded", "failed", "unknown"]),
+          by_person=st.booleans())
+    def answer_an_order(self, order, result, by_person):
+        state = self.ordered.get(order)
+        may = state is not None and state["result"] in (None, "unknown")
+        moves: dict[str, int] = {}
+        hold: dict[str, int] = {}
+        if may and result != "unknown":
+            hold = {state["account"]: -state["amount"]}
+            if result == "succeeded":
+                moves = {state["account"]: -state["amount"], "1001": state["amount"]}
+        if self.answered("wealth_purchase_result", by_person, moves, may, hold,
+                         original_transaction_id=order, result=result):
+            state["result"] = result
+
+    @rule(target=redemptions, order=orders)
+    def order_a_redemption(self, order):
+        state, key = self.ordered.get(order), f"Q{self.world.number}"
+        may = state is not None and state["result"] == "succeeded" and state["redeemed"] is None
+        if self.attempt("wealth_redemption_order", {}, may, transaction_id=key,
+                        original_transaction_id=order):
+            state["redeemed"] = key
+            self.redeemed[key] = {"order": order, "result": None}
+        return key
+
+    @rule(redemption=redemptions, amount=AMOUNTS, by_person=st.booleans(),
+          result=st.sampled_from(["succeeded", "failed", "unknown"]))
+    def answer_a_redemption(self, redemption, amount, by_person, result):
+        state = self.redeemed.get(redemption)
+        may = state is not None and state["result"] in (None, "unknown")
+        moves = {}
+        if may and result == "succeeded":
+            moves = {"1001": -amount, self.ordered[state["order"]]["account"]: amount}
+        if self.answered("wealth_redemption_result", by_person, moves, may, {},
+                         original_transaction_id=redemption, result=result,
+                         amount_minor=amount if result == "succeeded" else None):
+            state["result"] = result
+            if result == "failed":
+                self.ordered[state["order"]]["redeemed"] = None
 
     @rule(target=denials, payment=payments)
     def deny(self, payment):

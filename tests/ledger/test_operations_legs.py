@@ -333,6 +333,46 @@ def test_transfer_receipt_merchant_balance_and_wealth(world):
     ]
 
 
+def test_orders_book_nothing_and_their_results_what_was_ordered(world):
+    money = {"currency_code": "CNY"}
+    world.do("top_up", amount_minor=20000)
+    world.register("party", party_id="K1", party_kind="card", identity_check="ID")
+    world.register("bind_account", destination_id="DK", party_id="K1", bound_account="6",
+                   bound_name="K", bank_code="B")
+    world.open([("2501", "K1")])
+    world.send("prepaid_load", transaction_id="L", card_id="K1", amount_minor=3000, **money)
+    world.send("receipt", receipt_id="R1", amount_minor=5000, **money)
+    world.approved("merchant_top_up", application_id="A", merchant_id="M1", receipt_id="R1",
+                   amount_minor=5000, **money)
+    for order, result, values, legs in (
+        ("wealth_purchase_order", "wealth_purchase_result",
+         {"user_id": "U1", "product_id": "F1",
+          "authorisation": world.authorise("U1", "F1", 3000)},
+         [("2101:U1", "D", 3000, "wealth", None), ("1001", "C", 3000, "payout", "O0")]),
+        ("prepaid_redeem_order", "prepaid_redeem_result",
+         {"card_id": "K1", "destination_id": "DK",
+          "authorisation": world.authorise("K1", "DK", 3000)},
+         [("2501:K1", "D", 3000, "payout", None), ("1001", "C", 3000, "payout", "O1")]),
+        ("merchant_spend_order", "merchant_spend_result",
+         {"merchant_id": "M1", "fee_minor": 10},
+         [("2211:M1", "D", 3010, "spend", None), ("1001", "C", 3000, "payout", "O2"),
+          ("2301", "C", 10, "service_fee", None)]),
+    ):
+        name = legs[1][4]
+        assert world.legs(world.send(order, transaction_id=name, amount_minor=3000, **values,
+                                     **money)) == []
+        done = world.send(result, result_id=f"R-{name}", original_transaction_id=name,
+                          result="succeeded")
+        assert world.legs(done) == legs
+    assert world.legs(world.send("wealth_redemption_order", transaction_id="Q",
+                                 original_transaction_id="O0")) == []
+    done = world.send("wealth_redemption_result", result_id="R-Q", original_transaction_id="Q",
+                      result="succeeded", amount_minor=3010)
+    assert world.legs(done) == [
+        ("1001", "D", 3010, "deposit", "Q"), ("2101:U1", "C", 3010, "wealth", None),
+    ]
+
+
 #: Own-fund movements in an order in which each has what it needs: type, fields, approval, legs.
 OWN_FUNDS = [
     ("own_funds", {"amount_minor": 90000}, False, ["1101 D 90000", "3001 C 90000"]),

@@ -378,6 +378,9 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
                              least_minor=100),
         lambda w: w.do("withdrawal", fee_minor=0))),
     ("ground_missing", "ground", _in_turn(_paid, lambda w: _refund(w, request="user"))),
+    ("result_incomplete", "evidence", _in_turn(
+        _withdrawn, lambda w: w.send("withdrawal_result", ANN, result_id="R", withdrawal_id="W",
+                                     result="failed"))),
     ("same_account", "payee_id", lambda w: _transfer(w, payee_id="U1")),
     ("same_currency", "bought_currency_code", lambda w: _exchange(w, bought_currency_code="CNY")),
     ("rate_differs", "bought_minor", lambda w: _exchange(w, bought_minor=1_401)),

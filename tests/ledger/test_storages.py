@@ -315,15 +315,15 @@ def test_a_database_is_stamped_with_its_revision(empty):
     assert _sql(empty, VERSION) == [("0003",)]
 
 
-ADDED = "select relname from pg_class where relname in ('status_query', 'entry_by_original', " \
+ADDED = "select relname from pg_class where relname in ('status_query', 'entry_by_original_2', " \
     "'entry_by_pending') order by 1"
 
 
 @pytest.mark.parametrize("older", [
-    ["drop index entry_by_pending"], ["drop index entry_by_original"],
-    ["drop index entry_by_original", "drop index entry_by_pending"],
+    ["drop index entry_by_pending"], ["drop index entry_by_original_2"],
+    ["drop index entry_by_original_2", "drop index entry_by_pending"],
     ["drop table status_query"],
-    ["drop table status_query", "drop index entry_by_original", "drop index entry_by_pending"],
+    ["drop table status_query", "drop index entry_by_original_2", "drop index entry_by_pending"],
 ])
 def test_what_was_added_since_is_made_where_it_is_missing(empty, older):
     open_ledger(empty, simulated=True).close()

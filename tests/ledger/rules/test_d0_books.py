@@ -81,6 +81,9 @@ def test_d0_01_what_memo_books_cannot_do_is_refused_by_name(world, mode):
         ("wealth_purchase", "user_id", {
             "transaction_id": "A5", "user_id": "TU1", "product_id": "F",
             "authorisation": world.authorise("TU1", "F", 100)}),
+        ("wealth_purchase_order", "user_id", {
+            "transaction_id": "A8", "user_id": "TU1", "product_id": "F",
+            "authorisation": world.authorise("TU1", "F", 100)}),
         ("points_spend", "merchant_id",
          {"movement_id": "A6", "user_id": "TU1", "merchant_id": "TM",
           "authorisation": world.authorise("TU1", "TM", 100)}),

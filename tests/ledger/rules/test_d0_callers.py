@@ -66,6 +66,10 @@ def test_d0_37_a_banks_result_and_own_money_are_not_a_callers_to_say(world):
         ("points_issue", {"movement_id": "P", "user_id": "MU", "amount_minor": 100, **CNY}),
         ("wealth_redemption", {"transaction_id": "W", "original_transaction_id": "B",
                                "amount_minor": 100, **CNY}),
+        ("wealth_purchase_result", {"result_id": "W", "original_transaction_id": "B",
+                                    "result": "succeeded"}),
+        ("wealth_redemption_result", {"result_id": "W", "original_transaction_id": "B",
+                                      "result": "succeeded", "amount_minor": 100}),
         ("authorise", {"authorisation_id": "A", "payer_id": "MU", "payee": "M1",
                        "amount_minor": 1, "method": "password", **CNY}),
         ("mandate_end", {"mandate_id": "M"}),
@@ -75,6 +79,32 @@ def test_d0_37_a_banks_result_and_own_money_are_not_a_callers_to_say(world):
     _registered(world, rails=["bank"])
     posted(world.send("withdrawal_result", MERCHANT, result_id="R2", withdrawal_id="C1.W5000",
                       result="failed"))
+
+
+def test_d0_37_a_caller_orders_for_its_own_users_and_says_a_result_on_its_rail_alone(world):
+    """Products, their redemption, what is paid from its merchant balance."""
+    _registered(world)
+    _user_of(world)
+    posted(world.send("receipt", receipt_id="R", amount_minor=500, **CNY))
+    world.approved("merchant_top_up", application_id="A", merchant_id="M1", receipt_id="R",
+                   amount_minor=500, **CNY)
+    buy = {"product_id": "F", "amount_minor": 100, **CNY}
+    posted(world.send("wealth_purchase_order", MERCHANT, transaction_id="B", user_id="MU",
+                      authorisation=world.authorise("MU", "F", 100), **buy))
+    posted(world.send("wealth_purchase_result", result_id="RB", result="succeeded",
+                      original_transaction_id="C1.B"))
+    posted(world.send("wealth_redemption_order", MERCHANT, transaction_id="Q",
+                      original_transaction_id="C1.B"))
+    other = world.send("wealth_purchase_order", MERCHANT, transaction_id="B2", user_id="U1",
+                       authorisation=world.authorise("U1", "F", 100), **buy)
+    assert refused(other, "not_your_merchant")
+    posted(world.send("merchant_spend_order", MERCHANT, transaction_id="S", merchant_id="M1",
+                      amount_minor=100, fee_minor=0, **CNY))
+    said = {"original_transaction_id": "C1.S", "result": "failed"}
+    assert refused(world.send("merchant_spend_result", MERCHANT, result_id="X", **said),
+                   "channel_not_open")
+    _registered(world, rails=["bank"])
+    posted(world.send("merchant_spend_result", MERCHANT, result_id="Y", **said))
 
 
 def test_d0_35_points_are_spent_by_their_owner_alone(world):

@@ -139,7 +139,7 @@ def test_a_database_of_an_older_program_gets_table_and_indices_when_it_is_opened
     waits = refund(world)
     world.ledger.close()
     db = sqlite3.connect(ledger_path(world.settings))
-    db.executescript("drop table status_query; drop index entry_by_original; "
+    db.executescript("drop table status_query; drop index entry_by_original_2; "
                      "drop index entry_by_pending")
     db.close()
     world.ledger = open_ledger(world.settings, simulated=True)
@@ -149,7 +149,7 @@ def test_a_database_of_an_older_program_gets_table_and_indices_when_it_is_opened
     plan = str(world.ledger.store.db.execute(
         "explain query plan " + _captured(world, lambda: world.ledger.store.later_of("P"))
     ).fetchall())
-    assert "entry_by_original" in plan
+    assert "entry_by_original_2" in plan
     plan = str(world.ledger.store.db.execute(
         "explain query plan " + _captured(world, lambda: world.ledger.store.decision(1))
     ).fetchall())

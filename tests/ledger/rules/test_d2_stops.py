@@ -20,12 +20,14 @@ FEES = {"acquirer_fee_minor": 0}
 pytestmark = pytest.mark.usefixtures("currencies")
 #: Dollars for 100 yuan.
 DOLLARS = {"bought_currency_code": "USD", "bought_minor": 1_400, "rate": "0.14", "quote_id": "Q"}
+#: What became of an order, as a person says it.
+ANSWER = {"result": "succeeded", "evidence": "E"}
 #: type -> (its values beside number, date and currency, the parties whose money moves, its rail)
 TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "top_up": ({"user_id": "U1"}, {"U1"}, "bank"),
     "withdrawal": ({"user_id": "U1", "fee_minor": 50, "destination_id": "D1",
                     "authorisation": "A-D1"}, {"U1"}, "bank"),
-    "withdrawal_result": ({"withdrawal_id": "W1", "result": "succeeded"}, {"U1"}, "bank"),
+    "withdrawal_result": ({"withdrawal_id": "W1", **ANSWER}, {"U1"}, "bank"),
     "withdrawal_returned": ({"withdrawal_id": "W2"}, {"U1"}, "third_party"),
     "transfer": ({"user_id": "U1", "payee_id": "U2", "authorisation": "A-U2"}, {"U1", "U2"},
                  "internal"),
@@ -50,6 +52,16 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "wealth_purchase": ({"user_id": "U1", "product_id": "FUND", "authorisation": "A-FUND"},
                         {"U1"}, "bank"),
     "wealth_redemption": ({"original_transaction_id": "WP"}, {"U1"}, "bank"),
+    "wealth_purchase_order": ({"user_id": "U1", "product_id": "FUND", "authorisation": "A-FUND"},
+                              {"U1"}, "bank"),
+    "wealth_purchase_result": ({"original_transaction_id": "WO", **ANSWER}, {"U1"}, "bank"),
+    "wealth_redemption_order": ({"original_transaction_id": "WP"}, {"U1"}, "bank"),
+    "wealth_redemption_result": ({"original_transaction_id": "WR", **ANSWER}, {"U1"}, "bank"),
+    "prepaid_redeem_order": ({"card_id": "K1", "destination_id": "DK", "authorisation": "A-DK"},
+                             {"K1"}, "bank"),
+    "prepaid_redeem_result": ({"original_transaction_id": "KO", **ANSWER}, {"K1"}, "bank"),
+    "merchant_spend_order": ({"merchant_id": "M1", "fee_minor": 0}, {"M1"}, "bank"),
+    "merchant_spend_result": ({"original_transaction_id": "MO", **ANSWER}, {"M1"}, "bank"),
     "payment": ({"merchant_id": "M1", "channel": "unionpay", **PLAIN}, {"M1"}, "unionpay"),
     "collection": ({"merchant_id": "M1", "user_id": "U1", "authorisation": "MD", **FEES},
                    {"M1", "U1"}, "internal"),
@@ -74,7 +86,7 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "fee": ({"merchant_id": "M1"}, {"M1"}, None),
     "settlement": ({"merchant_id": "M1", "destination_id": "S-M1"}, {"M1"}, "bank"),
     "settlement_returned": ({"payout_id": "SO"}, {"M2"}, "bank"),
-    "settlement_result": ({"payout_id": "SB", "result": "succeeded"}, {"MB"}, "bank"),
+    "settlement_result": ({"payout_id": "SB", **ANSWER}, {"MB"}, "bank"),
     "fee_income": ({}, set(), "bank"),
     "fee_prepayment": ({"merchant_id": "M1"}, {"M1"}, "bank"),
     "fee_charge": ({"merchant_id": "M1", "fee_item": "service"}, {"M1"}, None),
@@ -152,17 +164,18 @@ def _scene(world):
     world.open([("2501", "K1")])
     for user in ("U1", "U2"):
         world.do("top_up", user_id=user, amount_minor=1_000_000)
-    for name in ("R1", "R2"):
-        posted(world.send("receipt", receipt_id=name, amount_minor=10_000, **CNY))
+    for name, amount in (("R1", 10_000), ("R2", 30_000)):
+        posted(world.send("receipt", receipt_id=name, amount_minor=amount, **CNY))
     world.approved("merchant_top_up", application_id="MT", merchant_id="M1", receipt_id="R2",
-                   amount_minor=10_000, **CNY)
+                   amount_minor=30_000, **CNY)
     posted(world.send("prepaid_load", transaction_id="KL", card_id="K1", amount_minor=90_000,
                       **CNY))
     for reference, payer, payee in (
         ("A-D1", "U1", "D1"), ("A-U2", "U1", "U2"), ("A-K1", "K1", "M1"), ("A-DK", "K1", "DK"),
         ("A-FUND", "U1", "FUND"), ("A-M1", "U1", "M1"), ("A-KP", "K1", "M1"),
         ("A-PS", "U1", "M1"), ("A-TP", "U1", "U2"), ("A-TR", "U2", "U1"),
-        ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"), ("A-EX", "U1", "Q"), ("A-ME", "M1", "Q"),
+        ("A-UP", "U1", "M1"), ("A-WP", "U1", "FUND"), ("A-WO", "U1", "FUND"),
+        ("A-W2", "U1", "FUND"), ("A-KO", "K1", "DK"), ("A-EX", "U1", "Q"), ("A-ME", "M1", "Q"),
         ("A-E2", "U2", "Q"), ("A-E3", "U2", "Q"),
     ):
         gets = {name: DOLLARS[name] for name in BOUGHT} if payee == "Q" else {}
@@ -190,6 +203,18 @@ def _scene(world):
                       amount_minor=10_000, authorisation="A-UP", **CNY))
     posted(world.send("wealth_purchase", transaction_id="WP", user_id="U1", product_id="FUND",
                       amount_minor=10_000, authorisation="A-WP", **CNY))
+    for type_, values in (
+        ("wealth_purchase_order", {"transaction_id": "WO", "user_id": "U1", "product_id": "FUND",
+                                   "authorisation": "A-WO"}),
+        ("wealth_purchase", {"transaction_id": "W0", "user_id": "U1", "product_id": "FUND",
+                             "authorisation": "A-W2"}),
+        ("prepaid_redeem_order", {"transaction_id": "KO", "card_id": "K1", "destination_id": "DK",
+                                  "authorisation": "A-KO"}),
+        ("merchant_spend_order", {"transaction_id": "MO", "merchant_id": "M1", "fee_minor": 0}),
+    ):
+        posted(world.send(type_, amount_minor=10_000, **values, **CNY))
+    posted(world.send("wealth_redemption_order", transaction_id="WR",
+                      original_transaction_id="W0"))
     posted(world.do("payment", transaction_id="P", channel="netsunion", **PLAIN))
     posted(world.do("payment", transaction_id="PI", channel="internal", user_id="U1", **PLAIN))
     posted(world.do("payment", transaction_id="PD", merchant_id="M2", **PLAIN))
