@@ -4,7 +4,7 @@ its date."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +21,11 @@ _ABSENT: tuple = ()
 def _item_of(journal: int) -> str:
     """The key under which it stands that a journal was reversed."""
     return f"journal:{journal}"
+
+
+def _held(row: tuple) -> list[str]:
+    """The accounts in which an entry placed a hold, by its effects."""
+    return [e[2]["account_id"] for e in orjson.loads(row[14]) if e[0] == "hold"]
 
 
 class Originals:
@@ -73,9 +78,12 @@ class Originals:
         record.update(self._items.get(key, ()))
         record.update(self.state.items.get(key, ()))
         legs = orjson.loads(row[13])
+        held = () if legs else _held(row)
         record.update(
+            held=[parts_of(account_id)[0] for account_id in held],
             type=row[2], sequence=row[0], journal=row[1], booking_date=row[10], key=key,
-            settled=self._settled(record, row, legs), mode=self._mode(legs, row),
+            settled=self._settled(record, row, legs),
+            mode=self._mode([leg[0] for leg in legs] or held),
             reversed=row[1] is not None and self._reversed(_item_of(row[1])),
         )
         return record
@@ -84,12 +92,9 @@ class Originals:
         counters = self.state.items.get(item) or self._items.get(item) or {}
         return bool(counters.get("reversed"))
 
-    def _mode(self, legs: list[list], row: tuple) -> str | None:
+    def _mode(self, accounts: Iterable[str]) -> str | None:
         """The settlement mode in whose books it was booked, whatever the contract says since
         (rule D0.6); None: it touched the institution's own books alone, or none."""
-        accounts = [leg[0] for leg in legs] or [
-            effect[2]["account_id"] for effect in orjson.loads(row[14]) if effect[0] == "hold"
-        ]
         for account_id in accounts:
             mode = MODE_OF_BOOKS.get(self.state.chart.classes[parts_of(account_id)[0]].books)
             if mode is not None:

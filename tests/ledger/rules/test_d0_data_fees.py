@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ledger.rules.words import CNY, PLAIN, posted, refused, tenant
+from ledger.domain.actors import Actor
+from ledger.entrypoints.operations import verify
+from tests.ledger.conftest import ANN
+from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused, tenant
 
 AMOUNT = 10_000
 
@@ -91,14 +94,130 @@ def test_d0_28_a_user_of_no_merchant_has_nobody_who_pays_it(world):
     """The institution's own users."""
     said = world.do("top_up", data_fee_minor=1)
     assert refused(said, "fee_not_allowed", "data_fee_minor")
+    said = world.do("withdrawal", data_fee_minor=1)
+    assert refused(said, "fee_not_allowed", "data_fee_minor")
+
+
+def _bound(world):
+    world.register("bind_account", destination_id="DT", party_id="TU1",
+                   bound_account="6222020000001234", bound_name="T", bank_code="0102")
+
+
+def _withdraw(world, number, fee, **more):
+    return world.send(
+        "withdrawal", withdrawal_id=f"W{number}", user_id="TU1", amount_minor=AMOUNT,
+        fee_minor=50, destination_id="DT", authorisation=world.authorise("TU1", "DT", AMOUNT),
+        data_fee_minor=fee, **CNY, **more,
+    )
+
+
+def _said(world, number, result, **more):
+    return posted(world.send("withdrawal_result", result_id=f"R{world.number}",
+                             withdrawal_id=f"W{number}", result=result, **more))
+
+
+def _held(world):
+    return tuple(
+        world.ledger.state.account(name, "CNY").held for name in ("2101:TU1", "2601:TM")
+    )
+
+
+def test_d0_28_a_withdrawal_holds_its_data_fee_and_books_it_in_the_journal_of_its_result(world):
+    """Short, nothing is held; not known, both stay; refused by the bank, both are free."""
+    _scene(world, "prepaid")
+    _funded(world)
+    _bound(world)
+    assert refused(_withdraw(world, 1, 101), "below_floor")
+    assert _held(world) == (0, 0)
+    posted(_withdraw(world, 2, 60))
+    assert _held(world) == (AMOUNT + 50, 60)
+    assert refused(_withdraw(world, 3, 60), "below_floor")  # 40 are left
+    _said(world, 2, "unknown")
+    assert _held(world) == (AMOUNT + 50, 60)
+    _said(world, 2, "failed")
+    assert _held(world) == (0, 0) and world.balance("2601:TM") == 100
+    posted(_withdraw(world, 4, 100))
+    done = _said(world, 4, "succeeded")
+    assert world.legs(done) == [
+        ("2101:TU1", "D", AMOUNT + 50, "payout", None), ("1001", "C", AMOUNT, "payout", "W4"),
+        ("2301", "C", 50, "service_fee", None), ("2601:TM", "D", 100, "data_fee", None),
+        ("6001", "C", 100, "data_fee", None),
+    ]
+    assert _held(world) == (0, 0) and world.balance("2601:TM") == 0
+    world.approved("reversal", adjustment_id="J", incident_number="N", reason="x",
+                   journal_id=done["journal_id"])
+    assert _held(world) == (AMOUNT + 50, 100) and world.balance("2601:TM") == 100
+    _said(world, 4, "succeeded")
+    assert _held(world) == (0, 0) and world.balance("2601:TM") == 0
+    assert verify(world.settings).broken is None
+
+
+def test_d0_28_a_withdrawal_that_waits_holds_its_data_fee_too(world):
+    """Approved it is not held twice; rejected it is free again."""
+    _scene(world, "prepaid")
+    _funded(world)
+    _bound(world)
+    world.approved("tariff", tariff_id="T", bank_ppm=5_000, third_party_ppm=10_000,
+                   least_minor=0, approval_above_minor=AMOUNT - 1)
+
+    def waits(number):
+        reference = world.authorise("TU1", "DT", AMOUNT)
+        found = world.send("withdrawal", ANN, withdrawal_id=f"W{number}", user_id="TU1",
+                           amount_minor=AMOUNT, fee_minor=50, destination_id="DT",
+                           authorisation=reference, data_fee_minor=60, **CNY)
+        assert found["status"] == "pending" and _held(world) == (AMOUNT + 50, 60)
+        return found["sequence"]
+
+    posted(world.send("reject", Actor("operator", "ben"), pending=waits(1), operator_id="ben",
+                      reason="x"))
+    assert _held(world) == (0, 0)
+    posted(world.approve(waits(2)))
+    assert _held(world) == (AMOUNT + 50, 60)
+    assert len(world.legs(_said(world, 2, "succeeded"))) == 5
+    assert world.balance("2601:TM") == 40
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize(("before", "after", "account"), [
+    ("bill", "prepaid", "1204:TM"), ("prepaid", "bill", "2601:TM"),
+])
+def test_d0_31_a_withdrawals_data_fee_is_by_the_terms_of_its_request(
+    world, before, after, account
+):
+    """A contract version that starts before the bank's answer changes nothing of it."""
+    _scene(world, before)
+    posted(world.send("fee_prepayment", movement_id="PRE2", merchant_id="TM", amount_minor=500,
+                      **CNY))
+    _funded(world)
+    _bound(world)
+    posted(_withdraw(world, 1, 60))
+    when = on(world, 1)
+    world.approved("contract", contract_id="C-TM2", merchant_id="TM",
+                   settlement_mode="institution", settlement_cycle="T+0", minimum_minor=0,
+                   fee_choice=after, access_fee_minor=0, use_fee_minor=0,
+                   valid_from=days(1).isoformat(), **when)
+    legs = world.legs(_said(world, 1, "succeeded", **when))
+    assert [leg[:3] for leg in legs[-2:]] == [(account, "D", 60), ("6001", "C", 60)]
+    assert _held(world) == (0, 0)
+
+
+def test_d0_30_a_withdrawal_keeps_the_contracts_rate_half_up(world):
+    _scene(world, "bill", data_ppm=4_550)
+    _funded(world, fee=228)
+    _bound(world)
+    for wrong in (45, None):
+        assert refused(_withdraw(world, 1, wrong), "fee_differs", "data_fee_minor")
+    posted(_withdraw(world, 2, 46))
+    assert [leg[:3] for leg in world.legs(_said(world, 2, "succeeded"))[-2:]] == [
+        ("1204:TM", "D", 46), ("6001", "C", 46)]
 
 
 def test_d0_28_a_withdrawal_and_its_fee_are_linked(world):
-    """Its request books nothing, so the fee is a command beside it: both, or neither."""
+    """Where no contract names a rate, the fee can be a command of its own beside the request:
+    both, or neither."""
     _scene(world, "prepaid")
     _funded(world)
-    world.register("bind_account", destination_id="DT", party_id="TU1",
-                   bound_account="6222020000001234", bound_name="T", bank_code="0102")
+    _bound(world)
 
     def linked(number, fee):
         reference = world.authorise("TU1", "DT", AMOUNT)
