@@ -80,6 +80,25 @@ def open_items(
             yield name, document
 
 
+def answered(
+    state: State, statement_sm3: str, first_date: str, last_date: str, last: str | None
+) -> str | None:
+    """The reconciliation that answers a statement which was sent before, or None. One that another
+    replaced answers none while the last one is still of its dates: what was sent last counts.
+
+    :param last: the last reconciliation of the account
+    """
+    done = state.tables.get(DONE, {})
+    same = [name for name, of in done.items() if of["statement_sm3"] == statement_sm3]
+    in_force = [name for name in same if done[name]["superseded_by"] is None]
+    if in_force or not same:
+        return next(iter(in_force), None)
+    of = done[last or ""]
+    if (of["first_date"], of["last_date"]) == (first_date, last_date):
+        return None
+    return max(same, key=lambda name: done[name]["revision"])
+
+
 def reconciliation(state: State, v: Values, c: Context) -> Plan | Refusal:
     """What the service found; unless something changed since it looked."""
     key = f"{v['account_id']}/{v['currency_code']}"

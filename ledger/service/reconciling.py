@@ -11,6 +11,7 @@ The reasons for refusing, in the order in which they are tested: those of the st
 (:mod:`ledger.domain.bank_statement`), `no_right`, `account_not_open`, `not_reconciled`,
 `clock_not_set`, `not_due`, `range_differs`, `items_closed`, `opening_differs`, `balance_differs`
 (the ledger does not open as it closed, which cannot be and is looked at each time),
+`matching_differs` (what was matched does not add up, which cannot be either),
 `too_many_open_items`. Such a request leaves no entry.
 """
 
@@ -30,6 +31,7 @@ from ledger.domain.reconciliations import (
     LAST,
     MASK,
     MOST_OPEN,
+    answered,
     document_of,
     item_of,
 )
@@ -106,17 +108,19 @@ class Reconciling:
                 "not_reconciled",
                 f"the chart of accounts knows no statements of {said.account_id}", 422,
             )
-        for name, done in state.table(DONE).items():
-            if done["statement_sm3"] == self.statement_sm3:
-                return shown(ledger, name, replayed=True)
+        key = f"{said.account_id}/{said.currency_code}"
+        last = state.get(LAST, key) or {"last": None, "revision": 0}
+        same = answered(
+            state, self.statement_sm3, said.first_date, said.last_date, last["last"]
+        )
+        if same is not None:
+            return shown(ledger, same, replayed=True)
         now = ledger.clock.now()
         if now is None:
             raise RequestRefused("clock_not_set", "the simulated clock was never set", 409)
         today = ledger.clock.booking_date(now)
         if said.last_date > today:
             raise RequestRefused("not_due", f"{said.last_date} lies after {today}", 409)
-        key = f"{said.account_id}/{said.currency_code}"
-        last = state.get(LAST, key) or {"last": None, "revision": 0}
         self.revision, self.supersedes = last["revision"], None
         base = self._base(last)
         self.base = None if base is None else state.get(DONE, base)
@@ -309,9 +313,16 @@ class Reconciling:
         if self.base is None and self.opening != said.opening:
             ledger, bank = ledger + self.opening, bank + said.opening
         left = sum(item.difference for item in self.matching.items)
-        assert sum(of["ledger_minor"] for of in sums.values()) == ledger
-        assert sum(of["statement_minor"] for of in sums.values()) == bank
-        assert left == self.reading.closing - said.closing, (left, self.reading.closing)
+        for what, found, wanted in (
+            ("the ledger's side", sum(of["ledger_minor"] for of in sums.values()), ledger),
+            ("the statement's side", sum(of["statement_minor"] for of in sums.values()), bank),
+            ("what is open", left, self.reading.closing - said.closing),
+        ):
+            if found != wanted:
+                raise RequestRefused(
+                    "matching_differs", f"{what} adds up to {found} minor units, not to {wanted}: "
+                    "a fault of this program; nothing is recorded", 409,
+                )
 
     def _changes(self) -> None:
         """What every item of the account is afterwards, where it is not what it was."""

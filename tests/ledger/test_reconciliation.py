@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ledger.domain.reconciling import match
 from ledger.entrypoints.operations import verify
+from ledger.service import reconciling
 from ledger.service.reconciliation_results import shown_item
 from tests.ledger.banks import (
     NEXT,
@@ -187,9 +189,68 @@ def test_another_statement_for_the_same_dates_takes_the_place_of_the_first(world
     assert table[wrong["reconciliation_id"]]["superseded_by"] == right["reconciliation_id"]
     assert bank.classes(right) == {"missing_in_statement": 1, "missing_in_ledger": 1}
     assert set(before) < set(bank.open())
-    replayed = bank.send([line("2", 20000, b, NEXT), line("3", 5, "x", NEXT)], 10000, NEXT)
-    assert replayed["superseded_by"] == right["reconciliation_id"]
     verify(world.settings)
+
+
+def test_a_statement_that_was_replaced_and_is_sent_again_is_in_force_again(world, bank):
+    """The bank took its correction back: what was sent last counts, however often it was sent."""
+    a = top_up(world, 10000)
+    first = ([line("1", 10000, a)], 0, DAY)
+    second = ([line("1", 10000, a), line("2", 5, "x")], 0, DAY)
+    done = bank.send(*first)
+    wrong = bank.send(*second)
+    assert len(bank.open()) == 1
+    for once, before, now in ((first, wrong, 0), (second, None, 1), (first, None, 0)):
+        before = before or last
+        last = bank.send(*once)
+        assert last["replayed"] is False and last["supersedes"] == before["reconciliation_id"]
+        assert len(bank.open()) == now
+        assert bank.send(*once) == {**last, "replayed": True}
+    assert last["statement_sm3"] == done["statement_sm3"]
+    assert len({r["reconciliation_id"] for r in (done, wrong, last)}) == 3
+    assert [{**row, "item": ""} for row in bank.rows(last)] == [
+        {**row, "item": ""} for row in bank.rows(done)]
+    verify(world.settings)
+
+
+def test_a_statement_that_another_date_stands_on_is_not_put_in_force_again(world, bank):
+    """It is answered as it was; so it is told which one took its place."""
+    a = top_up(world, 10000)
+    first = ([line("1", 10000, a)], 0, DAY)
+    bank.send(*first)
+    wrong = bank.send([line("1", 10000, a), line("2", 5, "x")])
+    last = bank.send(*first)
+    right = bank.send([line("1", 10000, a), line("2", 7, "y")])
+    settle_next_day(world)
+    bank.send([], 10007, NEXT)
+    for told, once in ((last, first), (wrong, ([line("1", 10000, a), line("2", 5, "x")],))):
+        again = bank.send(*once)
+        assert (again["reconciliation_id"], again["replayed"]) == (
+            told["reconciliation_id"], True)
+    assert bank.send(*first)["superseded_by"] == right["reconciliation_id"]
+    verify(world.settings)
+
+
+def test_a_matching_that_does_not_foot_is_refused_by_name(world, bank, monkeypatch):
+    """Whatever lost a unit: nothing is recorded, also where assertions are left out."""
+    a = top_up(world, 10000)
+    lines = [line("1", 10000, a), line("2", 5, "x")]
+
+    def losing(side):
+        def matched(*given):
+            found = match(*given)
+            item = found.items[0]
+            setattr(item, side, getattr(item, side) - 1)
+            return found
+        return matched
+
+    before = world.ledger.head.sequence
+    for side in ("ledger", "statement"):
+        monkeypatch.setattr(reconciling, "match", losing(side))
+        refused("matching_differs", bank.send, lines)
+    assert world.ledger.head.sequence == before
+    monkeypatch.setattr(reconciling, "match", match)
+    assert bank.send(lines)["open_items"] == 1
 
 
 def test_a_range_gives_what_its_dates_give(world, bank):
