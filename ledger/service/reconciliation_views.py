@@ -62,13 +62,16 @@ def _by_age(state: State, account_id: str | None) -> list[tuple[str, dict[str, A
 
 
 def rows_page(
-    rows: Iterable[Mapping[str, str]], class_: str | None, after: int, limit: int
+    rows: Iterable[tuple[int, Mapping[str, str]]], class_: str | None, limit: int
 ) -> dict[str, Any]:
     """A page of the postings and lines of a reconciliation's file, of one class or of all; `next`
-    is the number of the row to go on after."""
+    is the number of the row to go on after.
+
+    :param rows: with their numbers, from the first that the page may have
+    """
     found: list[dict[str, Any]] = []
-    for number, row in enumerate(rows, 1):
-        if number <= after or class_ not in (None, row["class"]):
+    for number, row in rows:
+        if class_ not in (None, row["class"]):
             continue
         if len(found) == limit:
             return {"rows": found, "next": str(found[-1]["row"])}

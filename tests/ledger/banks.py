@@ -59,7 +59,10 @@ class Bank:
         return {name: of["items"] for name, of in done["classes"].items() if of["items"]}
 
     def rows(self, done):
-        return self.files.rows(done["last_date"], done["reconciliation_id"], done["items_sm3"])
+        with self.files.rows(
+            done["last_date"], done["reconciliation_id"], done["items_sm3"]
+        ) as found:
+            return [row for _, row in found]
 
 
 def top_up(world, amount, **values):

@@ -68,9 +68,8 @@ def test_d1_23_the_files_of_reconciliations_come_back_with_the_log_that_names_th
     backup(world.settings, tmp_path / "copy")
     there = elsewhere(world, tmp_path, "sqlite", server)
     restore(there, tmp_path / "copy")
-    files = ReconciliationFiles(there)
-    where = (done["last_date"], done["reconciliation_id"], done["items_sm3"])
-    assert files.rows(*where) == rows
+    bank.files = ReconciliationFiles(there)
+    assert bank.rows(done) == rows
     folder = there.path("ledger", "reconciliations", done["last_date"])
     assert len(list(folder.iterdir())) == 3  # with its control file and signature
     (changed,) = (tmp_path / "copy" / "reconciliations").rglob("*.csv")

@@ -200,9 +200,9 @@ def test_a_statement_that_was_replaced_and_is_sent_again_is_in_force_again(world
     done = bank.send(*first)
     wrong = bank.send(*second)
     assert len(bank.open()) == 1
-    for once, before, now in ((first, wrong, 0), (second, None, 1), (first, None, 0)):
-        before = before or last
-        last = bank.send(*once)
+    last = wrong
+    for once, now in ((first, 0), (second, 1), (first, 0)):
+        before, last = last, bank.send(*once)
         assert last["replayed"] is False and last["supersedes"] == before["reconciliation_id"]
         assert len(bank.open()) == now
         assert bank.send(*once) == {**last, "replayed": True}

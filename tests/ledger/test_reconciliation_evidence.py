@@ -262,10 +262,10 @@ def test_the_outbox_says_what_does_not_agree(world, bank):
 def test_pages_of_rows_and_items(world, bank):
     references = [top_up(world, 10000) for _ in range(5)]
     done = bank.send([line("1", 10000, references[0])])
-    rows = bank.rows(done)
+    rows = list(enumerate(bank.rows(done), 1))
     seen, after = [], 0
     while True:
-        page = reconciliation_views.rows_page(rows, "missing_in_statement", after, 3)
+        page = reconciliation_views.rows_page(rows[after:], "missing_in_statement", 3)
         seen += page["rows"]
         if page["next"] is None:
             break

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import nullcontext
 
 import pytest
 
+from ledger.adapters import reconciliation_files
+from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.entrypoints import imports
 from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
 from ledger.entrypoints.operations import verify
 from ledger.service.account_reading import AccountReading
-from paylake.crypto import PrivateKey
+from ledger.service.faults import RequestRefused
+from paylake.crypto import PrivateKey, sm3_hex
 from tests.ledger.conftest import DAY
 from tests.ledger.test_http import client, http, token
 
@@ -137,6 +141,49 @@ def test_what_is_wrong_is_said_by_name(http, world, change, status, reason):
     })
     assert (answer.status_code, answer.json()["error"]["reason"]) == (status, reason)
     assert world.ledger.head.sequence == head
+
+
+def test_pages_of_a_long_statement_read_its_file_whole_once(client, world, settings, monkeypatch):
+    """Then from where a row stands; and whole again when the file is another one."""
+    digests = []
+
+    def counted(data):
+        digests.append(len(data))
+        return sm3_hex(data)
+
+    monkeypatch.setattr(reconciliation_files, "sm3_hex", counted)
+    world.do("top_up", top_up_id="I0", amount_minor=10000)
+    lines = [line(f"{n:05d}", n, f'R,{n}"') for n in range(1, 2_501)]
+    name = send(client, line("0", 10000, "I0"), *lines)["reconciliation_id"]
+    rows = list(client.reconciliation(name))
+    assert [row["row"] for row in rows] == list(range(1, 2_503))
+    assert {row["reference"] for row in rows} == {"I0", *(one["reference"] for one in lines)}
+    assert {row["amount_minor"] for row in client.reconciliation(name, "missing_in_ledger")} == (
+        set(range(1, 2_501)))
+    assert len(digests) == 1
+    (path,) = settings.path("ledger", "reconciliations").glob("*/*.csv")
+    data, before = path.read_bytes(), path.stat()
+    path.write_bytes(data.replace(b"02500", b"02501"))  # in place, and its time as it was
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(LedgerRefusal) as refused:
+        next(iter(client.reconciliation(name)))
+    assert refused.value.reason == "file_differs"
+    path.write_bytes(data)
+    assert list(client.reconciliation(name)) == rows and len(digests) == 3
+
+
+def test_a_file_that_changes_while_a_page_is_read_is_not_shown(client, world, settings):
+    done = send(client, *(line(str(n), n) for n in range(1, 10)))
+    files = ReconciliationFiles(settings)
+    (path,) = settings.path("ledger", "reconciliations").glob("*/*.csv")
+    asked = (done["last_date"], done["reconciliation_id"], done["items_sm3"])
+    with files.rows(*asked, after=8) as rows:
+        assert [number for number, _ in rows] == [9]
+    with files.rows(*asked, after=9) as rows:
+        assert list(rows) == []
+    with pytest.raises(RequestRefused, match="file_differs"), files.rows(*asked) as rows:
+        next(rows)
+        path.write_bytes(path.read_bytes() + b"1")
 
 
 def test_a_file_that_was_changed_is_not_shown(client, http, settings):

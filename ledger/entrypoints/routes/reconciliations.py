@@ -124,8 +124,10 @@ def add(room: Room) -> None:
         done = await on_ledger(partial(shown, ledger, reconciliation_id, replayed=False))
 
         def page() -> dict[str, Any]:
-            found = files.rows(done["last_date"], reconciliation_id, done["items_sm3"])
-            return views.rows_page(found, class_, start, size)
+            with files.rows(
+                done["last_date"], reconciliation_id, done["items_sm3"], start
+            ) as found:
+                return views.rows_page(found, class_, size)
 
         return answer({"reconciliation": done, **await asyncio.to_thread(page)})
 
