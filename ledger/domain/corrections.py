@@ -106,7 +106,7 @@ def _knew_parts(journal: dict[str, Any]) -> bool:
 def _effects(state: State, journal: dict[str, Any]) -> list[list]:
     """What else it did and is taken back: money that it let rest is as before, what it captured of
     a hold that it decided on is held again, what it used of a mandate may be collected, its months
-    bind no other mandate, and a position is as it was."""
+    bind no other mandate, as those of other collections still do, and a position is as it was."""
     found: list[list] = []
     operation, entry = journal["operation"], journal["entry"]
     if operation is not None and operation.by_mandate:
@@ -119,8 +119,7 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
         elif effect[0] == "position":
             found.append([*effect[:3], -effect[3], -effect[4]])
         elif effect[:2] == ["put", "collected_until"]:
-            if state.get(*effect[1:3]) == effect[3]:
-                found.append([*effect[:3], None])
+            found += mandates.months_given_back(state, effect)
         elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found

@@ -4,7 +4,8 @@ Beside the most of one collection and its dates a mandate may say how often it i
 how much in all, how many calendar months pass between two debits of the payer for this payee, and
 how many months it spans at the most. What was used is kept in three registers: `collected` by
 mandate that has such terms; by payer and payee, whichever mandate a debit was by, `collected_last`
-(the latest date) and `collected_until` (the date from which months let the next one come). So a
+(the latest date) and `collected_until` (the dates from which months let the next one come, the
+latest first, so that a reversal leaves those of the others). So a
 debit by a mandate without months counts for the next by one that has them, and comes into the
 months of no other. A void or refund gives nothing back, a reversal of the debit its time and its
 sum. Rules D0.35, D2.2, D2.9.
@@ -30,6 +31,8 @@ _DATED_SINCE = 3
 #: Version from which the months after a debit bind whichever mandate comes next; before, those
 #: that have months themselves.
 _BINDS_ALL_SINCE = 4
+#: Version from which a debit leaves the months of those before it beside its own, and of how many.
+_BESIDE_SINCE, _MOST_BESIDE = 5, 12
 
 
 def mandate(state: State, v: Values, c: Context) -> Plan | Refusal:
@@ -90,9 +93,9 @@ def crossed(
         next_day = months_later(date.fromisoformat(last), months).isoformat()
         if day < next_day:
             return f"the next collection on {next_day}, {months} months after that of {last}"
-    until = state.get("collected_until", pair)
-    if version >= _BINDS_ALL_SINCE and until is not None and day < until:
-        return f"the next collection on {until}, after the months of another mandate"
+    untils = _untils(state.get("collected_until", pair))
+    if version >= _BINDS_ALL_SINCE and untils and day < untils[0]:
+        return f"the next collection on {untils[0]}, after the months of another mandate"
     return None
 
 
@@ -117,9 +120,30 @@ def collected(
     months = document.get("spacing_months")
     if version >= _BINDS_ALL_SINCE and months is not None:
         until = months_later(date.fromisoformat(day), months).isoformat()
+        untils = sorted([until, *_untils(state.get("collected_until", pair))], reverse=True)
         effects.append(["put", "collected_until", pair,
-                        max(until, state.get("collected_until", pair) or until)])
+                        untils[:_MOST_BESIDE] if version >= _BESIDE_SINCE else untils[0]])
     return effects
+
+
+def _untils(found: str | list[str] | None) -> list[str]:
+    """The dates of a document of `collected_until`, the latest first; a template of before left one
+    alone."""
+    return [found] if isinstance(found, str) else found or []
+
+
+def months_given_back(state: State, effect: list) -> list[list]:
+    """The effects of a collection's reversal on the months that bind every mandate: its own are
+    gone, those of the others stay.
+
+    :param effect: of the collection on `collected_until`
+    """
+    _, table, pair, document = effect
+    left, own = list(_untils(state.get(table, pair))), _untils(document)[0]
+    if own not in left:
+        return []
+    left.remove(own)
+    return [["put", table, pair, left or None]]
 
 
 def given_back(state: State, reference: str, amount: int) -> list[list]:

@@ -98,6 +98,49 @@ def test_d0_73_a_reversed_collection_still_counts_for_the_months_between_two(wor
     assert verify(world.settings).broken is None
 
 
+@pytest.mark.parametrize("version", [4, 5])
+def test_d0_73_a_reversed_collection_leaves_the_months_of_the_one_before(world, version):
+    """They bind other mandates as they did; what a template of before booked does not say which
+    these were."""
+    known = world.ledger.operations
+    old = replace(known.by_type["agreement_payment"], version=version)
+    world.ledger.operations = Operations(
+        {**known.by_type, "agreement_payment": old}, known.versions)
+    _until(world, "M-A", spacing_months=3)
+    _until(world, "M-B")
+    first = posted(_collect(world, mandate="M-A"))
+    second = posted(_collect(world, mandate="M-A", on=date(2026, 12, 12)))
+    world.ledger.checkpoint()
+    world.reopen()
+    _reversed(world, second)
+    early = {"mandate": "M-B", "occurred_at": at(date(2026, 12, 11), "12:00:00"),
+             "on": date(2026, 12, 12)}
+    if version == 5:
+        told = _collect(world, **early)
+        assert refused(told, "authorisation_differs", "authorisation")
+        assert "the next collection on 2026-12-12, after the months" in told["detail"]
+        posted(_collect(world, mandate="M-B", on=date(2026, 12, 12)))
+        _reversed(world, first)
+    posted(_collect(world, **early))
+    assert world.ledger.state.get("collected_until", "U1 M1") is None
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_d0_73_reversed_in_any_order_no_collections_months_are_left(world, order):
+    """What is reversed binds nobody, also when a later one is reversed after it."""
+    _until(world, "M-A", spacing_months=3)
+    days = (FIRST, date(2026, 12, 12), date(2027, 3, 12))
+    done = [posted(_collect(world, mandate="M-A", on=day)) for day in days]
+    untils = ["2026-12-12", "2027-03-12", "2027-06-12"]
+    for number in order:
+        _reversed(world, done[number])
+        untils[number] = None
+        left = sorted(filter(None, untils), reverse=True)
+        assert world.ledger.state.get("collected_until", "U1 M1") == (left or None)
+    assert verify(world.settings).broken is None
+
+
 def _number(world, result):
     return world.row(result)[6]
 
