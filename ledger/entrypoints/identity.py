@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
 
 WINDOW_SECONDS = 300
+#: Nonces of one signer within their window: more signatures than this service can check in it.
 _NONCES = 1_000_000
 #: Paths of commands, which their keys let post once, whoever sends them again.
 _KEYED = frozenset({"/v1/commands", "/v1/batches"})
@@ -69,6 +70,7 @@ class Identity:
         self.now = now
         self.kept = KeptNonces(folder, 2 * WINDOW_SECONDS, now())
         self._nonces: OrderedDict[str, float] = OrderedDict(self.kept.found)
+        self._of_signer = Counter(key.partition("/")[0] for key in self._nonces)
         self._rates: dict[tuple[str, str, int], int] = {}
         self.sessions = Sessions(ledger, now)
 
@@ -76,7 +78,7 @@ class Identity:
         """The sender and the evidence to keep (JSON text; empty for a token).
 
         :raises RequestRefused: 401 `unauthorised`, `signature_wrong`, `request_stale`,
-            `request_replayed`; 403 `forbidden`, `stopped`
+            `request_replayed`; 403 `forbidden`, `stopped`; 503 `too_many_nonces`
         """
         headers = request.headers
         if "x-paylake-session" in headers:
@@ -167,19 +169,28 @@ class Identity:
 
     def _once(self, key: str, *, keep: bool) -> None:
         """A nonce serves once within the window, also after another start if it is kept; a repeated
-        command is safe by its key."""
+        command is safe by its key. None is forgotten within it: a signer that has too many there
+        waits until its oldest are out of it, and others do not."""
         now = self.now()
         nonces = self._nonces
         while nonces:
             oldest = next(iter(nonces))
-            if nonces[oldest] > now - 2 * WINDOW_SECONDS and len(nonces) < _NONCES:
+            if nonces[oldest] > now - 2 * WINDOW_SECONDS:
                 break
             nonces.popitem(last=False)
+            self._of_signer[oldest.partition("/")[0]] -= 1
         if key in nonces:
             raise RequestRefused("request_replayed", "the nonce was used before", 401)
+        signer = key.partition("/")[0]
+        if self._of_signer[signer] >= _NONCES:
+            raise RequestRefused(
+                "too_many_nonces", f"{signer} sent {_NONCES} requests within "
+                f"{2 * WINDOW_SECONDS} seconds: send it again later", 503,
+            )
         if keep:  # first: a request that is not answered may be sent again as it is
             self.kept.add(key, now)
         nonces[key] = now
+        self._of_signer[signer] += 1
 
     def count(self, actor: Actor, interface_class: str, number: int = 1) -> None:
         """Hold a caller to its rate in an interface class (rules D0.38, D2.24, D2.25).

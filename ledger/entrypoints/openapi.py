@@ -340,7 +340,8 @@ _STATUS = {
     422: "refused; `reason` says why",
     429: "more requests than the caller may send in a minute",
     500: "a fault of the service; nothing was written",
-    503: "the storage cannot take it now, or all connections are at work; send it again",
+    503: "the storage cannot take it now, all connections are at work, or the signer sent too many "
+    "requests within minutes; send it again",
 }
 
 

@@ -18,6 +18,7 @@ from ledger.adapters.nonces import KeptNonces
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.domain.refusals import BY_CODE
+from ledger.entrypoints import identity
 from ledger.entrypoints.bodies import BODY_LIMIT_BYTES
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.identity import WINDOW_SECONDS
@@ -363,6 +364,37 @@ def test_a_nonce_of_a_read_serves_once_also_after_another_start(world, settings,
     assert replayed == {**booked, "replayed": True} and (fresh, fresh_again) == (200, 200)
     kept = settings.path("ledger", "nonces")
     assert kept.stat().st_mode & 0o077 == 0 and headers["x-paylake-nonce"] in kept.read_text()
+
+
+def test_a_nonce_is_not_forgotten_while_its_request_could_be_sent_again(
+    world, settings, monkeypatch
+):
+    """However many come after it, also after another start: those of one signer beyond a bound are
+    refused by name, others go on, and so does the signer once its oldest are out of the window."""
+    clock = [time.time()]
+    monkeypatch.setattr(identity, "_NONCES", 3)
+    monkeypatch.setattr(identity.Identity.__init__, "__defaults__", (lambda: clock[0],))
+    ann, ben = (Signer(f"operator:{name}", world.keys[name]) for name in ("ann", "ben"))
+    ann.now = ben.now = lambda: clock[0]
+    path = "/v1/pending"
+    old = [ann.headers("GET", path, b"") for _ in range(3)]
+
+    def told(service, *asked):
+        answers = [service.get(path, headers=headers) for headers in asked]
+        return [one.json().get("error", {}).get("reason", one.status_code) for one in answers]
+
+    for first in (True, False):
+        with TestClient(create_app(settings, world.ledger, Tokens.load(settings))) as service:
+            if first:
+                assert told(service, *old) == [200, 200, 200]
+            assert told(service, ann.headers("GET", path, b"")) == ["too_many_nonces"]
+            assert told(service, *old) == ["request_replayed"] * 3
+            assert told(service, ben.headers("GET", path, b"")) == [200]
+            if not first:
+                clock[0] += 2 * WINDOW_SECONDS + 1
+                assert told(service, ann.headers("GET", path, b"")) == [200]
+                assert told(service, *old) == ["request_stale"] * 3
+        world.ledger = open_ledger(settings, simulated=True)
 
 
 def test_nonces_are_kept_for_twice_the_window_and_no_longer_than_need_be(tmp_path):
