@@ -26,6 +26,9 @@ DEMO_SENDERS: dict[str, tuple[str, ...]] = {
     "custodian-1": ("custodian_statement",),
     "paylake-1": ("*",),
 }
+#: Of these, what came while trust files did not say yet which feeds a key was offered; both came
+#: together, to one key.
+_BEFORE_OFFERS = frozenset({"ledger_head", "ledger_event"})
 INSTITUTION = "institution"
 #: Two invented people of a simulated home's ledger: who enters and who reviews.
 DEMO_OPERATORS = ("operator-maker-demo", "operator-checker-demo")
@@ -71,6 +74,7 @@ class Keyring:
                 name: {
                     "sender": name.rsplit("-", 1)[0],
                     "feeds": list(feeds),
+                    "offered": list(feeds),
                     "public_key": self.public(name).pem(),
                     "valid_from": "2018-01-01",
                     "valid_to": "2035-12-31",
@@ -81,8 +85,9 @@ class Keyring:
             write_private(trust, json.dumps(entries, indent=2).encode())
 
     def _extend_demo_rights(self, path: Path) -> None:
-        """Let the demo keys of a home that an older program made sign the feeds that came since; an
-        entry that somebody made is left alone."""
+        """Let the demo keys of a home that an older program made sign the feeds that came since. A
+        feed is offered once (`offered` in the entry): what somebody took from a key since stays
+        taken, and an entry that somebody made is left alone."""
         try:
             entries = json.loads(path.read_text("utf-8"))
         except ValueError:
@@ -90,10 +95,12 @@ class Keyring:
         changed = False
         for name, feeds in DEMO_SENDERS.items():
             entry = entries.get(name, {})
-            lacking = [feed for feed in feeds if feed not in entry.get("feeds", feeds)]
-            if entry.get("demo") and lacking and entry["public_key"] == self.public(name).pem():
-                entry["feeds"] += lacking
-                changed = True
+            if not entry.get("demo") or entry["public_key"] != self.public(name).pem():
+                continue
+            offered = entry.get("offered", _offered(feeds, entry["feeds"]))
+            entry["feeds"] += [feed for feed in feeds if feed not in (*offered, *entry["feeds"])]
+            if entry.get("offered") != list(feeds):
+                entry["offered"], changed = list(feeds), True
         if changed:
             write_private(path, json.dumps(entries, indent=2).encode())
 
@@ -180,3 +187,11 @@ class Keyring:
                 "Restore it, or write it as docs/reference/keys.md says.",
                 where=str(path),
             ) from None
+
+
+def _offered(feeds: tuple[str, ...], has: list[str]) -> list[str]:
+    """What a demo key was offered by a program that did not write it down: by one that knew the
+    newest feeds all of them, else all the others."""
+    if _BEFORE_OFFERS & set(has):
+        return list(feeds)
+    return [feed for feed in feeds if feed not in _BEFORE_OFFERS]

@@ -215,6 +215,7 @@ def test_the_demo_key_of_an_older_home_may_sign_the_new_feeds(settings):
     entries = json.loads(path.read_text("utf-8"))
     for name in ("ledger-1", "custodian-1"):
         entries[name]["feeds"] = ["ledger_journal", "ledger_balance"]
+        del entries[name]["offered"]
     entries["custodian-1"]["demo"] = False
     path.write_text(json.dumps(entries), "utf-8")
     Keyring(settings).ensure_demo()
@@ -224,3 +225,23 @@ def test_the_demo_key_of_an_older_home_may_sign_the_new_feeds(settings):
     before = path.read_bytes()
     Keyring(settings).ensure_demo()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(("name", "left"), [
+    ("ledger-1", ["ledger_journal", "ledger_balance", "ledger_head"]), ("switch-1", []),
+    ("paylake-1", ["transaction"]),
+])
+def test_what_somebody_took_from_a_demo_key_is_not_given_back(settings, name, left, recorded):
+    """Nor in a home of a program that did not write down what it had given; there the two newest
+    feeds are known as its own by one of them."""
+    path = settings.path("keys", "trust.json")
+    entries = json.loads(path.read_text("utf-8"))
+    entries[name]["feeds"] = left
+    if not recorded:
+        for entry in entries.values():
+            entry.pop("offered", None)
+    path.write_text(json.dumps(entries), "utf-8")
+    for _ in range(2):
+        Keyring(settings).ensure_demo()
+        assert list(Keyring(settings).trust()[name].feeds) == left
