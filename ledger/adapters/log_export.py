@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +41,18 @@ def line(row: Row) -> bytes:
 
 
 def stream(settings: Settings, after: int) -> Generator[bytes, None, None]:
-    """Entries after a sequence as lines, many at a time, by a connection of its own, in one state
-    of the log. Each part may be taken by another thread."""
+    """Entries after a sequence as lines, many at a time, by a connection of its own, up to the end
+    that the log has when it is asked. Each part may be taken by another thread, and is read in a
+    snapshot of its own, which ends before it is given: the log only grows, so the parts are of one
+    state, and a slow consumer holds nothing of the database open."""
     reader = open_reader(settings, any_thread=True)
     try:
-        with reader.snapshot():
-            lines = (line(row) for row in reader.entries(after + 1))
-            while part := b"".join(islice(lines, _LINES)):
+        end = reader.last_entry()
+        last = 0 if end is None else end[0]
+        for first in range(after + 1, last + 1, _LINES):
+            with reader.snapshot():
+                part = b"".join(map(line, reader.entries(first, min(first + _LINES - 1, last))))
+            if part:
                 yield part
     finally:
         reader.close()

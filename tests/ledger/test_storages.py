@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
+import orjson
 import pytest
 
 from ledger.adapters import log_export
@@ -166,6 +167,28 @@ def test_a_stream_of_the_log_that_nobody_takes_gives_its_connection_back(world, 
     else:
         with pytest.raises(PaylakeError, match="closed"):
             reader.last_entry()
+
+
+def test_a_slow_reader_of_the_log_holds_no_snapshot_open(world, monkeypatch):
+    """Between two parts nothing of the database is kept for it, however long it takes; it gets the
+    log as it was when it asked."""
+    world.do("payment")
+    monkeypatch.setattr(log_export, "_LINES", 2)
+    last, parts = world.ledger.head.sequence, log_export.stream(world.settings, 0)
+    taken = [next(parts)]
+    for _ in range(3):
+        world.do("payment")
+        if world.settings.ledger_database:
+            held = _sql(world.settings, "select pid from pg_stat_activity where datname = "
+                        "current_database() and pid <> pg_backend_pid() and "
+                        "(backend_xmin is not null or state like 'idle in transaction%')")
+            assert held == []
+        else:
+            busy, *_ = world.ledger.store.db.execute("pragma wal_checkpoint(truncate)").fetchone()
+            assert busy == 0
+        taken.append(next(parts))
+    lines = b"".join([*taken, *parts]).splitlines()
+    assert [orjson.loads(one)[0] for one in lines] == list(range(1, last + 1))
 
 
 def test_keys_of_the_log_are_found_among_many_others(world):

@@ -22,7 +22,7 @@ from ledger.service.faults import RequestRefused
 
 
 class LogLines(StreamingResponse):
-    """The log's lines. Its snapshot ends with the answer, also with one that nobody takes."""
+    """The log's lines. Their connection ends with the answer, also with one that nobody takes."""
 
     media_type = "application/x-ndjson"
 
