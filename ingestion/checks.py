@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from ingestion.codes import RULES
 from ingestion.feeds import Feed
 from paylake.contracts import Column
+from paylake.currencies import MINOR_DIGITS
 
 CODES = tuple(RULES)
 SOUND = -1
@@ -66,32 +67,77 @@ def check(feed: Feed, table: pa.Table) -> Verdict:
     judged = [(i, c) for i, c in enumerate(feed.columns) if c.classification != "C3"]
     # A column is judged by libraries that let other threads run; flags are set in contract order.
     with ThreadPoolExecutor(os.cpu_count() if rows > _FEW_ROWS else 1) as pool:
-        found = pool.map(lambda pair: _broken(feed, pair[1], table.column(pair[1].name)), judged)
+        found = pool.map(lambda pair: _broken(feed, pair[1], table), judged)
         for (index, _), rules in zip(judged, found, strict=True):
             for rule, mask in rules:
                 verdict.flag(mask, rule, index)
     return verdict
 
 
-def _broken(feed: Feed, column: Column, given: pa.ChunkedArray) -> list[tuple[str, np.ndarray]]:
+def _broken(feed: Feed, column: Column, table: pa.Table) -> list[tuple[str, np.ndarray]]:
     """(rule, rows) pairs of one column, those without a row left out."""
-    values = given.combine_chunks()
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays([c.cast(pa.large_string()) for c in values.chunks])
+    values = _whole(table, column.name)
     found = []
     if values.null_count and feed.is_required(column):
         found.append(("missing_value", _numpy(values.is_null())))
     if values.null_count < len(values):
-        found += _violations(column, values)
-    return [(rule, mask) for rule, mask in found if mask.any()]
+        for rows, scale in _scales(column, table):
+            part = values if rows is None else pc.if_else(pa.array(rows), values, None)
+            found += _violations(column, part, scale)
+    free = _free(column, table)
+    return [
+        (rule, mask)
+        for rule, mask in (
+            (rule, mask & ~free if rule == "bad_enum" and free is not None else mask)
+            for rule, mask in found
+        )
+        if mask.any()
+    ]
+
+
+def _whole(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece."""
+    values = table.column(name).combine_chunks()
+    if isinstance(values, pa.ChunkedArray):
+        values = pa.concat_arrays([c.cast(pa.large_string()) for c in values.chunks])
+    return values
+
+
+def _free(column: Column, table: pa.Table) -> np.ndarray | None:
+    """Rows in which the closed list does not hold: another column says that a person wrote them
+    (`freeWhere` of the contract)."""
+    free = np.zeros(table.num_rows, bool)
+    for other, kinds in column.properties.get("freeWhere", {}).items():
+        values = _whole(table, other)
+        free |= _numpy(pc.is_in(values, value_set=pa.array(kinds, values.type)))
+    return free if free.any() else None
+
+
+def _scales(column: Column, table: pa.Table) -> list[tuple[np.ndarray | None, int | None]]:
+    """(rows, decimals of their currency): ISO 4217's where the contract names the currency's
+    column (`scaleOf`) and the code is known, else None: then the contract's scale holds alone."""
+    other = column.properties.get("scaleOf")
+    if other is None:
+        return [(None, None)]
+    currency = _whole(table, other)
+    codes = pa.array(list(MINOR_DIGITS), currency.type)
+    at = pc.fill_null(pc.index_in(currency, value_set=codes), len(codes)).to_numpy()
+    digits = np.array([*MINOR_DIGITS.values(), -1])[at]
+    groups = np.unique(digits).tolist()
+    return [
+        (None if len(groups) == 1 else digits == one, one if one >= 0 else None) for one in groups
+    ]
 
 
 def _numpy(mask: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
 
 
-def _violations(column: Column, values: pa.Array):
-    """(rule, rows) pairs of one column; nulls break nothing here."""
+def _violations(column: Column, values: pa.Array, digits: int | None):
+    """(rule, rows) pairs of one column; nulls break nothing here.
+
+    :param digits: decimals of the rows' currency, where the column's scale is its currency's.
+    """
     kind = column.type
     if kind.startswith("varchar") or kind == "string":
         if column.max_length is not None:
@@ -100,7 +146,7 @@ def _violations(column: Column, values: pa.Array):
             known = pc.is_in(values, value_set=pa.array(column.valid_values, values.type))
             yield "bad_enum", _numpy(pc.and_(pc.invert(known), values.is_valid()))
     elif kind.startswith("decimal"):
-        yield from _decimal(column, values)
+        yield from _decimal(column, values, digits)
     elif kind in _RANGES:
         yield "bad_number", _bad_integers(column, values)
     elif kind == "date":
@@ -113,11 +159,11 @@ def _matches(values: pa.Array, pattern: str) -> np.ndarray:
     return _numpy(pc.match_substring_regex(values, pattern))
 
 
-def _decimal(column: Column, values: pa.Array):
+def _decimal(column: Column, values: pa.Array, digits: int | None):
     scale = int(column.properties.get("scale", 4))
     present = _numpy(values.is_valid())
     signed = "-?" if column.options.get("minimum") is None else ""
-    fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
+    fraction = _fraction(scale, scale if digits is None else digits)
     good = _matches(values, rf"^{signed}[0-9]{{1,{_INTEGER_DIGITS}}}{fraction}$")
     if (good | ~present).all() and column.options.get("minimum") in (None, 0):
         return
@@ -130,6 +176,15 @@ def _decimal(column: Column, values: pa.Array):
     yield "bad_number", present & (~number | small)
     fine = _matches(values, rf"^-?[0-9]+{fraction}$")
     yield "bad_scale", present & number & ~fine
+
+
+def _fraction(scale: int, digits: int) -> str:
+    """Pattern of what may follow the point: the currency's digits, and zeros behind them as far as
+    the contract's scale goes (yen as `100.00`)."""
+    zeros = max(scale - digits, 0)
+    if not digits:
+        return rf"(\.0{{1,{zeros}}})?" if zeros else ""
+    return rf"(\.[0-9]{{1,{digits}}}0{{0,{zeros}}})?"
 
 
 def _as_decimal(text: str):

@@ -18,10 +18,12 @@ from ingestion.identifiers import Identifiers
 from ingestion.readers import Parsed, read
 from ingestion.readers.parsed import blank_span, secret_pattern
 from paylake.crypto import seal
+from paylake.currencies import MINOR_DIGITS
 from paylake.deliveries import Control
 from paylake.keys import TrustedKey
 
 AMOUNT = pa.decimal128(18, 4)
+_UNIT = pa.decimal128(5, 4)
 _READABLE = r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$"
 
 QUARANTINE_SCHEMA = pa.schema(
@@ -221,18 +223,35 @@ def _same_record(
 
 
 def amounts(feed: Feed, table: pa.Table) -> pa.Array:
-    """Amounts as decimal(18,4) in the currency's unit; null where the text is no exact amount."""
+    """Amounts as decimal(18,4) in the currency's unit; null where the text is no exact amount, or
+    whole minor units of a currency that has no known one."""
     if feed.amount_column is None:
         return pa.nulls(table.num_rows, AMOUNT)
     text = table.column(feed.amount_column).combine_chunks()
     readable = pc.match_substring_regex(text, _READABLE)
-    scale = feed.contract.column(feed.amount_column).properties.get("scale", 0)
+    properties = feed.contract.column(feed.amount_column).properties
+    scale = 4 if "scaleOf" in properties else properties.get("scale", 0)
     exact = pc.match_substring_regex(text, rf"^-?[0-9]+(\.[0-9]{{1,{max(int(scale), 1)}}})?$")
     text = pc.if_else(pc.and_(readable, exact), text, None)
-    if feed.amount_divisor == 1:
+    if not feed.is_in_minor_units:
         return text.cast(AMOUNT)
-    whole = text.cast(pa.decimal128(18, 0)).cast(pa.decimal128(24, 6))
-    return pc.divide(whole, pa.scalar(feed.amount_divisor, pa.decimal128(4, 0))).cast(AMOUNT)
+    currency = _currency(feed, table)
+    known = pc.index_in(currency, value_set=pa.array(list(MINOR_DIGITS), currency.type))
+    units = pa.array([Decimal(1).scaleb(-n) for n in MINOR_DIGITS.values()], _UNIT)
+    return pc.multiply(text.cast(pa.decimal128(18, 0)), units.take(known)).cast(AMOUNT)
+
+
+def _currency(feed: Feed, table: pa.Table) -> pa.Array:
+    assert feed.currency_column is not None
+    return table.column(feed.currency_column).combine_chunks()
+
+
+def _unknown_currencies(feed: Feed, table: pa.Table) -> list[str]:
+    """Codes whose minor unit nobody knows, of a feed in minor units: its amounts have no value."""
+    if not feed.is_in_minor_units:
+        return []
+    codes = pc.unique(_currency(feed, table).drop_null()).to_pylist()
+    return sorted(code for code in codes if code not in MINOR_DIGITS)
 
 
 def _totals(
@@ -247,12 +266,15 @@ def _totals(
         if control.amount_totals:
             return f"{feed.name} carries no amounts, announced {dict(control.amount_totals)}"
         return None
-    assert feed.currency_column is not None
     found: dict[str, Decimal] = {}
+    for parsed in files.values():
+        strange = _unknown_currencies(feed, parsed.table)
+        if strange:
+            return f"a currency without a known minor unit: {', '.join(strange)[:80]}"
     unreadable = sum(len(parsed.malformed) for parsed in files.values())
     for parsed in files.values():
         values = amounts(feed, parsed.table)
-        currency = parsed.table.column(feed.currency_column).combine_chunks()
+        currency = _currency(feed, parsed.table)
         usable = pc.and_(values.is_valid(), pc.match_substring_regex(currency, "^[A-Z]{3}$"))
         usable = pc.fill_null(usable, False)
         unreadable += parsed.table.num_rows - int(pc.sum(usable).as_py() or 0)

@@ -11,6 +11,8 @@ from paylake.contracts import Column, Contract
 from paylake.crypto import sm3_hex
 from paylake.errors import PermanentFailure
 
+MINOR_UNITS = "minor_units"
+"""Value of `amountDivisor` where each currency has a divisor of its own."""
 FORMATS = ("csv", "jsonl", "parquet", "fixed_width")
 
 
@@ -95,8 +97,9 @@ class Feed:
         return self.contract.get("amountColumn")
 
     @property
-    def amount_divisor(self) -> Decimal:
-        return Decimal(str(self.contract.get("amountDivisor") or 1))
+    def is_in_minor_units(self) -> bool:
+        """Whether its amounts are whole minor units, of each currency its own (ISO 4217)."""
+        return self.contract.get("amountDivisor") == MINOR_UNITS
 
     @property
     def currency_column(self) -> str | None:

@@ -24,6 +24,7 @@ from ingestion.readers.delimited_exact import header_of
 from ingestion.readers.parsed import Problem
 from paylake import home, ops
 from paylake.crypto import unseal
+from paylake.currencies import MINOR_DIGITS
 from paylake.dates import parse_date, run_time
 from paylake.deliveries import DeliveryFile, write_delivery
 from paylake.errors import PermanentFailure, UsageFault
@@ -314,7 +315,8 @@ def replay(
             amount = amounts(feed, parsed.table).to_pylist()[0]
             currency = values.get(feed.currency_column or "")
             if amount is not None and currency:
-                totals[currency] = amount.quantize(Decimal("0.01"))
+                digits = MINOR_DIGITS.get(currency, 4)
+                totals[currency] = amount.quantize(Decimal(1).scaleb(-digits))
         _, original_day, original_sequence = item.delivery_id.split("/")
         name = replay_name(
             parse_date(original_day), int(original_sequence), item.line, item.file_name

@@ -43,6 +43,10 @@ PROPERTIES = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
+#: Layers of what the project's models make: their tables may get further columns.
+_GROWING = ("work", "gold")
+#: Metadata of a column that was added behind those with which its table was made.
+_ADDED = "paylake.added"
 _NAMED = re.compile(rf"\b({'|'.join(LAYERS)})\.(\w+)\b")
 _shared_lock = threading.Lock()
 #: Tables opened for reading, by process, address and version; each with its log's state then.
@@ -103,8 +107,11 @@ class Lake:
     ) -> str:
         """Create the table when it is not there; when it is, its columns must be these.
 
+        A table of marts that an older program made gets the columns that came since, behind its
+        own: its dates have none of them, are not written anew and keep their digests.
+
         :returns: its address.
-        :raises PermanentFailure: when the stored columns differ (evolve it first).
+        :raises PermanentFailure: when the stored columns differ in any other way.
         """
         path = self.address(layer, table)
         if not self.exists(layer, table):
@@ -119,7 +126,9 @@ class Lake:
             return path
         stored = self.columns(layer, table)
         wanted = [(f.name, str(f.type)) for f in schema]
-        if stored != wanted:
+        if layer in _GROWING and len(stored) < len(wanted) and wanted[:len(stored)] == stored:
+            self._add_columns(layer, table, [schema.field(n) for n, _ in wanted[len(stored):]])
+        elif stored != wanted:
             raise PermanentFailure(
                 f"{layer}.{table} holds other columns than its contract: "
                 f"{_difference(stored, wanted)}",
@@ -127,6 +136,13 @@ class Lake:
                 where=path,
             )
         return path
+
+    def _add_columns(self, layer: str, table: str, fields: Sequence[pa.Field]) -> None:
+        """Name further columns in the table's log; no data file is touched."""
+        self._table(layer, table).alter.add_columns([
+            deltalake.Field(f.name, deltalake.Field.from_arrow(f).type, True, {_ADDED: "true"})
+            for f in fields
+        ])
 
     def ensure_contract(self, contract: Contract, layer: str | None = None) -> str:
         """`ensure` with the columns and partitions of a contract."""
@@ -136,8 +152,7 @@ class Lake:
 
     def columns(self, layer: str, table: str) -> list[tuple[str, str]]:
         """(name, Arrow type) of the stored table, in order."""
-        schema = pa.schema(self._read(layer, table).schema().to_arrow())
-        return [(f.name, str(_plain(f.type))) for f in schema]
+        return _typed(pa.schema(self._read(layer, table).schema().to_arrow()))
 
     def replace(
         self, layer: str, table: str, data: pa.Table, first: date, last: date
@@ -284,28 +299,36 @@ class Lake:
 
         Each row becomes a JSON list of its values as text, in column order; the rows' SHA-256
         are sorted and hashed; the column names and types go in front, under SM3. Dates without
-        rows are absent from the result.
+        rows are absent from the result. Columns that were added to the table count from the first
+        date that has a value in one of them: a date from before keeps its digest.
         """
-        columns = self.columns(layer, table)
-        names = [name for name, _ in columns]
-        if "business_date" not in names:
+        schema = self._read(layer, table, version).schema()
+        columns = _typed(pa.schema(schema.to_arrow()))
+        if "business_date" not in dict(columns):
             raise ValueError(f"{layer}.{table} is not dated")
-        values = ", ".join(f'"{name}"::varchar' for name in names)
+        added = {field.name for field in schema.fields if field.metadata.get(_ADDED)}
+        older = [column for column in columns if column[0] not in added]
+        filled, parts = "true", f"{_hashed(columns)} as h"
+        digest, before = (f"sha256(string_agg({x}, '' order by {x}))" for x in "ho")
+        if added:
+            filled = "bool_or(filled)"
+            present = " or ".join(f'"{name}" is not null' for name in sorted(added))
+            parts += f", {_hashed(older)} as o, {present} as filled"
+            digest = f"case when {filled} then {digest} else {before} end"
         result = self.query(
             f"""
-            select business_date, sha256(string_agg(h, '' order by h)) as digest, count(*) as n
+            select business_date, count(*) as n, {filled} as filled, {digest} as digest
             from (
-                select business_date, sha256(to_json([{values}])::varchar) as h
-                from {layer}.{table}
-                where {between(first, last)}
+                select business_date, {parts} from {layer}.{table} where {between(first, last)}
             )
             group by business_date
             """,
             versions=None if version is None else {f"{layer}.{table}": version},
         )
-        head = repr(columns)
         return {
-            row["business_date"]: sm3_hex(f"{head}|{row['n']}|{row['digest']}".encode())
+            row["business_date"]: sm3_hex(
+                f"{columns if row['filled'] else older!r}|{row['n']}|{row['digest']}".encode()
+            )
             for row in result.to_pylist()
         }
 
@@ -314,6 +337,16 @@ class Lake:
         if layer in ("bronze", "quarantine", "vault", "ops", "gold"):
             raise ValueError(f"{layer} tables are not dropped")
         self.store.remove(layer, table)
+
+
+def _typed(schema: pa.Schema) -> list[tuple[str, str]]:
+    return [(f.name, str(_plain(f.type))) for f in schema]
+
+
+def _hashed(columns: Sequence[tuple[str, str]]) -> str:
+    """SQL of a row's SHA-256 over these columns."""
+    values = ", ".join(f'"{name}"::varchar' for name, _ in columns)
+    return f"sha256(to_json([{values}])::varchar)"
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

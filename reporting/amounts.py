@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from paylake.currencies import MINOR_DIGITS
 from paylake.errors import PermanentFailure
-
-# Minor units by ISO 4217. A currency that is not listed is refused, not guessed.
-_BY_SCALE = {
-    0: "CLP ISK JPY KRW PYG RWF UGX VND XAF XOF XPF",
-    2: "AED ARS AUD BDT BGN BOB BRL CAD CHF CNY COP CZK DKK DOP EGP EUR GBP GEL GTQ HKD HUF IDR "
-    "ILS INR KES KZT LAK LKR MAD MMK MNT MOP MUR MXN MYR NGN NOK NPR NZD PEN PHP PKR PLN QAR RON "
-    "RUB SAR SEK SGD THB TRY TWD TZS UAH USD UYU UZS ZAR",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-}
-SCALES = {code: decimals for decimals, codes in _BY_SCALE.items() for code in codes.split()}
 
 
 def scale(currency: str) -> int:
@@ -23,11 +14,11 @@ def scale(currency: str) -> int:
     :raises PermanentFailure: for a currency that is not in the table.
     """
     try:
-        return SCALES[currency]
+        return MINOR_DIGITS[currency]
     except KeyError:
         raise PermanentFailure(
             f"Currency {currency!r} has no scale here",
-            "Add its ISO 4217 minor units to reporting/amounts.py.",
+            "Add its ISO 4217 minor units to paylake/currencies.py.",
         ) from None
 
 

@@ -99,7 +99,7 @@ def _sum(total: ControlTotal, rows: Sequence[Row], currencies: Sequence[str]) ->
         if total.function == "count":
             value = str(len(own))
         else:
-            cells = [row[total.column] for row in own]
+            cells = [row.get(total.column or "") for row in own]
             if any(cell is None for cell in cells):
                 continue  # no sum of what is not known; rules say what that means for the date
             value = as_text(sum(cells, Decimal(0)), currency)
@@ -204,7 +204,8 @@ def _sections(
     """One file for each value of `split_by`: a table of six columns, each line with its section.
 
     Rows of one value (one a currency) stand in one file. The line marked `total_of_parts` must
-    equal the sum of the lines marked `part`, as shown.
+    equal the sum of the lines marked `part`, as shown. A line marked `unless_zero` is there where
+    it has an amount.
     """
     by = file["split_by"]
     data = sorted(rows.of(file["dataset"], day), key=lambda r: (r[by], r["currency_code"]))
@@ -239,6 +240,8 @@ def _section_lines(
             for line in section["lines"]:
                 named = next(line[k] for k in ("text", "amount") if k in line)
                 if not rows.has(file["dataset"], named, day):
+                    continue
+                if line.get("unless_zero") and not row[named]:
                     continue
                 yield _line(section["title"], currency, line, row, columns, parts)
                 shown += 1

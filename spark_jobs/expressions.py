@@ -14,6 +14,7 @@ from decimal import Decimal
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from paylake.currencies import BY_DIGITS
 from paylake.errors import UsageFault
 from paylake.settings import Settings
 
@@ -22,23 +23,6 @@ AMOUNT = "decimal(18,4)"
 
 NIGHT_FROM_HOUR, NIGHT_TO_HOUR = 22, 6
 """Night is from 22:00 (included) to 06:00 (excluded), local wall clock."""
-
-_MINOR_DIGITS = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN "
-    "BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP "
-    "GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL "
-    "MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK "
-    "PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB "
-    "TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD XCG YER ZAR ZMW ZWG",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
-MINOR_DIGITS: dict[str, int] = {
-    code: digits for digits, codes in _MINOR_DIGITS.items() for code in codes.split()
-}
-"""ISO 4217: how many decimals the minor unit of a currency stands for."""
-
 
 @dataclass(frozen=True)
 class Clock:
@@ -129,7 +113,7 @@ def amount_of_minor(minor: Column, currency_code: Column) -> Column:
     A currency outside ISO 4217 stops the build: a guessed scale would be off by a factor.
     """
     unit = F.when(currency_code.isNull(), F.lit(None).cast("decimal(5,4)"))
-    for digits, codes in _MINOR_DIGITS.items():
+    for digits, codes in BY_DIGITS.items():
         factor = F.lit(Decimal(1).scaleb(-digits)).cast("decimal(5,4)")
         unit = unit.when(currency_code.isin(codes.split()), factor)
     complaint = F.concat(F.lit("currency without a known minor unit: "), currency_code)

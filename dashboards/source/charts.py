@@ -164,7 +164,7 @@ AMOUNTS = (
     "acquirer_fee_amount", "service_fee_amount", "disputed_amount", "net_amount",
     "opening_pending_amount", "payout_amount", "closing_pending_amount",
     "closing_disputed_amount", "amount", "fee_amount",
-    "minimum_payout_amount", "adjustment_amount",
+    "minimum_payout_amount", "adjustment_amount", "further_amount",
 )  # fmt: skip
 MONEY = dict.fromkeys(AMOUNTS, ",.2f")
 
@@ -298,8 +298,9 @@ CHARTS = [
         ("从交易总额到结算净额（万元，日）", "From gross to net (CNY, day)"),
         ("gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
          "acquirer_fee_amount", "service_fee_amount", "disputed_amount"),
-        ("净额 = 总额 − 退款 − 四项手续费 − 争议冻结",
-         "net = gross - refunds - four fees - disputed"),
+        ("净额 = 总额 − 退款 − 四项手续费 − 争议冻结；有撤销、退单、分账等的另列“其他”",
+         "net = gross - refunds - four fees - disputed; voids, chargebacks, splits and the like,"
+         " where there are any, as other"),
         {
             "x_axis": "step_name", "metric": "amount", "groupby": [], "adhoc_filters": [],
             "row_limit": 100, "show_value": True, "show_legend": False, "show_total": True,
@@ -388,7 +389,7 @@ CHARTS = [
         ("期末待结算 = 期初 + 净额 − 付款额", "closing = opening + net - payout"),
         _rows(["day_name", "payment_count", "gross_amount", "refund_amount",
                "issuer_fee_amount", "network_fee_amount", "acquirer_fee_amount",
-               "service_fee_amount", "disputed_amount", "net_amount",
+               "service_fee_amount", "disputed_amount", "further_amount", "net_amount",
                "opening_pending_amount", "payout_amount", "closing_pending_amount",
                "status_name"],
               [("business_date", False)], limit=1000, formats=MONEY, page=31),

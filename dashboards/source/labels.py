@@ -38,6 +38,7 @@ COLUMNS: dict[str, Text] = {
     "figure_order": ("指标次序", "Figure order"),
     "first_day": ("起始日", "First date"),
     "funding": ("资金来源代码", "Funding code"),
+    "further_amount": ("其他净额（元）", "Other (CNY)"),
     "gross_amount": ("交易总额（元）", "Gross (CNY)"),
     "held_by": ("扣住它的检查", "Held by"),
     "is_blocking": ("阻断", "Blocking"),

@@ -48,6 +48,12 @@ MONEY = [
     "net_amount", "opening_pending_amount", "payout_amount", "closing_pending_amount",
     "closing_disputed_amount",
 ]  # fmt: skip
+#: What of the net is neither payments, refunds, fees nor disputes (voids, chargebacks, splits …),
+#: by the mart's other columns: a release of an older program has no column of it.
+FURTHER = (
+    "net_amount - (gross_amount - refund_amount - issuer_fee_amount - network_fee_amount"
+    " - acquirer_fee_amount - service_fee_amount - disputed_amount)"
+)
 FEES = "issuer_fee_amount + network_fee_amount + acquirer_fee_amount + service_fee_amount"
 
 
@@ -160,7 +166,7 @@ def _merchant(language: str) -> str:
             region_code, region_name, mcc, mcc_name, settlement_cycle,
             {choose(language, "fee_class", FEE_CLASSES)} as fee_class_name,
             minimum_payout_amount, currency_code, payment_count, refund_count,
-            {", ".join(MONEY)}, fee_amount,
+            {", ".join(MONEY)}, fee_amount, {FURTHER} as further_amount,
             {day("due_date")} as due_day, settlement_status,
             {choose(language, "settlement_status", STATUSES)} as status_name,
             settlement_status in ('rolled', 'negative', 'disputed') as is_held,
@@ -227,11 +233,17 @@ def _trend(language: str) -> str:
 
 def _steps(language: str) -> str:
     index = 2 if language == "zh" else 3
+    columns = "merchant, region_code, region_name, mcc_name, currency_code"
+    further = (
+        f"select business_date, {day()} as day, {len(STEPS) + 1} as step_order,"
+        f" {pick(language, '⑧其他', '⑧ Other')} as step_name, {columns},"
+        f" {FURTHER} as amount from named where {FURTHER} <> 0"
+    )
     selects = [
         f"select business_date, {day()} as day, {order} as step_order,"
         f" '{step[index]}' as step_name,"
-        " merchant, region_code, region_name, mcc_name, currency_code,"
+        f" {columns},"
         f" {step[1]}{step[0]} as amount from named"
         for order, step in enumerate(STEPS, 1)
-    ]
+    ] + [further]
     return f"with named as ({_named(language)}) " + " union all ".join(selects)

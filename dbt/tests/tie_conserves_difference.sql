@@ -26,9 +26,7 @@ journals as (
         abs(sum(credit_amount)) as amount
     from entries
     where
-        account_code = '2201'
-        and component in ('gross', 'dispute')
-        and journal_type in ('payment', 'refund', 'dispute')
+        is_traded
         and {{ built_dates() }}
     group by business_date, currency_code, journal_id
 ),

@@ -47,6 +47,10 @@ def _type(name: str) -> str:
     return next((kind for end, kind in MART_TYPES.items() if name.endswith(end)), "string")
 
 
+OTHERS = (
+    "void", "chargeback", "split", "points", "exchange", "offset", "shortfall", "capture",
+    "returned", "correction",
+)
 MARTS: dict[str, tuple[str, ...]] = {
     "mart_settlement__merchant_day": (
         "business_date", "merchant_id", "merchant_name", "region_code", "currency_code",
@@ -54,10 +58,14 @@ MARTS: dict[str, tuple[str, ...]] = {
         "network_fee_amount", "acquirer_fee_amount", "service_fee_amount", "disputed_amount",
         "adjustment_amount", "net_amount", "opening_pending_amount", "payout_amount",
         "closing_pending_amount", "closing_disputed_amount", "due_date", "settlement_status",
+        "other_amount", *(f"{name}_amount" for name in OTHERS),
     ),
     "mart_settlement__reserve_fund_day": (
         "business_date", "currency_code", "user_balance_amount", "merchant_pending_amount",
-        "merchant_disputed_amount", "fee_pending_amount", "unidentified_amount", "book_amount",
+        "merchant_disputed_amount", "fee_pending_amount", "unidentified_amount",
+        "merchant_balance_amount", "prepaid_card_amount", "exchange_difference_amount",
+        "currency_position_amount", "book_opening_amount", "book_inflow_amount",
+        "book_outflow_amount", "book_amount",
         "custodian_amount", "difference_amount", "unarrived_amount", "unexplained_amount",
         "item_count", "largest_age_days",
     ),
@@ -268,10 +276,12 @@ class World:
                     "closing_disputed_amount": ZERO,
                     "due_date": day + timedelta(days=1),
                     "settlement_status": "paid" if m["payout"] else "due",
+                    "other_amount": ZERO, **{f"{name}_amount": ZERO for name in OTHERS},
                 }
             )
         pending = sum((self._balance[f"2201:{m}"] for m in MERCHANTS), ZERO)
         book = pending + self._balance["2301"]
+        deposits = [leg for leg in self._legs if leg["account_code"] == "1001"]
         unarrived = sum((item["amount"] for item in items), ZERO)
         self.rows["work.mart_settlement__reserve_fund_item"] += items
         self.rows["work.mart_settlement__reserve_fund_day"].append(
@@ -279,6 +289,11 @@ class World:
                 "business_date": day, "currency_code": CNY, "user_balance_amount": ZERO,
                 "merchant_pending_amount": pending, "merchant_disputed_amount": ZERO,
                 "fee_pending_amount": self._balance["2301"], "unidentified_amount": ZERO,
+                "merchant_balance_amount": ZERO, "prepaid_card_amount": ZERO,
+                "exchange_difference_amount": ZERO, "currency_position_amount": ZERO,
+                "book_opening_amount": self._opening.get("1001", ZERO),
+                "book_inflow_amount": _total(deposits, "D"),
+                "book_outflow_amount": _total(deposits, "C"),
                 "book_amount": book, "custodian_amount": custodian,
                 "difference_amount": book - custodian, "unarrived_amount": unarrived,
                 "unexplained_amount": book - custodian - unarrived, "item_count": len(items),

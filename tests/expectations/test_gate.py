@@ -62,6 +62,7 @@ CASES = {
     "settlement_counts_not_negative": (SETTLEMENT, _edit("payment_count", -1)),
     "settlement_amounts_not_null": (SETTLEMENT, _edit("opening_pending_amount", None)),
     "settlement_net_adds_up": (SETTLEMENT, _add("net_amount", "0.01")),
+    "settlement_other_adds_up": (SETTLEMENT, _add("chargeback_amount", "0.01")),
     "settlement_closing_adds_up": (SETTLEMENT, _add("closing_pending_amount", "0.01")),
     "settlement_closing_equals_ledger": (SETTLEMENT, lambda rows: rows[1:]),
     "settlement_disputed_equals_ledger": (SETTLEMENT, _add("closing_disputed_amount", "0.01")),
@@ -75,6 +76,12 @@ CASES = {
     ),
     "reserve_book_equals_ledger": (
         "work.mart_settlement__reserve_fund_day", _add("book_amount", "0.01")
+    ),
+    "reserve_classes_equal_ledger": (
+        "work.mart_settlement__reserve_fund_day", _add("prepaid_card_amount", "0.01")
+    ),
+    "reserve_rolls_forward": (
+        "work.mart_settlement__reserve_fund_day", _add("book_inflow_amount", "0.01")
     ),
     "reserve_custodian_equals_statement": (
         "work.mart_settlement__reserve_fund_day", _add("custodian_amount", "0.01")
@@ -90,6 +97,9 @@ CASES = {
     "ledger_balance_adds_up": ("silver.ledger_balance", _add("opening_amount", "0.01")),
     "ledger_trial_balance": ("silver.ledger_balance", _add("closing_amount", "0.01")),
     "ledger_balance_continues": ("silver.ledger_balance", _add("opening_amount", "0.01")),
+    "ledger_memo_books_apart": (
+        "silver.ledger_entry", _edit("account_code", "9201")
+    ),
     "ledger_head_present": ("silver.ledger_head", lambda rows: []),
     "ledger_head_chain_end": ("silver.ledger_head", _edit("received_digest", "ff" * 32)),
     "ledger_head_counts": ("silver.ledger_head", _edit("received_leg_count", 1)),

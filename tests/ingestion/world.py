@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingestion.feeds import Feed
 from ingestion.writers import suffix, write
+from paylake.currencies import MINOR_DIGITS
 from paylake.deliveries import DeliveryFile, write_delivery
 from paylake.settings import Settings
 from tests.ingestion import heads
@@ -178,11 +179,15 @@ def totals(feed: Feed, rows: list[dict[str, str | None]]) -> dict[str, Decimal]:
     for row in rows:
         text, currency = row[feed.amount_column], row["currency_code"]
         try:
-            value = Decimal(text or "") / feed.amount_divisor
+            value = Decimal(text or "")
+            if feed.is_in_minor_units:
+                value = value.scaleb(-MINOR_DIGITS.get(currency or "", 2))
         except ArithmeticError:
             continue
         found[currency or ""] = found.get(currency or "", Decimal(0)) + value
-    return {c: t.quantize(Decimal("0.01")) for c, t in found.items() if c}
+    return {
+        c: t.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(c, 2))) for c, t in found.items() if c
+    }
 
 
 def send(

@@ -123,3 +123,52 @@ def test_a_table_opened_before_is_read_again_when_its_log_changed(lake):
     shutil.rmtree(path)
     with pytest.raises(PermanentFailure, match="There is no table"):
         lake.columns("silver", "thing")
+
+
+WIDER = SCHEMA.append(pa.field("void_amount", pa.decimal128(18, 4))).append(
+    pa.field("note", pa.string())
+)
+
+
+@pytest.fixture
+def grown(tmp_path):
+    """A table of marts that an older program made, with a column less on two dates."""
+    lake = Lake(settings.load({"PAYLAKE_HOME": str(tmp_path / "grown")}))
+    lake.ensure("work", "thing", SCHEMA)
+    lake.replace("work", "thing", pa.concat_tables([rows(D1, 9), rows(D2, 5)]), D1, D2)
+    return lake
+
+
+def wider(day: date, count: int) -> pa.Table:
+    made = [{**row, "void_amount": Decimal(0)} for row in rows(day, count).to_pylist()]
+    return pa.Table.from_pylist(made, schema=WIDER)
+
+
+def test_a_mart_gets_further_columns_and_its_dates_keep_their_digests(grown, tmp_path):
+    before, files = grown.digests("work", "thing", D1, D2), grown.actions("work", "thing")
+    version = grown.version("work", "thing")
+    grown.ensure("work", "thing", WIDER)
+    assert [name for name, _ in grown.columns("work", "thing")] == WIDER.names
+    assert grown.actions("work", "thing")["path"] == files["path"]  # nothing is written anew
+    assert grown.digests("work", "thing", D1, D2) == before
+    assert grown.digests("work", "thing", D1, D2, version) == before
+    grown.replace("work", "thing", wider(D2, 5), D2, D2)
+    after = grown.digests("work", "thing", D1, D2)
+    assert after[D1] == before[D1] and after[D2] != before[D2]
+    fresh = Lake(settings.load({"PAYLAKE_HOME": str(tmp_path / "fresh")}))
+    fresh.ensure("work", "thing", WIDER)
+    fresh.replace("work", "thing", wider(D2, 5), D2, D2)
+    assert fresh.digests("work", "thing", D2, D2)[D2] == after[D2]
+    assert grown.ensure("work", "thing", WIDER)  # once
+    assert grown.version("work", "thing") == version + 2
+
+
+@pytest.mark.parametrize(("layer", "schema"), [
+    ("work", WIDER.remove(1)),  # a column is gone
+    ("work", pa.schema([*reversed(list(WIDER))])),
+    ("silver", WIDER),  # its contract says how it is read: that is another matter
+])
+def test_columns_that_differ_otherwise_are_refused(grown, lake, layer, schema):
+    where = grown if layer == "work" else lake
+    with pytest.raises(PermanentFailure, match="other columns"):
+        where.ensure(layer, "thing", schema)

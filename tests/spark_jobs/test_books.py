@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from paylake.currencies import MINOR_DIGITS
 from spark_jobs.conform import custodian_entry, ledger_balance, ledger_entry
-from spark_jobs.expressions import MINOR_DIGITS, Clock
+from spark_jobs.expressions import Clock
 from tests.spark_jobs.helpers import assert_contract, bronze, day, records, rows
 
 pytestmark = pytest.mark.engine

@@ -1,51 +1,90 @@
 -- grain: merchant_id, currency_code, business_date
+{% set deducted = [
+    'refund', 'issuer_fee', 'network_fee', 'acquirer_fee', 'service_fee', 'dispute', 'payout',
+    'void', 'chargeback', 'offset', 'capture',
+] %}
+{% set added = [
+    'gross', 'split', 'points', 'exchange', 'shortfall', 'returned', 'correction',
+] %}
 with
 
 entries as (
     select * from {{ ref('stg_ledger__entry') }}
 ),
 
+-- Every leg on a pending account has one measure. A correction is the institution's own, whatever
+-- the journal that it corrects; a sum of the customer's is a payment, or what undoes one.
 pending as (
     select
         business_date,
         party_id as merchant_id,
         currency_code,
-        component,
         credit_amount,
         debit_amount,
         adjusts_date,
-        component = 'gross' and journal_type = 'payment' as is_payment_gross,
-        component = 'gross' and journal_type = 'refund' as is_refund_gross
+        case
+            when journal_type in ('adjustment', 'reversal') then 'correction'
+            when component = 'gross' and journal_type in ('refund', 'void') then journal_type
+            else component
+        end as measure
     from entries
     where
         account_code = '2201'
         and {{ built_dates() }}
 ),
 
--- Fees are debits less what refunds returned.
+-- Fees are debits less what refunds and voids returned.
+summed as (
+    select
+        business_date,
+        merchant_id,
+        currency_code,
+        count(case measure when 'gross' then 1 end) as payment_count,
+        count(case measure when 'refund' then 1 end) as refund_count,
+        {% for measure in deducted %}
+            sum(case measure when '{{ measure }}' then debit_amount else 0 end)
+                as {{ measure }}_amount,
+        {% endfor %}
+        {% for measure in added %}
+            sum(case measure when '{{ measure }}' then credit_amount else 0 end)
+                as {{ measure }}_amount,
+        {% endfor %}
+        sum(
+            case
+                when adjusts_date is not null and measure <> 'payout' then credit_amount else 0
+            end
+        ) as adjustment_amount
+    from pending
+    group by business_date, merchant_id, currency_code
+),
+
 final as (
     select
         business_date,
         merchant_id,
         currency_code,
-        count(case when is_payment_gross then 1 end) as payment_count,
-        sum(case when is_payment_gross then credit_amount else 0 end) as gross_amount,
-        count(case when is_refund_gross then 1 end) as refund_count,
-        sum(case when is_refund_gross then debit_amount else 0 end) as refund_amount,
-        sum(case component when 'issuer_fee' then debit_amount else 0 end) as issuer_fee_amount,
-        sum(case component when 'network_fee' then debit_amount else 0 end) as network_fee_amount,
-        sum(case component when 'acquirer_fee' then debit_amount else 0 end)
-            as acquirer_fee_amount,
-        sum(case component when 'service_fee' then debit_amount else 0 end) as service_fee_amount,
-        sum(case component when 'dispute' then debit_amount else 0 end) as disputed_amount,
-        sum(case component when 'payout' then debit_amount else 0 end) as payout_amount,
-        sum(
-            case
-                when adjusts_date is not null and component <> 'payout' then credit_amount else 0
-            end
-        ) as adjustment_amount
-    from pending
-    group by business_date, merchant_id, currency_code
+        payment_count,
+        gross_amount,
+        refund_count,
+        refund_amount,
+        issuer_fee_amount,
+        network_fee_amount,
+        acquirer_fee_amount,
+        service_fee_amount,
+        dispute_amount as disputed_amount,
+        payout_amount,
+        adjustment_amount,
+        void_amount,
+        chargeback_amount,
+        split_amount,
+        points_amount,
+        exchange_amount,
+        offset_amount,
+        shortfall_amount,
+        capture_amount,
+        returned_amount,
+        correction_amount
+    from summed
 )
 
 select * from final

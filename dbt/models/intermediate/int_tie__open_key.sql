@@ -31,7 +31,7 @@ carried as (
         and closed_by_date is null
 ),
 
--- One amount a journal: the gross or disputed sum, whatever its direction.
+-- One amount a journal: the gross, disputed or charged back sum, whatever its direction.
 journals as (
     select
         business_date,
@@ -42,9 +42,7 @@ journals as (
         abs(sum(credit_amount)) as ledger_amount
     from entries
     where
-        account_code = '2201'
-        and component in ('gross', 'dispute')
-        and journal_type in ('payment', 'refund', 'dispute')
+        is_traded
         and {{ built_dates() }}
     group by business_date, business_key, currency_code, journal_id
 ),

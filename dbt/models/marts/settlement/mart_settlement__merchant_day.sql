@@ -3,6 +3,8 @@
     'payment_count', 'gross_amount', 'refund_count', 'refund_amount', 'issuer_fee_amount',
     'network_fee_amount', 'acquirer_fee_amount', 'service_fee_amount', 'disputed_amount',
     'adjustment_amount', 'payout_amount',
+    'void_amount', 'chargeback_amount', 'split_amount', 'points_amount', 'exchange_amount',
+    'offset_amount', 'shortfall_amount', 'capture_amount', 'returned_amount', 'correction_amount',
 ] %}
 with
 
@@ -79,6 +81,23 @@ days as (
             and keys.currency_code = positions.currency_code
 ),
 
+-- What comes of neither payments, refunds, fees nor disputes, in the merchant's favour.
+furthered as (
+    select
+        business_date,
+        merchant_id,
+        currency_code,
+        {% for measure in measures %}
+            {{ measure }},
+        {% endfor %}
+        opening_pending_amount,
+        held_amount,
+        split_amount + points_amount + exchange_amount + shortfall_amount + returned_amount
+        + correction_amount - void_amount - chargeback_amount - offset_amount
+        - capture_amount as other_amount
+    from days
+),
+
 netted as (
     select
         business_date,
@@ -90,8 +109,10 @@ netted as (
         opening_pending_amount,
         held_amount,
         gross_amount - refund_amount - issuer_fee_amount - network_fee_amount
-        - acquirer_fee_amount - service_fee_amount - disputed_amount as net_amount
-    from days
+        - acquirer_fee_amount - service_fee_amount - disputed_amount
+        + other_amount as net_amount,
+        other_amount
+    from furthered
 ),
 
 closed as (
@@ -105,6 +126,7 @@ closed as (
         opening_pending_amount,
         held_amount,
         net_amount,
+        other_amount,
         opening_pending_amount + net_amount - payout_amount as closing_pending_amount
     from netted
 ),
@@ -138,6 +160,17 @@ final as (
         closed.payout_amount,
         closed.closing_pending_amount,
         closed.held_amount as closing_disputed_amount,
+        closed.other_amount,
+        closed.void_amount,
+        closed.chargeback_amount,
+        closed.split_amount,
+        closed.points_amount,
+        closed.exchange_amount,
+        closed.offset_amount,
+        closed.shortfall_amount,
+        closed.capture_amount,
+        closed.returned_amount,
+        closed.correction_amount,
         -- A minimum holds in the currency in which it was agreed.
         case
             when closed.currency_code = merchants.currency_code

@@ -28,12 +28,36 @@ books as (
             as merchant_disputed_amount,
         sum(case account_code when '2301' then closing_amount else 0 end) as fee_pending_amount,
         sum(case account_code when '2401' then closing_amount else 0 end) as unidentified_amount,
+        sum(case account_code when '2211' then closing_amount else 0 end)
+            as merchant_balance_amount,
+        sum(case account_code when '2501' then closing_amount else 0 end) as prepaid_card_amount,
+        sum(case account_code when '2302' then closing_amount else 0 end)
+            as exchange_difference_amount,
+        sum(case account_code when '1901' then closing_amount else 0 end)
+            as currency_position_amount,
+        -- The position is an asset: what is held for other currencies' customers is not ours.
         sum(
             case
-                when account_code in ('2101', '2201', '2202', '2301', '2401') then opening_amount
+                when account_code = '1901' then -opening_amount
+                when
+                    account_code in
+                    ('2101', '2201', '2202', '2211', '2301', '2302', '2401', '2501')
+                    then opening_amount
                 else 0
             end
-        ) as book_opening_amount
+        ) as book_opening_amount,
+        sum(
+            case
+                when
+                    account_code in
+                    (
+                        '1001', '1901', '2101', '2201', '2202', '2211', '2301', '2302', '2401',
+                        '2501'
+                    )
+                    then abs(opening_amount) + abs(closing_amount)
+                else 0
+            end
+        ) as reserve_activity_amount
     from balances
     where {{ built_dates() }}
     group by business_date, currency_code
@@ -48,9 +72,16 @@ summed as (
         merchant_disputed_amount,
         fee_pending_amount,
         unidentified_amount,
+        merchant_balance_amount,
+        prepaid_card_amount,
+        exchange_difference_amount,
+        currency_position_amount,
         book_opening_amount,
+        reserve_activity_amount,
         user_balance_amount + merchant_pending_amount + merchant_disputed_amount
-        + fee_pending_amount + unidentified_amount as book_amount
+        + fee_pending_amount + unidentified_amount + merchant_balance_amount
+        + prepaid_card_amount + exchange_difference_amount
+        - currency_position_amount as book_amount
     from books
 ),
 
@@ -102,6 +133,10 @@ final as (
         summed.merchant_disputed_amount,
         summed.fee_pending_amount,
         summed.unidentified_amount,
+        summed.merchant_balance_amount,
+        summed.prepaid_card_amount,
+        summed.exchange_difference_amount,
+        summed.currency_position_amount,
         summed.book_opening_amount,
         summed.book_amount,
         statements.custodian_opening_amount,
@@ -137,7 +172,14 @@ final as (
         on
             summed.business_date = open_items.business_date
             and summed.currency_code = open_items.currency_code
-    where {{ are_present(['ledger_journal', 'ledger_balance']) }}
+    -- A currency of own funds or memo books alone has no reserve, and no statement to wait for.
+    where
+        {{ are_present(['ledger_journal', 'ledger_balance']) }}
+        and (
+            summed.reserve_activity_amount <> 0
+            or deposits.business_date is not null
+            or statements.business_date is not null
+        )
 )
 
 select * from final
