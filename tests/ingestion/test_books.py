@@ -1,0 +1,102 @@
+"""Books at the door: kinds of journals that the contract lists, amounts by their currency."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from ingestion import ingest
+from ingestion.checks import check
+from ingestion.evaluate import amounts
+from ingestion.feeds import Feed
+from ingestion.readers import read
+from ingestion.writers import write
+from paylake.settings import Settings
+from tests.ingestion.world import DAY, balance, entry, leg, send, transaction
+
+
+def outcome(settings: Settings, feed: str, rows, **sent) -> tuple[str, str | None, str]:
+    send(settings, feed, rows, **sent)
+    (found,) = ingest(settings, DAY, DAY).outcomes
+    return found["state"], found["reason_code"], found["reason"] or ""
+
+
+@pytest.mark.parametrize("changes", [
+    {"journal_type": "void", "component": "gross"},
+    {"journal_type": "withdrawal_returned", "component": "returned"},
+    {"journal_type": "adjustment", "component": "a_word_of_the_person_who_did_it"},
+    {"journal_type": "reversal", "component": "a_word_of_the_person_who_did_it"},
+])
+def test_what_the_ledger_books_is_taken(settings: Settings, changes) -> None:
+    assert outcome(settings, "ledger_journal", [leg(1, **changes)])[0] == "accepted"
+
+
+@pytest.mark.parametrize("changes", [
+    {"journal_type": "teleport"},
+    {"component": "goodwill"},
+    {"journal_type": "void", "component": "goodwill"},
+    {"journal_type": "adjustment", "component": "x" * 33},
+    {"journal_type": "adjustment", "direction": "X"},
+])
+def test_what_it_does_not_book_refuses_the_journal(settings: Settings, changes) -> None:
+    rows = [leg(1, journal_type="adjustment", component="goodwill"), leg(2, **changes)]
+    state, reason, _ = outcome(settings, "ledger_journal", rows)
+    assert (state, reason) == ("refused", "bad_row_in_book")
+
+
+MANY = {"CNY": "12345", "JPY": "12345", "KWD": "12345", "USD": "1", "CLF": "12345"}
+UNITS = {"CNY": "123.45", "JPY": "12345", "KWD": "12.345", "USD": "0.01", "CLF": "1.2345"}
+
+
+def books(feed: str) -> list[dict]:
+    make, column = (leg, "amount_minor") if feed == "ledger_journal" else (
+        balance, "closing_minor")
+    return [
+        make(n, currency_code=code, **{column: minor})
+        for n, (code, minor) in enumerate(MANY.items(), 1)
+    ]
+
+
+@pytest.mark.parametrize("feed", ["ledger_journal", "ledger_balance"])
+def test_minor_units_are_those_of_their_currency(settings: Settings, feed) -> None:
+    right = {code: Decimal(text) for code, text in UNITS.items()}
+    assert outcome(settings, feed, books(feed), amount_totals=right)[0] == "accepted"
+
+
+@pytest.mark.parametrize("feed", ["ledger_journal", "ledger_balance"])
+def test_a_yen_is_no_hundredth(settings: Settings, feed) -> None:
+    wrong = {code: Decimal(text) for code, text in UNITS.items()} | {"JPY": Decimal("123.45")}
+    state, reason, said = outcome(settings, feed, books(feed), amount_totals=wrong)
+    assert (state, reason) == ("refused", "amount_mismatch")
+    assert "JPY +12221.55" in said
+
+
+def test_a_currency_without_a_minor_unit_is_refused_whatever_is_announced(settings) -> None:
+    rows = [leg(1), leg(2, currency_code="XXX")]
+    state, reason, said = outcome(settings, "ledger_journal", rows,
+                                  amount_totals={"CNY": Decimal(1), "XXX": Decimal(2)})
+    assert (state, reason) == ("refused", "amount_mismatch")
+    assert "XXX" in said
+
+
+@pytest.mark.parametrize(("currency", "text", "rule"), [
+    ("CNY", "12.34", None), ("CNY", "12.345", "bad_scale"), ("CNY", "12.340", "bad_scale"),
+    ("JPY", "12", None), ("JPY", "12.00", None), ("JPY", "12.5", "bad_scale"),
+    ("JPY", "12.000", "bad_scale"), ("KWD", "1.234", None), ("KWD", "1.2", None),
+    ("KWD", "1.2345", "bad_scale"), ("CLF", "1.2345", None), ("XXX", "1.23", None),
+    ("XXX", "1.234", "bad_scale"),
+])
+@pytest.mark.parametrize(("name", "make"), [
+    ("transaction", transaction), ("custodian_statement", entry),
+])
+def test_an_amount_has_the_decimals_of_its_currency(name, make, currency, text, rule) -> None:
+    """Others beside it, so that rows of one file are each judged by their own."""
+    feed = Feed.load(name)
+    rows = [make(1), make(2, currency_code=currency, amount=text),
+            make(3, currency_code="KWD", amount="1.001")]
+    table = read(feed, write(feed, rows)).table
+    verdict = check(feed, table)
+    assert [verdict.rule(n) if verdict.bad[n] else None for n in range(3)] == [None, rule, None]
+    if rule is None:
+        assert amounts(feed, table).to_pylist()[1] == Decimal(text)
