@@ -160,7 +160,9 @@ def _names(names: Iterable[str]) -> str:
 
 def _meaning(column: Column) -> str:
     values = f" One of {_names(column.valid_values)}." if column.valid_values else ""
-    return f"{column.description}{values}"
+    free = column.properties.get("freeWhere", {})
+    but = "".join(f" Any word where {of} is {_names(kinds)}." for of, kinds in free.items())
+    return f"{column.description}{values}{but}"
 
 
 # Feeds ---------------------------------------------------------------------------------------
@@ -214,7 +216,8 @@ def _feed_facts(contract: Contract) -> Iterator[tuple[str, str]]:
     yield "lateness", f"{contract.get('latenessDays')} days"
     yield "a key counts as seen before", f"within {contract.get('duplicateLookbackDays')} days"
     amount = contract.get("amountColumn")
-    yield "control total", f"`{amount}` / {contract.get('amountDivisor')}" if amount else "none"
+    unit = "minor units" if contract.get("amountDivisor") == "minor_units" else "units"
+    yield "control total", f"`{amount}`, {unit} of each currency" if amount else "none"
     yield "brings", "everything each date" if contract.get("snapshot") else "what happened"
     yield "kept", f"{contract.get('retentionYears')} years"
     yield "owner", str(contract.get("owner"))

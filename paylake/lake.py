@@ -132,7 +132,8 @@ class Lake:
             raise PermanentFailure(
                 f"{layer}.{table} holds other columns than its contract: "
                 f"{_difference(stored, wanted)}",
-                "Evolve the table (docs/how-to/change-a-table.md) before writing to it.",
+                "Further columns of a mart go behind its others and are added by themselves; "
+                "any other change needs a table of another name.",
                 where=path,
             )
         return path
@@ -189,7 +190,7 @@ class Lake:
             raise PermanentFailure(
                 f"Rows for {layer}.{table} have other columns than the table: "
                 f"{_difference(stored, given)}",
-                "Correct the writer, or evolve the table first.",
+                "Correct the writer, or add the column to the model, behind its others.",
                 where=path,
             )
         try:

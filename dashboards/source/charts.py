@@ -298,7 +298,7 @@ CHARTS = [
         ("从交易总额到结算净额（万元，日）", "From gross to net (CNY, day)"),
         ("gross_amount", "refund_amount", "issuer_fee_amount", "network_fee_amount",
          "acquirer_fee_amount", "service_fee_amount", "disputed_amount"),
-        ("净额 = 总额 − 退款 − 四项手续费 − 争议冻结；有撤销、退单、分账等的另列“其他”",
+        ("净额 = 总额 − 退款 − 四项手续费 − 争议冻结；有撤销、拒付、分账等的另列“其他”",
          "net = gross - refunds - four fees - disputed; voids, chargebacks, splits and the like,"
          " where there are any, as other"),
         {
