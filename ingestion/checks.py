@@ -120,6 +120,9 @@ def _scales(column: Column, table: pa.Table) -> list[tuple[np.ndarray | None, in
     if other is None:
         return [(None, None)]
     currency = _whole(table, other)
+    distinct = pc.unique(currency)
+    if len(distinct) == 1:
+        return [(None, MINOR_DIGITS.get(distinct[0].as_py()))]
     codes = pa.array(list(MINOR_DIGITS), currency.type)
     at = pc.fill_null(pc.index_in(currency, value_set=codes), len(codes)).to_numpy()
     digits = np.array([*MINOR_DIGITS.values(), -1])[at]

@@ -26,6 +26,9 @@ from tests.ledger.rules.words import CNY, PLAIN, ended, funds, on, posted, run
 from tests.ledger.test_operations_legs import OWN_FUNDS
 
 FOREIGN = ("USD", "JPY", "KWD")
+#: In one there are own funds alone, in the other what a bank manages: neither has a reserve.
+BESIDE = {"HKD": 2, "EUR": 2}
+CURRENCIES = {**SCALES, **BESIDE}
 MODES = {"institution": "institution_managed", "bank": "bank_managed", "self": "self_managed"}
 #: The merchants, each with the mode of its money.
 MERCHANTS = {"M1": "institution", "M2": "institution", "M4": "institution", "TB": "bank",
@@ -38,7 +41,7 @@ KINDS = {"collection": "payment", "agreement_payment": "payment", "prepaid_spend
 
 def amount(minor: int, currency: str) -> Decimal:
     """Minor units as an amount of the lake."""
-    return Decimal(minor).scaleb(-SCALES[currency])
+    return Decimal(minor).scaleb(-CURRENCIES[currency])
 
 
 @dataclass
@@ -72,8 +75,13 @@ class Books:
                 world.register("bind_account", destination_id=f"D{name[1]}{number}",
                                party_id=user, bound_account=f"card of {user}", bound_name=user,
                                bank_code="ICBC")
+            for code, party in ((codes["1001"], None), (codes["2201"], name)):
+                world.register("open_account", account_code=code, party_id=party,
+                               currency_code="EUR")
             world.open([(codes["1001"], None), (codes["2201"], name), (codes["2202"], name),
                         *((codes["2101"], user) for user in users)])
+        for code in ("1101", "3001"):
+            world.register("open_account", account_code=code, currency_code="HKD")
         world.register("party", party_id="K1", party_kind="card", identity_check="ID")
         world.register("bind_account", destination_id="DK", party_id="K1", bound_account="6222",
                        bound_name="K", bank_code="ICBC")
@@ -215,6 +223,9 @@ class Books:
             self.send("chargeback", transaction_id=f"M{number}C", case_number="N",
                       original_transaction_id=f"M{number}2", amount_minor=3_000, **CNY)
             self.do("settlement", payout_id=f"M{number}S", merchant_id=name, amount_minor=4_000)
+            self.do("payment", transaction_id=f"M{number}E", merchant_id=name,
+                    currency_code="EUR", amount_minor=777, **PLAIN)
+        self.send("own_funds", movement_id="OH", amount_minor=1_234, currency_code="HKD")
         self.send("settlement_result", result_id="MBR", payout_id="MBS", result="succeeded")
         self.do("withdrawal", withdrawal_id="MBW", user_id="TB2", amount_minor=5_000, fee_minor=0,
                 destination_id="DB1")

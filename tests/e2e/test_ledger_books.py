@@ -22,7 +22,7 @@ from paylake import contracts, engine, home, release
 from paylake import settings as settings_module
 from paylake.keys import Keyring
 from paylake.lake import Lake
-from tests.e2e.ledger_books import Books, amount
+from tests.e2e.ledger_books import CURRENCIES, Books, amount
 from tests.ledger.conftest import DAY, SCALES, World
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
@@ -60,7 +60,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taken]:
     Keyring(here).ensure_demo()
     ensure_demo_token(here)
     home.claim(here, home.Home("simulated", {"seed": 1}))
-    kept = dataclasses.replace(load_chart(), currencies=SCALES)
+    kept = dataclasses.replace(load_chart(), currencies=CURRENCIES)
     with pytest.MonkeyPatch.context() as patch:
         for place in ("ledger.entrypoints.operations", "ledger.adapters.export"):
             patch.setattr(f"{place}.load_chart", lambda: kept)
@@ -96,7 +96,7 @@ def test_nearly_every_kind_of_journal_and_component_is_there(taken):
     assert set(listed.column("component").valid_values) - {leg["component"] for leg in legs} == {
         "bill"
     }
-    assert {leg["currency_code"] for leg in legs} == set(SCALES)
+    assert {leg["currency_code"] for leg in legs} == set(CURRENCIES)
     assert {leg["account_code"] for leg in legs} >= {"9201", "9202", "9211", "9212", "1901"}
 
 
@@ -122,7 +122,7 @@ def test_the_reserve_is_the_ledgers_in_each_currency(taken, day):
     days = {row["currency_code"]: row for row in taken.rows(
         f"select * from work.mart_settlement__reserve_fund_day where business_date = '{day}'"
     )}
-    assert set(days) == set(SCALES)
+    assert set(days) == set(SCALES)  # others have own funds, or money of others, alone
     for currency, row in days.items():
         for code, name in RESERVE.items():
             assert row[f"{name}_amount"] == there[code, currency], (code, currency)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from ingestion.evaluate import amounts
 from ingestion.feeds import Feed
 from ingestion.readers import read
 from ingestion.writers import write
+from paylake import contracts
 from paylake.settings import Settings
 from tests.ingestion.world import DAY, balance, entry, leg, send, transaction
 
@@ -43,6 +45,21 @@ def test_what_it_does_not_book_refuses_the_journal(settings: Settings, changes) 
     rows = [leg(1, journal_type="adjustment", component="goodwill"), leg(2, **changes)]
     state, reason, _ = outcome(settings, "ledger_journal", rows)
     assert (state, reason) == ("refused", "bad_row_in_book")
+
+
+def test_what_an_older_lake_refused_is_taken_when_it_is_exported_again(
+    settings: Settings, monkeypatch
+) -> None:
+    journal = contracts.load("ledger_journal")
+    older = replace(journal, columns=tuple(
+        replace(c, valid_values=("payment",)) if c.name == "journal_type" else c
+        for c in journal.columns
+    ))
+    rows = [leg(1, journal_type="void", component="gross")]
+    with monkeypatch.context() as before:
+        before.setitem(contracts._all(), "ledger_journal", older)
+        assert outcome(settings, "ledger_journal", rows)[:2] == ("refused", "bad_row_in_book")
+    assert outcome(settings, "ledger_journal", rows)[0] == "accepted"
 
 
 MANY = {"CNY": "12345", "JPY": "12345", "KWD": "12345", "USD": "1", "CLF": "12345"}
