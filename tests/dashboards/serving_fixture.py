@@ -101,7 +101,8 @@ def _settlement(rng: random.Random, merchants: list[dict], days: list[date]) -> 
             acquirer = _cents((gross - refund) * Decimal("0.0016"))
             service = Decimal("1.00") if rng.random() < 0.05 else Decimal(0)
             disputed = _cents(gross / 4) if rng.random() < 0.003 else Decimal(0)
-            net = gross - refund - issuer - network - acquirer - service - disputed
+            voided = Decimal("1.50") if payments > 5 and m is merchants[0] else Decimal(0)
+            net = gross - refund - issuer - network - acquirer - service - disputed - voided
             opening = pending[m["merchant_id"]]
             payable = opening + net
             pays = payable > 0 and payable >= m["minimum_payout_amount"] and day.weekday() != 0
@@ -123,6 +124,7 @@ def _settlement(rng: random.Random, merchants: list[dict], days: list[date]) -> 
                     "acquirer_fee_amount": acquirer, "service_fee_amount": service,
                     "disputed_amount": disputed, "adjustment_amount": Decimal(0),
                     "net_amount": net, "opening_pending_amount": opening,
+                    "other_amount": -voided, "void_amount": voided,
                     "payout_amount": payout, "closing_pending_amount": closing,
                     "closing_disputed_amount": disputed,
                     "due_date": day + timedelta(days=1), "settlement_status": status,

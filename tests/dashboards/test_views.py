@@ -70,6 +70,13 @@ def test_the_waterfall_adds_up_to_the_net(full_home: Settings) -> None:
             "select sum(amount) from settlement_step_zh where business_date = ?", [day]
         ).fetchone()
         assert steps == (net,)
+    others = connection.execute(
+        "select count(*), sum(amount) from settlement_step_zh where step_name = '⑧其他'"
+    ).fetchone()
+    mart = connection.execute(
+        "select count(*), sum(further_amount) from settlement_merchant_zh where further_amount <> 0"
+    ).fetchone()
+    assert others == mart and others[0] > 0 and others[1] == -others[0] * Decimal("1.50")
 
 
 def test_views_conserve_the_money_of_the_mart(full_home: Settings) -> None:
