@@ -388,24 +388,24 @@ class Books:
             ]
         return rows
 
-    def without(self, day: date, dropped: Iterable[int]) -> None:
-        """The ledger's delivery of a date as a faulty exporter would send it: signed, with honest
-        totals, but some lines short."""
+    def sent_otherwise(
+        self, day: date, sequence: int, rows: Iterable[dict[str, Any]]
+    ) -> None:
+        """Another journal of a date, as a faulty exporter would send it: signed, with honest
+        totals. It takes the place of what is in the inbox."""
         folder = self.settings.path("landing", "inbox", "ledger_journal", str(day), "1")
-        control = read_control(folder)
-        left = set(dropped)
-        rows = [leg for n, leg in enumerate(self.legs[day]) if n not in left]
+        if folder.is_dir():
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+        rows = list(rows)
         totals: dict[str, Decimal] = defaultdict(Decimal)
         for row in rows:
             totals[row["currency_code"]] += amount(row["amount_minor"], row["currency_code"])
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
         data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
         write_delivery(
-            self.settings, "ledger_journal", day, 1,
-            [DeliveryFile(control.files[0].name, data, len(rows))], control.sent_at,
-            control.key_id, totals,
+            self.settings, "ledger_journal", day, sequence,
+            [DeliveryFile("journal.jsonl", data, len(rows))], _sent(day), "ledger-1", totals,
         )
 
 

@@ -37,11 +37,13 @@ ZERO = Decimal(0)
 
 @dataclasses.dataclass
 class Taken:
-    """Two dates that went through, and a third that an exporter sent a leg short."""
+    """Two dates that went through, and a third that an exporter sent wrong: first with a kind of
+    journal that nobody knows, then a leg short."""
 
     books: Books
     results: list[Any]
     gated: Any
+    refused: Any
     third: Any
 
     @property
@@ -73,18 +75,22 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taken]:
         books.third_date()
         books.close(2)
         books.world.ledger.close()
-    voided = next(
-        n for n, leg in enumerate(books.legs[THIRD])
-        if leg["journal_type"] == "void" and leg["component"] == "gross"
-    )
-    books.without(THIRD, [voided])
+    legs = books.legs[THIRD]
+    voided = next(leg for leg in legs
+                  if leg["journal_type"] == "void" and leg["component"] == "gross")
+    books.sent_otherwise(THIRD, 1, [
+        {**leg, "journal_type": "teleport"} if leg is voided else leg for leg in legs
+    ])
+    results = [ingestion.ingest(here, day, day) for day in (DAY, SECOND)]
+    refused = ingestion.ingest(here, THIRD, THIRD)
+    books.sent_otherwise(THIRD, 2, [leg for leg in legs if leg is not voided])
+    results.append(ingestion.ingest(here, THIRD, THIRD))
     with engine.server(here, here.engine_port):
-        results = [ingestion.ingest(here, day, day) for day in (DAY, SECOND, THIRD)]
         spark_jobs.build(here, DAY, SECOND)
         gated = expectations.gate(here, DAY, SECOND)
         release.publish(here, DAY, SECOND)
         spark_jobs.build(here, THIRD, THIRD)
-    yield Taken(books, results, gated, expectations.gate(here, THIRD, THIRD))
+    yield Taken(books, results, gated, refused, expectations.gate(here, THIRD, THIRD))
 
 
 def test_nearly_every_kind_of_journal_and_component_is_there(taken):
@@ -132,6 +138,7 @@ def test_the_reserve_is_the_ledgers_in_each_currency(taken, day):
             row["book_opening_amount"] + row["book_inflow_amount"] - row["book_outflow_amount"]
         )
     # the bank booked the clearing of the first date on the second
+    assert days["CNY"]["fee_moved_amount"] == (Decimal("0.20") if day == DAY else ZERO)
     waiting = {currency for currency, row in days.items() if row["item_count"]}
     assert waiting == (set(SCALES) if day == DAY else set())
     assert any(there[code, "CNY"] for code in ("9001", "9011")), "memo books that nothing mixes in"
@@ -181,6 +188,12 @@ def test_every_measure_of_a_merchant_is_what_was_done_to_it(taken):
     )
     assert (yen["gross_amount"], yen["refund_amount"], yen["exchange_amount"]) == (1999, 1000, 209)
     assert yen["closing_pending_amount"] == 1999 - 1000 - 7 + 4 + 209
+
+
+def test_a_kind_that_nobody_knows_refuses_the_journal_and_the_date_waits(taken):
+    (found,) = [o for o in taken.refused.outcomes if o["state"] != "accepted"]
+    assert (found["feed"], found["reason_code"]) == ("ledger_journal", "bad_row_in_book")
+    assert taken.refused.waiting == {THIRD: ["ledger_journal"]}
 
 
 def test_a_leg_that_was_dropped_from_the_journal_is_caught(taken):

@@ -83,6 +83,9 @@ CASES = {
     "reserve_rolls_forward": (
         "work.mart_settlement__reserve_fund_day", _add("book_inflow_amount", "0.01")
     ),
+    "reserve_fees_moved_equal_ledger": (
+        "work.mart_settlement__reserve_fund_day", _add("fee_moved_amount", "0.01")
+    ),
     "reserve_custodian_equals_statement": (
         "work.mart_settlement__reserve_fund_day", _add("custodian_amount", "0.01")
     ),

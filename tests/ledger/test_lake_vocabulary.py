@@ -109,6 +109,9 @@ def test_memo_books_and_pending_accounts_are_those_of_the_chart():
                                                "9211", "9212"))
     assert sorted(listed) == sorted(named.replace("'", "").split(", "))
     assert f"account_code in ({named})" in _text("expectations/suites/ledger_day.yml")
+    for books in ("bank_memo", "self_memo"):
+        codes = ", ".join(f"'{code}'" for code in sorted(_codes(books)))
+        assert f"when account_code in ({codes})" in _text("expectations/suites/ledger_day.yml")
     assert {code[2] for code in _codes("bank_memo")} == {"0"}
     assert {code[2] for code in _codes("self_memo")} == {"1"}
     pending = sorted(code for code, line in CHART.items() if line.settles)

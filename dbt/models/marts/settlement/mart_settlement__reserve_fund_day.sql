@@ -97,6 +97,20 @@ deposits as (
     group by business_date, currency_code
 ),
 
+-- Fees that left the reserve for own funds, less what was reversed; a part of the outflow.
+moved_fees as (
+    select
+        business_date,
+        currency_code,
+        sum(debit_amount) as fee_moved_amount
+    from entries
+    where
+        account_code = '2301'
+        and component = 'fee_income'
+        and {{ built_dates() }}
+    group by business_date, currency_code
+),
+
 statements as (
     select
         business_date,
@@ -151,6 +165,7 @@ final as (
         coalesce(deposits.book_inflow_amount, 0) as book_inflow_amount,
         coalesce(deposits.book_outflow_count, 0) as book_outflow_count,
         coalesce(deposits.book_outflow_amount, 0) as book_outflow_amount,
+        coalesce(moved_fees.fee_moved_amount, 0) as fee_moved_amount,
         summed.book_amount - statements.custodian_amount as difference_amount,
         {{ amount_if_present(
             ['custodian_statement'], 'coalesce(open_items.unarrived_amount, 0)'
@@ -164,6 +179,10 @@ final as (
         on
             summed.business_date = deposits.business_date
             and summed.currency_code = deposits.currency_code
+    left join moved_fees
+        on
+            summed.business_date = moved_fees.business_date
+            and summed.currency_code = moved_fees.currency_code
     left join statements
         on
             summed.business_date = statements.business_date
