@@ -23,6 +23,7 @@ from dashboards.views.expressions import (
     pick,
 )
 from paylake import ops, release, runs
+from paylake.currencies import MINOR_DIGITS
 from paylake.dates import date_range
 from paylake.errors import Held
 from paylake.settings import Settings
@@ -138,7 +139,8 @@ def _open(settings: Settings, language: str) -> str:
         return head + ("无", "none")[index]
     return head + ("；", "; ")[index].join(
         f"{ITEM_KINDS[kind][index] if kind in ITEM_KINDS else kind}"
-        f" {count}{(' 项', '')[index]} {_symbol(currency)}{amount:,.2f}"
+        f" {count}{(' 项', '')[index]} {_symbol(currency)}"
+        f"{amount:,.{MINOR_DIGITS.get(currency, 2)}f}"
         for (kind, currency), (count, amount) in sorted(found.items())
     )
 

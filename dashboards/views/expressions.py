@@ -9,10 +9,13 @@ from __future__ import annotations
 import csv
 from functools import lru_cache
 
+from paylake.currencies import BY_DIGITS
 from paylake.dates import CALENDAR
 
 LANGUAGES = ("zh", "en")
 MINUS = "−"
+#: Decimals of most currencies.
+_USUAL = 2
 # Where links from screen to screen lead (`dashboards.carry`).
 GO = "/paylake/go"
 
@@ -111,10 +114,16 @@ def money(amount: str, language: str, currency: str = "currency_code") -> str:
 
 
 def exact(amount: str, currency: str = "currency_code") -> str:
-    """An amount to the cent, with thousands."""
+    """An amount to its currency's minor unit, with thousands."""
+    x = f"abs(cast({amount} as double))"
+    others = " ".join(
+        f"when {currency} in ({', '.join(map(literal, codes.split()))})"
+        f" then format('{{:,.{digits}f}}', {x})"
+        for digits, codes in BY_DIGITS.items() if digits != _USUAL
+    )
     return (
         f"case when {amount} < 0 then '{MINUS}' else '' end || {symbol(currency)} ||"
-        f" format('{{:,.2f}}', abs(cast({amount} as double)))"
+        f" case {others} else format('{{:,.{_USUAL}f}}', {x}) end"
     )
 
 

@@ -262,6 +262,16 @@ def test_nothing_open_is_one_calm_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(("currency", "amount", "shown"), [
+    ("CNY", "1234.5", "¥1,234.50"), ("JPY", "-1205", "−JPY 1,205"), ("KWD", "0.996", "KWD 0.996"),
+    ("CLF", "1.2345", "CLF 1.2345"), ("XXX", "1", "XXX 1.00"), ("KWD", None, None),
+])
+def test_an_exact_amount_has_the_decimals_of_its_currency(currency, amount, shown) -> None:
+    row = "select ?::decimal(18,4) as x, ? as currency_code"
+    query = f"select {expressions.exact('x')} from ({row})"
+    assert duckdb.execute(query, [amount, currency]).fetchone() == (shown,)
+
+
 @pytest.mark.parametrize(
     ("amount", "zh", "en"),
     [
