@@ -19,7 +19,7 @@ import pyarrow as pa
 from paylake import contracts
 from paylake.lake import Lake
 from paylake.settings import Settings
-from tests.expectations.head_world import head, sent_balances
+from tests.expectations.head_world import events, head, sent_balances
 
 START = date(2026, 9, 12)
 CNY = "CNY"
@@ -219,6 +219,7 @@ class World:
         heads = self.rows["silver.ledger_head"]
         before = heads[-1]["document_sm3"] if heads else None
         heads.append(head(day, number, before, self._legs, closed))
+        self.rows["bronze.raw_ledger__event"] += events(day, number)
 
     def _statement(self, number: int, day: date) -> tuple[Decimal, list[Row]]:
         """What the custodian saw; on every third day from the second on one clearing credit is a
@@ -382,7 +383,8 @@ def schemas() -> dict[str, pa.Schema]:
             "work.terminal_profile",
         )
     }
-    found["bronze.raw_ledger__balance"] = contracts.load("ledger_balance").arrow_schema
+    for table, feed in (("balance", "ledger_balance"), ("event", "ledger_event")):
+        found[f"bronze.raw_ledger__{table}"] = contracts.load(feed).arrow_schema
     for table, columns in MARTS.items():
         found[f"work.{table}"] = contracts.arrow_schema([(c, _type(c)) for c in columns])
     return found

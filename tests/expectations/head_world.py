@@ -51,3 +51,16 @@ def head(day: date, number: int, before: str | None, legs: list[Row], balances: 
         "document_sm3": sm3_hex(document.encode()), "signature": "30",
         "_delivery_id": f"ledger_head/{day}/1", "_line_number": 1,
     }
+
+
+def events(day: date, number: int) -> list[Row]:
+    """Rows of bronze.raw_ledger__event of a date: a hundred entries end with each close, the last
+    two of them booked on the next date already, and every third has two events."""
+    early = [100 * number - 1, 100 * number] if number else []
+    return [
+        {"business_date": day, "event_key": f"{sequence}/{place}", "entry_sequence": str(sequence),
+         "event_number": str(place), "booking_date": str(day), "operation": "payment",
+         "event_type": "result", "booked_at": f"{day}T04:00:00Z"}
+        for sequence in [*early, *range(100 * number + 1, 100 * (number + 1) - 1)]
+        for place in range(1, 2 + (sequence % 3 == 0))
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from paylake import settings
 from tests.expectations.gate_world import World, good
 
 HEAD = "silver.ledger_head"
+EVENT = "bronze.raw_ledger__event"
 OTHER = "ff" * 32
 
 
@@ -164,3 +166,71 @@ def test_heads_of_the_first_format_are_held_to_their_counts_alone(here):
     assert found(here, world) == {}
     change(world, world.days[0], leg_count=1)
     assert set(found(here, world)) == {(world.days[0], "ledger_head_counts")}
+
+
+# events
+
+
+def gaps(here, world: World) -> dict:
+    """date -> what the check of events found; a gap is shown and holds nothing."""
+    world.write(here)
+    result = expectations.gate(here, world.days[0], world.days[-1])
+    assert {result.dates[day] for day in world.days} == {"passed"}
+    return {
+        f.business_date: f.detail for f in result.failures
+        if f.check.code == "ledger_event_gap"
+    }
+
+
+def without(world: World, day, *keys: str) -> None:
+    world.change(EVENT, day, lambda rows: [r for r in rows if r["event_key"] not in keys])
+
+
+def test_events_of_whole_days_have_no_gap(here):
+    world = good(4)
+    assert gaps(here, world) == {}
+    assert {len([r for r in world.rows[EVENT] if r["business_date"] == day]) for day in world.days
+            } == {130, 133, 134}
+
+
+def test_an_event_that_is_missing_within_its_entry_shows_on_its_date(here):
+    world = good(4)
+    without(world, world.days[1], "150/1")
+    assert gaps(here, world) == {world.days[1]: "numbers: 133, expected 134"}
+
+
+@pytest.mark.parametrize(("place", "keys"), [(1, ("151/1",)), (2, ("199/1",))])
+def test_an_entry_without_events_shows_on_the_date_after_the_close_that_covers_it(
+    here, place, keys
+):
+    """Whichever of the two dates it was booked on."""
+    world = good(4)
+    without(world, world.days[place], *keys)
+    day = world.days[1]
+    assert gaps(here, world) == {world.days[2]: f"entries through {day}: 99, expected 100"}
+
+
+def test_what_cannot_be_judged_of_events_is_not_called_a_gap(here):
+    """A file that did not come is late; a close of a later day may have entries of a third date
+    before it."""
+    world = good(5)
+    world.change(EVENT, world.days[1], lambda rows: [])
+    change(world, world.days[3], signed_at=datetime(2026, 9, 16, 16, 0, tzinfo=UTC))
+    without(world, world.days[3], "350/1")
+    assert gaps(here, world) == {}
+    change(world, world.days[3], signed_at=datetime(2026, 9, 16, 15, 59, tzinfo=UTC))
+    assert set(gaps(here, world)) == {world.days[4]}
+
+
+def test_days_one_by_one_judge_events_as_the_range_does(here):
+    world = good(4)
+    without(world, world.days[1], "151/1")
+    whole = gaps(here, world)
+    found = {}
+    for day in world.days:
+        result = expectations.gate(here, day, day)
+        found |= {
+            f.business_date: f.detail for f in result.failures
+            if f.check.code == "ledger_event_gap"
+        }
+    assert found == whole and len(whole) == 1
