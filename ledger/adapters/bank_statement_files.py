@@ -46,9 +46,9 @@ def read_statement(path: Path) -> StatementFile:
                 raise _wrong(path, number, f"column {name[:40]!r} is not of a statement")
         cells = {name: _cell(row.get(name)) for name in COLUMNS}
         amount = cells["amount_minor"]
-        if isinstance(amount, str) and _WHOLE.match(amount):
-            cells["amount_minor"] = int(amount)
-        elif isinstance(amount, Decimal) and amount.as_tuple().exponent == 0:
+        if (isinstance(amount, str) and _WHOLE.match(amount)) or (
+            isinstance(amount, Decimal) and amount.as_tuple().exponent == 0
+        ):
             cells["amount_minor"] = int(amount)
         elif amount is not None and type(amount) is not int:
             raise _wrong(path, number, "amount_minor is not a whole number of minor units")

@@ -1,7 +1,7 @@
 """What goes to the banks of a date: the instruction file of bank-managed merchants; what leaves the
 reserve, payouts to merchants and withdrawals of users; and the fund-movement file of self-managed
 merchants, which is empty with zero control totals (rules D0.3 to D0.5, D0.42). What a freeze keeps
-back is in none (rule D0.17).
+back is in none, also when it came after the instruction (rule D0.17).
 
 The rows depend on the log up to the date's close alone: before it more could come, and a file that
 a bank has is not called back. Each has its SM3 digest, counts and totals in a control file beside
@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from ledger.adapters.freezes import FREEZING, Freezes
 from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
@@ -77,11 +78,15 @@ def write_instructions(settings: Settings, day: date) -> list[Written]:
                 )
             made = _Rows(reader, SealedVault.of_home(Keyring(settings)), day)
             rows = {mode: list(made.of(mode)) for mode in ("bank", "institution")}
+            kept = made.kept
     finally:
         reader.close()
     rows["self"] = []  # the institution takes no part: the books moved, no money does
     folder = settings.path("ledger", "instructions", day.isoformat())
-    return [_write(settings, folder, day, mode, listed) for mode, listed in rows.items()]
+    return [
+        _write(settings, folder, day, mode, listed, kept.get(mode, []))
+        for mode, listed in rows.items()
+    ]
 
 
 class _Rows:
@@ -93,14 +98,25 @@ class _Rows:
         listed = [
             (row, orjson.loads(row[12])) for row in reader.posted_of(day.isoformat(), _WANTED)
         ]
-        past = _past(listed)
-        self.found = [
-            (row, said) for row, said in listed if row[6] not in past and (
-                # A withdrawal with legs was paid when it was booked (first format).
+        past, freezes = _past(listed), Freezes(reader.posted_of(day.isoformat(), FREEZING))
+        self.modes: dict[int, str] = {}
+        self.found = []
+        #: numbers of payouts that a freeze or stop keeps back, by mode
+        self.kept: dict[str, list[str]] = {}
+        for row, said in listed:
+            # A withdrawal with legs was paid when it was booked (first format).
+            if row[6] in past or not (
                 row[2] == "settlement" or (row[2] == "withdrawal" and row[1] is None)
-            )
-        ]
-        self.modes = {row[0]: self._mode(row) for row, _ in self.found}
+            ):
+                continue
+            account_id = self._account(row)
+            self.modes[row[0]] = self._mode(row, account_id)
+            if row[1] is None and freezes.keep(
+                row[0], str(account_id), said["currency_code"], said.get("via", "bank")
+            ):
+                self.kept.setdefault(self.modes[row[0]], []).append(row[6])
+            else:
+                self.found.append((row, said))
         self.bound = reader.find_by_business_key(sorted({
             said["destination_id"] for _, said in self.found if "destination_id" in said
         }))
@@ -115,18 +131,23 @@ class _Rows:
                     *self._payee(said.get("destination_id")),
                 )
 
-    def _mode(self, row: tuple) -> str:
-        """In whose books a payout is: by the account that its legs debit, or that its hold is on.
-        What waited for a checker placed its hold when it began to wait.
-
-        :raises PermanentFailure: when no file is for it
-        """
+    def _account(self, row: tuple) -> str | None:
+        """The account of a payout: that its legs debit, or that its hold is on. What waited for a
+        checker placed its hold when it began to wait."""
         account_id = next((leg[0] for leg in orjson.loads(row[13]) if leg[2] == "D"), None)
         account_id = account_id or _held(row[6], row[14])
         if account_id is None and row[15]:
             waited = orjson.loads(row[15])["pending"]
             for pending in self.reader.entries(waited, waited):
                 account_id = _held(row[6], pending[14])
+        return account_id
+
+    @staticmethod
+    def _mode(row: tuple, account_id: str | None) -> str:
+        """In whose books a payout is.
+
+        :raises PermanentFailure: when no file is for it
+        """
         mode = _MODES.get(parts_of(account_id)[0]) if account_id else None
         if mode is None:
             raise PermanentFailure(
@@ -180,7 +201,7 @@ def _held(business_key: str, effects: str) -> str | None:
 
 
 def _write(
-    settings: Settings, folder: Path, day: date, mode: str, rows: list[tuple]
+    settings: Settings, folder: Path, day: date, mode: str, rows: list[tuple], kept: list[str]
 ) -> Written:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -193,6 +214,7 @@ def _write(
     about: dict[str, Any] = {
         "format": FORMAT, "settlement_mode": mode, "booking_date": day.isoformat(),
         "rows": len(rows), "amount_totals_minor": totals or {"CNY": 0},
+        **({"kept_back": kept} if kept else {}),
     }
     path = folder / f"{_FILES[mode]}_{day:%Y%m%d}.csv"
     if mode != "self":
