@@ -13,6 +13,7 @@ from ledger.domain.chain import entry_digest
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.service import hold_end
+from ledger.service.basis import basis
 from ledger.service.command import Command
 from ledger.service.originals import Originals
 
@@ -159,6 +160,9 @@ class Booked:
         }
         if placed:
             waiting["holds"] = sorted(placed)
+        replaces = basis(self.state, operation.type, plan.effects)
+        if replaces is not None:
+            waiting["basis"] = replaces
         effects: list[list] = [["put", "pending", str(self.sequence), waiting]]
         effects += [e for e in plan.effects or () if e[0] == "hold" and e[1] in placed]
         if operation.business_key is not None:

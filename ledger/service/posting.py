@@ -17,6 +17,7 @@ from ledger.domain.holds import left, reduced
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.service import hold_end
+from ledger.service.basis import basis
 from ledger.service.booking import Booked, text
 from ledger.service.breaker import Noted, noted
 from ledger.service.command import Command
@@ -284,6 +285,12 @@ class Batch:
             )
             if self.decider.watches:
                 self._note(operation, content, outcome, booked_at)
+            if not isinstance(outcome, Refusal) and "basis" in waiting and waiting["basis"] != basis(
+                self.state, operation.type, outcome[0].effects
+            ):
+                outcome = Refusal(
+                    "register_differs", "what it changes is not what it was when it was entered"
+                )
             if not isinstance(outcome, Refusal):
                 plan, context, _ = outcome
                 return posted(command.key, booked.record(

@@ -1,0 +1,80 @@
+"""A change that waits for its checker is one of what was there when it was entered."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.entrypoints.operations import verify
+from paylake.crypto import PrivateKey
+from tests.ledger.conftest import ANN, BEN, DAY
+from tests.ledger.rules.words import CNY, posted, refused
+
+ACCOUNT = {"account_id": "2101:U1", "reason": "asked", **CNY}
+LIMIT = {"limit_id": "L", "scene": "payment", "account_code": "2201", **CNY,
+         "valid_from": DAY.isoformat()}
+TARIFF = {"tariff_id": "T", "third_party_ppm": 1, "least_minor": 0}
+
+
+def _caller(rate):
+    return {"caller_id": "C1", "party_id": "M1", "on_behalf": [], "enabled": True,
+            "rates": {"transaction": rate}, "public_key": "00" * 63 + f"{rate:02x}"}
+
+
+def _stale(world, waits):
+    """Its approval is refused and leaves what is there; rejected it waits no more."""
+    assert refused(world.approve(waits["sequence"]), "register_differs")
+    posted(world.send("reject", BEN, pending=waits["sequence"], operator_id="ben", reason="stale"))
+    assert verify(world.settings).broken is None
+
+
+def test_d0_16_a_freeze_that_came_since_is_not_ended_by_what_was_entered_before(world):
+    world.register("account_status", status="no_debit", **ACCOUNT)
+    waits = world.send("account_status", ANN, status="normal", **ACCOUNT)
+    world.register("account_status", ANN, status="frozen", **ACCOUNT)
+    _stale(world, waits)
+    assert world.ledger.state.account("2101:U1", "CNY").status == "frozen"
+    world.approved("account_status", status="normal", **ACCOUNT)
+
+
+def test_d2_10_a_later_stop_of_the_same_name_is_not_lifted(world):
+    stop = {"stop_id": "S", "reason": "x"}
+    world.register("stop", stop_scope="merchant", stop_target="M1", stop_mode="everything", **stop)
+    first, second = (world.send("stop_lift", ANN, **stop) for _ in range(2))
+    posted(world.approve(first["sequence"]))
+    world.register("stop", stop_scope="all", stop_mode="everything", **stop)
+    _stale(world, second)
+    assert world.ledger.state.get("stop", "S")["scope"] == "all"
+    world.approved("stop_lift", **stop)
+
+
+@pytest.mark.parametrize(("type_", "asked", "since"), [
+    ("limit", {**LIMIT, "day_minor": 1_000}, {**LIMIT, "day_minor": 100}),
+    ("tariff", {**TARIFF, "bank_ppm": 9}, {**TARIFF, "tariff_id": "T2", "bank_ppm": 5}),
+    ("breaker", {"window_seconds": 9, "least_count": 9, "refused_percent": 90},
+     {"window_seconds": 60, "least_count": 3, "refused_percent": 50}),
+    ("grade_change", {"party_id": "M1", "grade": "low_risk", "evidence": "E"},
+     {"party_id": "M1", "grade": "high_risk", "evidence": "E"}),
+    ("account_floor", {"floor_minor": 1, **ACCOUNT}, {"floor_minor": 900, **ACCOUNT}),
+    ("caller", _caller(99), _caller(1)),
+])
+def test_d4a_09_of_two_that_wait_the_second_does_not_replace_the_first_unseen(
+    world, type_, asked, since
+):
+    waits = world.send(type_, ANN, **asked)
+    assert waits["status"] == "pending", waits
+    world.approved(type_, **since)
+    world.ledger.checkpoint()
+    world.reopen()
+    _stale(world, waits)
+    again = {**asked, **({"tariff_id": "T3"} if type_ == "tariff" else {})}
+    world.approved(type_, **again)  # entered anew it is
+
+
+def test_d4a_09_a_key_that_was_changed_since_stays(world):
+    """An operator's."""
+    person = {"operator_id": "ann", "operator_name": "Ann", "enabled": True}
+    waits = world.send("operator", ANN, public_key=PrivateKey.generate().public.point, **person)
+    key = world.keys["ann"] = PrivateKey.generate()
+    world.approved("operator", public_key=key.public.point, **person)
+    _stale(world, waits)
+    assert world.ledger.state.get("operator", "ann")["public_key"] == key.public.point
