@@ -285,8 +285,8 @@ class Batch:
             )
             if self.decider.watches:
                 self._note(operation, content, outcome, booked_at)
-            if not isinstance(outcome, Refusal) and "basis" in waiting and waiting["basis"] != basis(
-                self.state, operation.type, outcome[0].effects
+            if "basis" in waiting and not isinstance(outcome, Refusal) and (
+                waiting["basis"] != basis(self.state, operation.type, outcome[0].effects)
             ):
                 outcome = Refusal(
                     "register_differs", "what it changes is not what it was when it was entered"
