@@ -18,12 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 VARIABLE = "PAYLAKE_LEDGER_CORE"
 #: What is compiled: all that runs once a command, and what that rests on.
 MODULES = (
-    "domain/account.py", "domain/actors.py", "domain/chain.py", "domain/guards.py",
-    "domain/holds.py", "domain/limits.py", "domain/mandates.py", "domain/operations.py",
-    "domain/payouts.py", "domain/positions.py", "domain/refusals.py", "domain/state.py",
-    "domain/tariffs.py", "service/booking.py", "service/clock.py", "service/command.py",
-    "service/deciding.py", "service/guarding.py", "service/history.py", "service/originals.py",
-    "service/posting.py", "service/results.py", "service/unwritten.py",
+    "domain/account.py", "domain/actors.py", "domain/buckets.py", "domain/chain.py",
+    "domain/guards.py", "domain/holds.py", "domain/limits.py", "domain/mandates.py",
+    "domain/operations.py", "domain/payouts.py", "domain/positions.py", "domain/refusals.py",
+    "domain/state.py", "domain/tariffs.py", "domain/undo.py", "service/booking.py",
+    "service/clock.py", "service/command.py", "service/deciding.py", "service/guarding.py",
+    "service/history.py", "service/originals.py", "service/posting.py", "service/results.py",
+    "service/unwritten.py",
 )
 #: Name of the library that they share.
 GROUP = "ledger_core"

@@ -9,9 +9,10 @@ from typing import Any
 
 from ledger.domain import grades
 from ledger.domain.account import Account
+from ledger.domain.buckets import OPEN_END
 from ledger.domain.refusals import Refusal
 from ledger.domain.settling import Calendar, due_date, minimum, resting
-from ledger.domain.state import OPEN_END, State
+from ledger.domain.state import State
 
 
 def payout(

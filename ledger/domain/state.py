@@ -26,14 +26,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from ledger.domain import buckets
 from ledger.domain.account import Account, Used
 from ledger.domain.chart import Chart
 from ledger.domain.holds import left
 from ledger.domain.limits import Limit, bounds_batch, in_force
 from ledger.domain.positions import TABLE as POSITIONS
 from ledger.domain.positions import after, pair
+from ledger.domain.undo import MISSING, Undo
 
-_MISSING: Any = object()
 #: Registers of what is used up: whether a party may do something does not depend on them.
 _USED_UP = frozenset({
     "authorisation", "collected", "collected_last", "collected_until", "pending", "reconciled",
@@ -44,10 +45,6 @@ _MOST_STANDING = 50_000
 PAYOUT = "payout"
 #: Kind of the holds that wait for a bank's result of such a payout (rule D0.3).
 INSTRUCTED = "payout"
-#: Calendar days without dispute before a released payment settles (rule D0.11).
-QUIET_DAYS = 30
-#: Last quiet date of what rests while a dispute on its payment is open: it is never over.
-OPEN_END = date.max.isoformat()
 
 
 def _bounds_batches(state: State) -> bool:
@@ -79,8 +76,7 @@ class State:
         #: Digest of a closed date's trial balance, hexadecimal, None without a close; set by the
         #: service, as the dates themselves are.
         self.trial_balance: Callable[[str], str | None] = _no_close
-        self._undo: list[tuple] = []
-        self._kept = 0  # changes that stayed: marks count them too, so that none ever moves
+        self._undo = Undo()
         self._marks = 0  # raised with each point to which changes may be taken back
         # Looked up for every command, so kept as they are asked for; dropped when one changes.
         self._limits: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
@@ -193,118 +189,28 @@ class State:
 
     # changing
 
-    def _set(self, where: dict, key: Any, value: Any) -> None:
-        self._undo.append((where, key, where.get(key, _MISSING)))
-        if value is None:
-            where.pop(key, None)
-        else:
-            where[key] = value
-
-    def _attribute(self, account: Account, name: str, value: Any) -> None:
-        self._undo.append((account, name, getattr(account, name)))
-        setattr(account, name, value)
-
     def post(self, legs: Iterable[list], booking_date: str) -> None:
         """Apply the legs of a journal to balances and settlement buckets."""
         accounts, undo, marks = self.accounts, self._undo, self._marks
+        made = undo.made
         for account_id, currency, direction, amount, component, _ in legs:
             account = accounts[currency][account_id]
             if account.noted != marks:
                 account.noted = marks
-                undo.append((account, "balance", account.balance))
+                made.append((account, "balance", account.balance))
             signed = amount if (direction == "D") == (account.debit_sign > 0) else -amount
             account.balance += signed
             if not account.dated:
                 continue
             if not account.line.settles:
-                self._age(account, signed, booking_date)
+                buckets.age(undo, account, signed, booking_date)
             elif component == PAYOUT and signed < 0:
-                self._pay_out(account, amount, booking_date)
+                buckets.pay_out(undo, account, amount, booking_date)
             else:
-                buckets = account.buckets
-                old = buckets.get(booking_date, _MISSING)
-                undo.append((buckets, booking_date, old))
-                buckets[booking_date] = signed if old is _MISSING else old + signed
-
-    def _age(self, account: Account, signed: int, booking_date: str) -> None:
-        """A claim grows on its date and is paid oldest first (rule D0.23)."""
-        for day in sorted(account.buckets):
-            if signed < 0 < account.buckets[day]:
-                part = min(account.buckets[day], -signed)
-                signed += part
-                self._bucket(account, day, -part)
-        if signed:
-            self._bucket(account, booking_date, signed)
-
-    def _pay_out(self, account: Account, amount: int, booking_date: str) -> None:
-        """Take a payout from the oldest dates first; what no date has is owed by the newest.
-        `taken` keeps what was paid out of the booking date itself: it ends the time for voids."""
-        for day in sorted(account.buckets):
-            have = account.buckets[day]
-            if amount and have > 0:
-                part = min(have, amount)
-                amount -= part
-                self._set(account.buckets, day, have - part or None)
-                if day == booking_date:
-                    before = account.taken.get(day, 0)
-                    self._attribute(account, "taken", {day: before + part})
-        if amount:
-            self._bucket(account, booking_date, -amount)
-
-    def pays_out(self, account: Account, day: str) -> bool:
-        """Whether money of a date was paid out within it, or will be by what a bank was
-        instructed to pay and has not answered (rules D2.8, D0.3): the oldest dates come first."""
-        if account.taken.get(day):
-            return True
-        instructed = self.instructed.get((account.account_id, account.currency_code), 0)
-        return instructed > sum(
-            have for name, have in account.buckets.items() if have > 0 and name < day
-        )
-
-    def _bucket(self, account: Account, name: str, amount: int) -> None:
-        self._set(account.buckets, name, account.buckets.get(name, 0) + amount or None)
-
-    def _quiet(
-        self, booking_date: str, account_id: str, currency: str, payment: str, amount: int,
-        rests: str | None = None,
-    ) -> None:
-        """A released dispute rests for the quiet days, a new one on the same payment ends the
-        rest of as much and keeps back what else rests of it; the count of all of it begins with
-        the end of the last (rule D0.11)."""
-        account = self.accounts[currency][account_id]
-        if rests is not None:
-            self._rest_anew(account, payment, amount, booking_date, rests)
-            return
-        if amount > 0:  # by a template of before
-            until = date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
-            self._bucket(account, booking_date, -amount)
-            self._bucket(account, f"quiet/{until}/{payment}", amount)
-            return
-        for name in sorted(account.buckets):
-            if amount and name.startswith("quiet/") and name.endswith(f"/{payment}"):
-                back = min(-amount, account.buckets[name])
-                amount += back
-                self._bucket(account, name, -back)
-                self._bucket(account, booking_date, back)
-
-    def _rest_anew(
-        self, account: Account, payment: str, amount: int, booking_date: str, rests: str
-    ) -> None:
-        """All that rests of a payment, so much more or less, rests as long as a dispute on it is
-        open, or from now on for the quiet days."""
-        names = [
-            name for name in account.buckets
-            if name.startswith("quiet/") and name.endswith(f"/{payment}")
-        ]
-        there = sum(account.buckets[name] for name in names)
-        moved = max(amount, -there)
-        for name in names:
-            self._set(account.buckets, name, None)
-        until = OPEN_END if rests == "open" else (
-            date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
-        ).isoformat()
-        self._bucket(account, booking_date, -moved)
-        self._bucket(account, f"quiet/{until}/{payment}", there + moved)
+                dates = account.buckets
+                old = dates.get(booking_date, MISSING)
+                made.append((dates, booking_date, old))
+                dates[booking_date] = signed if old is MISSING else old + signed
 
     def change(self, effects: Iterable[list], booking_date: str) -> None:
         """Apply the effects of an entry."""
@@ -313,17 +219,19 @@ class State:
             if kind == "use":
                 self._use(booking_date, *effect[1:])
             elif kind == "item":
-                self._set(self.items, effect[1], effect[2])
+                self._undo.set(self.items, effect[1], effect[2])
             elif kind == "put":
                 _, table, key, document = effect
-                self._set(self.table(table), key, document)
+                self._undo.set(self.table(table), key, document)
                 if table not in _USED_UP:
                     self._registers_change()
             elif kind == "quiet":
-                self._quiet(booking_date, *effect[1:])
+                buckets.quiet(
+                    self._undo, self.accounts[effect[2]][effect[1]], booking_date, *effect[3:]
+                )
             elif kind == "position":
                 open_ = self.table(POSITIONS)
-                self._set(open_, pair(effect[1], effect[2]), after(open_, effect))
+                self._undo.set(open_, pair(effect[1], effect[2]), after(open_, effect))
             elif kind == "hold":
                 self._hold(effect[1], effect[2])
             elif kind == "open":
@@ -334,7 +242,7 @@ class State:
                     if name == "purpose" and value is not None:
                         value = frozenset(value)
                         self.dedicates = True
-                    self._attribute(account, name, value)
+                    self._undo.attribute(account, name, value)
 
     def _use(
         self, booking_date: str, scene: str, account_id: str, currency: str, amount: int,
@@ -342,7 +250,7 @@ class State:
     ) -> None:
         if batch is not None:
             before = self.used_in(batch, scene, account_id, currency)
-            self._set(
+            self._undo.set(
                 self._batches, (scene, account_id, currency),
                 (batch, before[0] + amount, before[1] + 1),
             )
@@ -354,7 +262,7 @@ class State:
         for period in (booking_date, booking_date[:7]):
             used = periods.get(period)
             if used is None or used.noted != marks:
-                self._undo.append((periods, period, _MISSING if used is None else used))
+                self._undo.made.append((periods, period, MISSING if used is None else used))
                 used = periods[period] = Used(used, marks)
             used.amount += amount
             used.times += 1
@@ -372,39 +280,37 @@ class State:
         if document["scope"] == "account":
             if (old is None) != bool(document["ended"]):
                 step = -1 if document["ended"] else 1
-                self._attribute(account, "frozen", account.frozen + step)
+                self._undo.attribute(account, "frozen", account.frozen + step)
         else:
             before = old["placed"] - old["captured"] - old["released"] if old else 0
             after = document["placed"] - document["captured"] - document["released"]
-            self._attribute(account, "held", account.held + after - before)
+            self._undo.attribute(account, "held", account.held + after - before)
             if document["kind"] == INSTRUCTED:
                 self._instruct(document, after - before)
         if old is not None:
             self._freeze(old, -left(old))
         if not document["ended"]:
             self._freeze(document, left(document))
-        self._set(self.holds, hold_id, None if document["ended"] else document)
+        self._undo.set(self.holds, hold_id, None if document["ended"] else document)
         last = document["expires_on"]
         if not document["ended"] and last is not None and last < self.holds_ended:
             # placed late, on a date that others had come past
-            self._undo.append((self, "holds_ended", self.holds_ended))
-            self.holds_ended = last
+            self._undo.attribute(self, "holds_ended", last)
 
     def ended_holds(self, through: str) -> None:
         """The holds whose last date is a date or earlier were ended."""
         after = (date.fromisoformat(through) + timedelta(1)).isoformat()
         if after > self.holds_ended:
-            self._undo.append((self, "holds_ended", self.holds_ended))
-            self.holds_ended = after
+            self._undo.attribute(self, "holds_ended", after)
 
     def _freeze(self, hold: Mapping[str, Any], change: int) -> None:
         payment = hold.get("original")
         if payment is not None and change:
-            self._set(self.frozen, payment, self.frozen.get(payment, 0) + change or None)
+            self._undo.set(self.frozen, payment, self.frozen.get(payment, 0) + change or None)
 
     def _instruct(self, hold: Mapping[str, Any], change: int) -> None:
         key = (hold["account_id"], hold["currency_code"])
-        self._set(self.instructed, key, self.instructed.get(key, 0) + change or None)
+        self._undo.set(self.instructed, key, self.instructed.get(key, 0) + change or None)
 
     def read_hold(self, hold_id: str, document: dict[str, Any]) -> None:
         """A hold as a checkpoint wrote it down; its account knows of it already."""
@@ -426,29 +332,19 @@ class State:
         purpose = document.get("purpose")
         account.purpose = frozenset(purpose) if purpose else None
         self.dedicates = self.dedicates or account.purpose is not None
-        self._set(self.accounts.setdefault(currency, {}), account_id, account)
+        self._undo.set(self.accounts.setdefault(currency, {}), account_id, account)
 
     # keeping or dropping what was changed
 
     def mark(self) -> int:
         """A point to which :meth:`back` can return."""
         self._marks += 1
-        return self._kept + len(self._undo)
+        return self._undo.mark()
 
     def back(self, mark: int = 0) -> None:
         """Take back every change since the mark."""
-        undo = self._undo
-        left = max(0, mark - self._kept)
         self._marks += 1
-        while len(undo) > left:
-            where, name, old = undo.pop()
-            if isinstance(where, dict):
-                if old is _MISSING:
-                    where.pop(name, None)
-                else:
-                    where[name] = old
-            else:
-                setattr(where, name, old)
+        self._undo.back(mark)
         self._registers_change()
 
     def forget_items(self, written: Mapping[str, dict[str, Any]]) -> None:
@@ -460,6 +356,4 @@ class State:
     def keep(self, mark: int | None = None) -> None:
         """What was changed, or changed before a mark, stays."""
         self._marks += 1
-        staying = len(self._undo) if mark is None else mark - self._kept
-        del self._undo[:staying]
-        self._kept += staying
+        self._undo.keep(mark)

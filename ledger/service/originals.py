@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from ledger.domain.buckets import pays_out
 from ledger.domain.chain import journal_of
 from ledger.domain.chart import MODE_OF_BOOKS, parts_of
 from ledger.domain.operations import Operations, Plan
@@ -112,7 +113,8 @@ class Originals:
             names = {merchant, *(name for name, _ in record.get("parts") or ())}
             for name in names:
                 account = self.state.account(f"{account.code}:{name}", leg[1]) or account
-                if self.state.pays_out(account, row[10]):
+                instructed = self.state.instructed.get((account.account_id, leg[1]), 0)
+                if pays_out(account, instructed, row[10]):
                     return True
         return False
 
