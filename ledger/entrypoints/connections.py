@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from ledger.entrypoints.one_write import OneWrite
+
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
 else:
@@ -71,7 +73,7 @@ def guarded(
         _untaken = 0  # bytes of it when the timer was set
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+            super().connection_made(OneWrite(transport, self.loop))
             transport.set_write_buffer_limits(high=0)  # whatever is not taken is told below
             if len(self.connections) - len(leaving) > most:
                 if idle:
