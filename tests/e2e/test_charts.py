@@ -284,8 +284,8 @@ def _merchant_fees(rows: list[Row], truth: Truth, language: str) -> None:
 
 def _merchant_statement(rows: list[Row], truth: Truth, language: str) -> None:
     gold = truth.rows(
-        "select * from {mart_settlement__merchant_day} where merchant_id = ?"
-        " order by business_date desc",
+        "select *, other_amount as further_amount from {mart_settlement__merchant_day}"
+        " where merchant_id = ? order by business_date desc",
         [_chosen(truth)["merchant_id"]],
     )
     assert len(rows) == len(gold) > 1
