@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +25,7 @@ from paylake.keys import TrustedKey
 
 AMOUNT = pa.decimal128(18, 4)
 _UNIT = pa.decimal128(5, 4)
+_CODE = re.compile("[A-Z]{3}")
 _READABLE = r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$"
 
 QUARANTINE_SCHEMA = pa.schema(
@@ -247,11 +249,12 @@ def _currency(feed: Feed, table: pa.Table) -> pa.Array:
 
 
 def _unknown_currencies(feed: Feed, table: pa.Table) -> list[str]:
-    """Codes whose minor unit nobody knows, of a feed in minor units: its amounts have no value."""
+    """Codes whose minor unit nobody knows, of a feed in minor units: its amounts have no value.
+    Text that is no code is the rows' own matter, and is not repeated anywhere."""
     if not feed.is_in_minor_units:
         return []
     codes = pc.unique(_currency(feed, table).drop_null()).to_pylist()
-    return sorted(code for code in codes if code not in MINOR_DIGITS)
+    return sorted(c for c in codes if _CODE.fullmatch(c) and c not in MINOR_DIGITS)
 
 
 def _totals(

@@ -33,6 +33,13 @@ class Feed:
                 f"Use one of {', '.join(FORMATS)}.",
                 where=str(self.contract.path),
             )
+        divisor = self.contract.get("amountDivisor")
+        if divisor not in (None, 1, MINOR_UNITS):
+            raise PermanentFailure(
+                f"Feed {self.name} has the amountDivisor {divisor!r}",
+                f"Use 1, or {MINOR_UNITS}: then each currency has its own.",
+                where=str(self.contract.path),
+            )
         if self.secret_columns and self.format not in ("csv", "fixed_width"):
             raise PermanentFailure(
                 f"Feed {self.name} has C3 columns in the format {self.format}, in which they "

@@ -14,6 +14,7 @@ from ingestion.feeds import Feed
 from ingestion.readers import read
 from ingestion.writers import write
 from paylake import contracts
+from paylake.errors import PermanentFailure
 from paylake.settings import Settings
 from tests.ingestion.world import DAY, balance, entry, leg, send, transaction
 
@@ -95,6 +96,21 @@ def test_a_currency_without_a_minor_unit_is_refused_whatever_is_announced(settin
                                   amount_totals={"CNY": Decimal(1), "XXX": Decimal(2)})
     assert (state, reason) == ("refused", "amount_mismatch")
     assert "XXX" in said
+
+
+def test_what_is_no_code_is_a_bad_row_and_is_not_repeated(settings) -> None:
+    card = "6222021234500001"
+    state, reason, said = outcome(settings, "ledger_journal",
+                                  [leg(1), leg(2, currency_code=card), leg(3, currency_code="cny")],
+                                  amount_totals={"CNY": Decimal(1)})
+    assert (state, reason) == ("refused", "bad_row_in_book")
+    assert card not in said and "cny" not in said
+
+
+def test_one_divisor_for_all_currencies_is_no_contract() -> None:
+    journal = contracts.load("ledger_journal")
+    with pytest.raises(PermanentFailure, match="amountDivisor 100"):
+        Feed(replace(journal, properties={**journal.properties, "amountDivisor": 100}))
 
 
 @pytest.mark.parametrize(("currency", "text", "rule"), [
