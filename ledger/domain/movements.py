@@ -80,9 +80,12 @@ class Movements:
             return Refusal(
                 "hold_not_allowed", f"a {kind.name} hold is placed by its operation", "hold_kind"
             )
+        ends = v.get("expires_on")
+        if ends is not None and ends < c.booking_date:
+            return Refusal("hold_not_allowed", f"it would have ended on {ends}", "expires_on")
         document = self.place(
             state, v["hold_kind"], v["hold_id"], v["account_id"], v["currency_code"],
-            v.get("amount_minor"), v["case_number"], c, v.get("expires_on"),
+            v.get("amount_minor"), v["case_number"], c, ends,
         )
         if isinstance(document, Refusal):
             return document

@@ -317,6 +317,16 @@ def test_d0_16_money_under_an_order_is_taken_by_that_order_alone(world):
     assert world.balance("2211:M1") == 900
 
 
+def test_d0_15_an_order_that_has_ended_freezes_nothing(world):
+    """Its end would be booked before it: on its own last day it still holds."""
+    world.close()
+    order = {"account_id": "2101:U1", "hold_kind": "authority", "case_number": "ORDER", **CNY}
+    when = on(world, 3)
+    late = world.send("hold", hold_id="H", expires_on=days(2).isoformat(), **order, **when)
+    assert refused(late, "hold_not_allowed", "expires_on")
+    posted(world.send("hold", hold_id="H2", expires_on=days(3).isoformat(), **order, **when))
+
+
 def test_d0_15_a_hold_that_is_placed_late_on_its_last_date_ends_with_the_next_command(world):
     """The clock of a simulated ledger went back; what comes first after that date ends it, in the
     memory of a service that runs on as in that of one that was started again."""
