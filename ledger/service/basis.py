@@ -14,8 +14,8 @@ from ledger.domain.state import State
 
 #: Operations that replace what stands in a register under the same name.
 _REPLACE = frozenset({
-    "account_floor", "account_status", "breaker", "caller", "grade_change", "limit", "operator",
-    "stop_lift", "tariff",
+    "account_floor", "account_status", "breaker", "caller", "destination", "grade_change", "limit",
+    "operator", "stop_lift", "tariff",
 })
 
 

@@ -78,3 +78,13 @@ def test_d4a_09_a_key_that_was_changed_since_stays(world):
     world.approved("operator", public_key=key.public.point, **person)
     _stale(world, waits)
     assert world.ledger.state.get("operator", "ann")["public_key"] == key.public.point
+
+
+def test_d0_42_a_bound_account_that_was_changed_since_stays(world):
+    """Of two changes that wait, the second was asked for in place of the account of before."""
+    new = {"party_id": "M1", "bound_name": "M", "bank_code": "ICBC"}
+    waits = world.send("destination", ANN, destination_id="X1", bound_account="6222", **new)
+    world.approved("destination", destination_id="X2", bound_account="6223", **new)
+    _stale(world, waits)
+    assert [name for name, found in world.ledger.state.table("destination").items()
+            if found["party_id"] == "M1"] == ["X2"]
