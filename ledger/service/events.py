@@ -7,7 +7,7 @@ own work. Events carry no C2 or C3 data: ids, amounts, reasons. Rules D1.6, D2.6
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -58,10 +58,17 @@ def of_entry(row: tuple) -> list[dict[str, Any]]:
 _USERS, _MERCHANTS = ("2101", "2501", "2702", "9101", "9111"), ("2201", "2211", "9201", "9211")
 
 
-def _told(content: Mapping[str, Any], legs: list[list]) -> list[tuple[str, str]]:
+#: What names no user or merchant and may move no account: whose hold it was hears of it.
+_BY_HOLD = frozenset({
+    "merchant_spend_result", "prepaid_redeem_order", "prepaid_redeem_result",
+    "wealth_purchase_result",
+})
+
+
+def _told(content: Mapping[str, Any], accounts: Iterable[str]) -> list[tuple[str, str]]:
     """Who hears of a result: the parties named and those whose accounts moved (rule D2.6)."""
     found = {("user", content.get("user_id")), ("merchant", content.get("merchant_id"))}
-    for account_id, *_ in legs:
+    for account_id in accounts:
         code, party = parts_of(account_id)
         if code in _USERS:
             found.add(("user", party))
@@ -81,8 +88,11 @@ def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         why = orjson.loads(row[14])
         yield {**result, "event": "refusal", "reason": why["reason"]}
         return
-    legs = orjson.loads(row[13])
-    told = _told(content, legs)
+    legs, effects = orjson.loads(row[13]), orjson.loads(row[14])
+    accounts = [leg[0] for leg in legs]
+    if row[2] in _BY_HOLD:
+        accounts += [effect[2]["account_id"] for effect in effects if effect[0] == "hold"]
+    told = _told(content, accounts)
     for role, party in told:  # one each, to the user and the merchant
         yield {**result, "to": role, "party_id": party}
     if not told:
@@ -103,7 +113,7 @@ def _made(row: tuple, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "event": "balance_change", "account_id": account_id, "currency_code": currency,
             "credit_minor": amount,
         }
-    for effect in orjson.loads(row[14]):
+    for effect in effects:
         if effect[:2] == ["put", "bill"] and effect[3] is not None:
             bill = effect[3]
             yield {

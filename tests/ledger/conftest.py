@@ -258,10 +258,11 @@ class World:
                 "result_id": f"R{self.number}", "amount_minor": None, "currency_code": None,
             },
             "wealth_redemption_order": {
-                "transaction_id": f"Q{self.number}", "amount_minor": None, "currency_code": None,
+                "transaction_id": f"Q{self.number}", "user_id": "U1", "amount_minor": None,
+                "currency_code": None,
             },
             "wealth_redemption_result": {
-                "result_id": f"R{self.number}", "currency_code": None,
+                "result_id": f"R{self.number}", "user_id": "U1", "currency_code": None,
             },
             "void": {
                 "transaction_id": f"T{self.number}", "amount_minor": None, "currency_code": None,

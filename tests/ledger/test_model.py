@@ -350,12 +350,15 @@ class LedgerModel(RuleBasedStateMachine):
                          original_transaction_id=order, result=result):
             state["result"] = result
 
+    def buyer(self, order: str | None) -> str:
+        return self.ordered.get(order, {}).get("account", "2101:U1").partition(":")[2]
+
     @rule(target=redemptions, order=orders)
     def order_a_redemption(self, order):
         state, key = self.ordered.get(order), f"Q{self.world.number}"
         may = state is not None and state["result"] == "succeeded" and state["redeemed"] is None
         if self.attempt("wealth_redemption_order", {}, may, transaction_id=key,
-                        original_transaction_id=order):
+                        user_id=self.buyer(order), original_transaction_id=order):
             state["redeemed"] = key
             self.redeemed[key] = {"order": order, "result": None}
         return key
@@ -370,6 +373,7 @@ class LedgerModel(RuleBasedStateMachine):
             moves = {"1001": -amount, self.ordered[state["order"]]["account"]: amount}
         if self.answered("wealth_redemption_result", by_person, moves, may, {},
                          original_transaction_id=redemption, result=result,
+                         user_id=self.buyer((state or {}).get("order")),
                          amount_minor=amount if result == "succeeded" else None):
             state["result"] = result
             if result == "failed":

@@ -364,10 +364,10 @@ def test_orders_book_nothing_and_their_results_what_was_ordered(world):
         done = world.send(result, result_id=f"R-{name}", original_transaction_id=name,
                           result="succeeded")
         assert world.legs(done) == legs
-    assert world.legs(world.send("wealth_redemption_order", transaction_id="Q",
+    assert world.legs(world.send("wealth_redemption_order", transaction_id="Q", user_id="U1",
                                  original_transaction_id="O0")) == []
     done = world.send("wealth_redemption_result", result_id="R-Q", original_transaction_id="Q",
-                      result="succeeded", amount_minor=3010)
+                      user_id="U1", result="succeeded", amount_minor=3010)
     assert world.legs(done) == [
         ("1001", "D", 3010, "deposit", "Q"), ("2101:U1", "C", 3010, "wealth", None),
     ]

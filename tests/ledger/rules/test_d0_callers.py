@@ -69,7 +69,7 @@ def test_d0_37_a_banks_result_and_own_money_are_not_a_callers_to_say(world):
         ("wealth_purchase_result", {"result_id": "W", "original_transaction_id": "B",
                                     "result": "succeeded"}),
         ("wealth_redemption_result", {"result_id": "W", "original_transaction_id": "B",
-                                      "result": "succeeded", "amount_minor": 100}),
+                                      "user_id": "MU", "result": "failed"}),
         ("authorise", {"authorisation_id": "A", "payer_id": "MU", "payee": "M1",
                        "amount_minor": 1, "method": "password", **CNY}),
         ("mandate_end", {"mandate_id": "M"}),
@@ -93,7 +93,7 @@ def test_d0_37_a_caller_orders_for_its_own_users_and_says_a_result_on_its_rail_a
                       authorisation=world.authorise("MU", "F", 100), **buy))
     posted(world.send("wealth_purchase_result", result_id="RB", result="succeeded",
                       original_transaction_id="C1.B"))
-    posted(world.send("wealth_redemption_order", MERCHANT, transaction_id="Q",
+    posted(world.send("wealth_redemption_order", MERCHANT, transaction_id="Q", user_id="MU",
                       original_transaction_id="C1.B"))
     other = world.send("wealth_purchase_order", MERCHANT, transaction_id="B2", user_id="U1",
                        authorisation=world.authorise("U1", "F", 100), **buy)

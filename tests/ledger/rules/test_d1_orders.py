@@ -8,6 +8,7 @@ import pytest
 from ledger.domain.actors import Actor
 from ledger.entrypoints.operations import verify
 from ledger.service.deadlines import deadlines
+from ledger.service.events import events
 from tests.ledger.conftest import ANN, DAY, SYSTEM
 from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused
 
@@ -52,6 +53,8 @@ def _order(world, type_, number="O", amount=10_000, actor=SYSTEM, **more):
 
 
 def _result(world, type_, result, number, actor=SYSTEM, of="O", **more):
+    if type_ == "wealth_redemption_result":
+        more = {"user_id": "U1", **more}
     return world.send(type_, actor, result_id=number, original_transaction_id=of, result=result,
                       **more)
 
@@ -229,10 +232,11 @@ def test_d1_19_an_order_to_redeem_binds_the_purchase_until_its_result(stocked, t
     """Nothing else redeems it, and it is not reversed; refused, it is free again."""
     bought = _bought(stocked, type_)
     ask = {"original_transaction_id": "O"}
-    posted(stocked.send("wealth_redemption_order", transaction_id="Q", **ask))
+    wants = {"user_id": "U1", **ask}
+    posted(stocked.send("wealth_redemption_order", transaction_id="Q", **wants))
     posted(_result(stocked, "wealth_redemption_result", "unknown", "R1", of="Q"))
     for other in (
-        stocked.send("wealth_redemption_order", transaction_id="Q2", **ask),
+        stocked.send("wealth_redemption_order", transaction_id="Q2", **wants),
         stocked.send("wealth_redemption", transaction_id="Q3", amount_minor=1, **ask, **CNY),
     ):
         assert refused(other, "already_decided")
@@ -244,18 +248,18 @@ def test_d1_19_an_order_to_redeem_binds_the_purchase_until_its_result(stocked, t
     posted(_result(stocked, "wealth_redemption_result", "failed", "R2", of="Q"))
     assert refused(_result(stocked, "wealth_redemption_result", "succeeded", "R3", of="Q",
                            amount_minor=1), "already_decided")
-    posted(stocked.send("wealth_redemption_order", transaction_id="Q4", **ask))
+    posted(stocked.send("wealth_redemption_order", transaction_id="Q4", **wants))
     done = posted(_result(stocked, "wealth_redemption_result", "succeeded", "R4", of="Q4",
                           amount_minor=10_050))
     assert stocked.legs(done) == [
         ("1001", "D", 10_050, "deposit", "Q4"), ("2101:U1", "C", 10_050, "wealth", None),
     ]
     assert stocked.balance("2101:U1") == 20_050
-    assert refused(stocked.send("wealth_redemption_order", transaction_id="Q5", **ask),
+    assert refused(stocked.send("wealth_redemption_order", transaction_id="Q5", **wants),
                    "already_decided")
     stocked.approved("reversal", adjustment_id="J2", incident_number="N", reason="x",
                      journal_id=done["journal_id"])
-    assert refused(stocked.send("wealth_redemption_order", transaction_id="Q6", **ask),
+    assert refused(stocked.send("wealth_redemption_order", transaction_id="Q6", **wants),
                    "already_decided")  # nobody knows what became of Q4 again
     posted(_result(stocked, "wealth_redemption_result", "failed", "R5", of="Q4"))
     stocked.approved("reversal", adjustment_id="J3", **reversal)
@@ -268,20 +272,23 @@ def test_d1_19_an_order_that_is_not_confirmed_is_not_redeemed(stocked):
         if result is not None:
             posted(_result(stocked, "wealth_purchase_result", result, f"R-{result}"))
         ask = {"original_transaction_id": "O"}
-        assert refused(stocked.send("wealth_redemption_order", transaction_id="Q", **ask),
-                       "not_paid")
+        assert refused(stocked.send("wealth_redemption_order", transaction_id="Q", user_id="U1",
+                                    **ask), "not_paid")
         assert refused(stocked.send("wealth_redemption", transaction_id="Q", amount_minor=1,
                                     **ask, **CNY), "not_paid")
 
 
 def test_d1_19_a_redemption_posts_on_the_settlement_date_and_says_what_arrived(stocked):
     _bought(stocked, "wealth_purchase_order", settles_on=days(2).isoformat())
-    posted(stocked.send("wealth_redemption_order", transaction_id="Q",
-                        original_transaction_id="O"))
+    ask = {"transaction_id": "Q", "original_transaction_id": "O"}
+    assert refused(stocked.send("wealth_redemption_order", user_id="U2", **ask),
+                   "original_differs", "user_id")
+    posted(stocked.send("wealth_redemption_order", user_id="U1", **ask))
 
     def said(result, number, **more):
         return _result(stocked, "wealth_redemption_result", result, number, of="Q", **more)
 
+    assert refused(said("failed", "R0", user_id="U2"), "original_differs", "user_id")
     assert refused(said("succeeded", "R1", amount_minor=10_050), "not_due")
     posted(said("unknown", "R2"))
     when = on(stocked, 2)
@@ -294,3 +301,31 @@ def test_d1_19_a_redemption_posts_on_the_settlement_date_and_says_what_arrived(s
     assert stocked.balance("2101:U1") == 10_000
     posted(stocked.approve(waits["sequence"], **when))
     assert stocked.balance("2101:U1") == 20_050
+
+
+@pytest.mark.parametrize("type_", ORDERS)
+@pytest.mark.parametrize("result", ["succeeded", "failed"])
+def test_d2_06_whose_order_it_is_hears_of_it_and_of_its_result(stocked, type_, result):
+    """Each by one event, also where nothing moved."""
+    role, party = {"2101": ("user", "U1"), "2501": ("user", "K1"), "2211": ("merchant", "M1")}[
+        ORDERS[type_][1].partition(":")[0]]
+    last = events(stocked.ledger.store, None, 1000)["next"]
+    posted(_order(stocked, type_))
+    posted(_result(stocked, ORDERS[type_][0], result, "R1"))
+    told = [
+        (e["operation"], e["to"], e["party_id"])
+        for e in events(stocked.ledger.store, last, 1000)["events"]
+        if e["event"] == "result" and e["operation"] != "authorise"
+    ]
+    assert told == [(type_, role, party), (ORDERS[type_][0], role, party)]
+
+
+def test_d2_06_a_user_hears_that_a_redemption_was_refused(stocked):
+    _bought(stocked, "wealth_purchase")
+    last = events(stocked.ledger.store, None, 1000)["next"]
+    posted(stocked.send("wealth_redemption_order", transaction_id="Q", user_id="U1",
+                        original_transaction_id="O"))
+    posted(_result(stocked, "wealth_redemption_result", "failed", "R1", of="Q"))
+    told = [(e["event"], e["to"], e["party_id"])
+            for e in events(stocked.ledger.store, last, 1000)["events"]]
+    assert told == [("result", "user", "U1")] * 2

@@ -140,7 +140,8 @@ def test_a_database_of_an_older_program_gets_table_and_indices_when_it_is_opened
     world.ledger.close()
     db = sqlite3.connect(ledger_path(world.settings))
     db.executescript("drop table status_query; drop index entry_by_original_2; "
-                     "drop index entry_by_pending")
+                     "drop index entry_by_pending; "
+                     "create index entry_by_original on entry (business_key)")
     db.close()
     world.ledger = open_ledger(world.settings, simulated=True)
     status(world.ledger, done["idempotency_key"], "caller:C1")
@@ -150,6 +151,9 @@ def test_a_database_of_an_older_program_gets_table_and_indices_when_it_is_opened
         "explain query plan " + _captured(world, lambda: world.ledger.store.later_of("P"))
     ).fetchall())
     assert "entry_by_original_2" in plan
+    left = world.ledger.store.db.execute(
+        "select name from sqlite_master where name = 'entry_by_original'").fetchall()
+    assert left == []  # the one that a program of before had in its place
     plan = str(world.ledger.store.db.execute(
         "explain query plan " + _captured(world, lambda: world.ledger.store.decision(1))
     ).fetchall())

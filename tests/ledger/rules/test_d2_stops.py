@@ -55,8 +55,10 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "wealth_purchase_order": ({"user_id": "U1", "product_id": "FUND", "authorisation": "A-FUND"},
                               {"U1"}, "bank"),
     "wealth_purchase_result": ({"original_transaction_id": "WO", **ANSWER}, {"U1"}, "bank"),
-    "wealth_redemption_order": ({"original_transaction_id": "WP"}, {"U1"}, "bank"),
-    "wealth_redemption_result": ({"original_transaction_id": "WR", **ANSWER}, {"U1"}, "bank"),
+    "wealth_redemption_order": ({"user_id": "U1", "original_transaction_id": "WP"}, {"U1"},
+                                "bank"),
+    "wealth_redemption_result": ({"user_id": "U1", "original_transaction_id": "WR", **ANSWER},
+                                 {"U1"}, "bank"),
     "prepaid_redeem_order": ({"card_id": "K1", "destination_id": "DK", "authorisation": "A-DK"},
                              {"K1"}, "bank"),
     "prepaid_redeem_result": ({"original_transaction_id": "KO", **ANSWER}, {"K1"}, "bank"),
@@ -213,7 +215,7 @@ def _scene(world):
         ("merchant_spend_order", {"transaction_id": "MO", "merchant_id": "M1", "fee_minor": 0}),
     ):
         posted(world.send(type_, amount_minor=10_000, **values, **CNY))
-    posted(world.send("wealth_redemption_order", transaction_id="WR",
+    posted(world.send("wealth_redemption_order", transaction_id="WR", user_id="U1",
                       original_transaction_id="W0"))
     posted(world.do("payment", transaction_id="P", channel="netsunion", **PLAIN))
     posted(world.do("payment", transaction_id="PI", channel="internal", user_id="U1", **PLAIN))

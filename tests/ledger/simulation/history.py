@@ -172,6 +172,30 @@ class History:
         return [self.new("withdrawal_returned", "return_id",
                          withdrawal_id=self.earlier("withdrawal"))]
 
+    def a_product_order(self) -> list[Command]:
+        user, money = self.user(), self.money()
+        consent = self.consent(user, "FUND", money)
+        return [consent, self.new(
+            "wealth_purchase_order", "transaction_id", user_id=user, product_id="FUND",
+            authorisation=consent["authorisation_id"], **money,
+        )]
+
+    def a_products_result(self) -> list[Command]:
+        return [self.new("wealth_purchase_result", "result_id",
+                         original_transaction_id=self.earlier("wealth_purchase_order"),
+                         result=self.drawn.choice(("succeeded", "failed", "unknown")))]
+
+    def a_redemption_order(self) -> list[Command]:
+        return [self.new("wealth_redemption_order", "transaction_id", user_id=self.user(),
+                         original_transaction_id=self.earlier("wealth_purchase_order"))]
+
+    def a_redemptions_result(self) -> list[Command]:
+        result = self.drawn.choice(("succeeded", "failed", "unknown"))
+        return [self.new("wealth_redemption_result", "result_id", user_id=self.user(),
+                         original_transaction_id=self.earlier("wealth_redemption_order"),
+                         result=result,
+                         amount_minor=self.amount() if result == "succeeded" else None)]
+
     def a_transfer(self) -> list[Command]:
         user, money = self.user(), self.money()
         other = "U2" if user == "U1" else "U1"
