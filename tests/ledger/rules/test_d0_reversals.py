@@ -293,3 +293,16 @@ def test_d0_73_a_reversal_is_not_reversed(world):
     """What was reversed by mistake is booked anew."""
     done = posted(world.do("payment", **PLAIN))
     assert _not_reversed(world, _reversed(world, done), "already_reversed")
+
+
+@pytest.mark.parametrize("done", ["refund", "void", "dispute"])
+def test_d0_73_what_was_done_to_a_payment_is_known_after_a_start_too(world, done):
+    """Its counters are in the checkpoint then, and no longer in memory."""
+    paid = posted(world.do("payment", transaction_id="P", **PLAIN))
+    values = {} if done == "void" else {"amount_minor": 100}
+    posted(world.do(done, transaction_id="X", original_transaction_id="P", **values,
+                    **(PLAIN if done == "refund" else {})))
+    world.ledger.checkpoint()
+    world.reopen()
+    assert _not_reversed(world, paid)
+    _verified(world)
