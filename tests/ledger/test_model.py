@@ -20,6 +20,7 @@ USERS = st.sampled_from(["U1", "U2"])
 AMOUNTS = st.one_of(st.integers(1, 300), st.integers(1, 10**9))
 #: For top-ups and withdrawals: mostly whole yuan, about the least amounts.
 YUAN = st.one_of(st.integers(1, 300), st.integers(1, 10**7)).map(lambda n: n * 100) | AMOUNTS
+RESULTS = st.sampled_from(["succeeded", "failed", "unknown"])
 MAY_GO_BELOW = {"2201": {"refund", "dispute", "fee", "void"}}
 
 
@@ -325,6 +326,9 @@ class LedgerModel(RuleBasedStateMachine):
 
     @rule(target=orders, user=USERS, amount=AMOUNTS)
     def order_a_product(self, user, amount):
+        return self.ordering(user, amount)
+
+    def ordering(self, user, amount):
         key, account = f"B{self.world.number}", f"2101:{user}"
         if self.attempt(
             "wealth_purchase_order", {}, hold={account: amount}, transaction_id=key, user_id=user,
@@ -335,8 +339,7 @@ class LedgerModel(RuleBasedStateMachine):
             }
         return key
 
-    @rule(order=orders, result=st.sampled_from(["succeeded", "succeeded", "failed", "unknown"]),
-          by_person=st.booleans())
+    @rule(order=orders, result=RESULTS, by_person=st.booleans())
     def answer_an_order(self, order, result, by_person):
         state = self.ordered.get(order)
         may = state is not None and state["result"] in (None, "unknown")
@@ -363,8 +366,7 @@ class LedgerModel(RuleBasedStateMachine):
             self.redeemed[key] = {"order": order, "result": None}
         return key
 
-    @rule(redemption=redemptions, amount=AMOUNTS, by_person=st.booleans(),
-          result=st.sampled_from(["succeeded", "failed", "unknown"]))
+    @rule(redemption=redemptions, amount=AMOUNTS, by_person=st.booleans(), result=RESULTS)
     def answer_a_redemption(self, redemption, amount, by_person, result):
         state = self.redeemed.get(redemption)
         may = state is not None and state["result"] in (None, "unknown")
@@ -378,6 +380,22 @@ class LedgerModel(RuleBasedStateMachine):
             state["result"] = result
             if result == "failed":
                 self.ordered[state["order"]]["redeemed"] = None
+
+    @rule(target=orders, user=USERS, amount=st.integers(1, 300), by_person=st.booleans(),
+          bought=st.lists(RESULTS, min_size=1, max_size=3),
+          redeemed=st.lists(st.tuples(RESULTS, st.integers(1, 2)), min_size=1, max_size=3))
+    def life_of_a_product(self, user, amount, by_person, bought, redeemed):
+        """Its steps one after the other, which rules drawn one by one seldom come to."""
+        self.attempt("top_up", {"1001": -1000, f"2101:{user}": 1000}, user_id=user,
+                     amount_minor=1000)
+        order = self.ordering(user, amount)
+        for result in bought:
+            LedgerModel.answer_an_order(self, order, result, by_person)
+        for result, times in redeemed:
+            redemption = LedgerModel.order_a_redemption(self, order)
+            for _ in range(times):
+                LedgerModel.answer_a_redemption(self, redemption, amount, by_person, result)
+        return order
 
     @rule(target=denials, payment=payments)
     def deny(self, payment):
