@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
+from ledger.domain.operations import Operations
 from ledger.entrypoints.gathering import Gathering
 from ledger.entrypoints.operations import verify
-from ledger.service.deciding import Decider
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Job
 from paylake.errors import TransientFault
@@ -74,16 +75,19 @@ def test_no_transaction_is_larger_than_a_batch(world):
     assert world.ledger.head.journal == 2000
 
 
-def test_a_fault_that_one_request_meets_is_not_the_others(world, monkeypatch):
+def test_a_fault_that_one_request_meets_is_not_the_others(world):
     """They are posted, in order, each by itself."""
-    real = Decider.decide
+    known = world.ledger.operations
+    payment = known.by_type["payment"]
 
-    def decide(self, operation, values, *given):
-        if values.get("amount_minor") == 13:
+    def plan(values, context):
+        if values["amount_minor"] == 13:
             raise OverflowError("a fault of the program")
-        return real(self, operation, values, *given)
+        return payment.plan(values, context)
 
-    monkeypatch.setattr(Decider, "decide", decide)
+    world.ledger.operations = Operations(
+        {**known.by_type, "payment": replace(payment, plan=plan)}, known.versions
+    )
     jobs = [Job([world.command("payment", amount_minor=amount, **PLAIN)], SYSTEM, "")
             for amount in (100, 200, 13, 300)]
     results, _ = gather(world, jobs)

@@ -6,7 +6,6 @@ import pytest
 
 from ledger.domain import corrections, registers
 from ledger.entrypoints.operations import verify
-from ledger.service.unwritten import Unwritten
 from ledger.service.verify import reversals
 from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted, refused
@@ -115,7 +114,7 @@ def test_d0_73_a_reversal_that_overlooked_a_refund_is_named(world, monkeypatch, 
     assert world.ledger.operations.by_type["reversal"].version == 4
     monkeypatch.setattr(reversals, "_SURE_SINCE", since)
     with monkeypatch.context() as patched:
-        patched.setattr(Unwritten, "items", lambda *_: {})
+        patched.setattr(world.ledger.pipeline.reads.reader, "items", lambda *_: {})
         wrong = _reversed(world, done)
     if sure:
         assert _broken(world) == (
@@ -131,7 +130,7 @@ def test_d0_73_what_is_no_reversal_of_its_journal_is_named(world, monkeypatch):
     done = posted(world.do("payment", **PLAIN))
     _reversed(world, done)
     with monkeypatch.context() as patched:
-        patched.setattr(Unwritten, "items", lambda *_: {})
+        patched.setattr(world.ledger.pipeline.reads.reader, "items", lambda *_: {})
         world.ledger.checkpoint()
         world.do("payment", **PLAIN)
         _reversed(world, done)

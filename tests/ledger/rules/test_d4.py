@@ -255,9 +255,10 @@ def test_d4a_13_a_cancelled_terminal_does_no_online_business_of_any_kind(world):
     assert usable == ["T2"]
     spend = {"merchant_id": "M1", "amount_minor": 10, "fee_minor": 0, **CNY}
     assert refused(world.do("payment", terminal_id="T1"), "terminal_not_active")
-    assert refused(world.send("merchant_spend", transaction_id="X", terminal_id="T1", **spend),
-                   "terminal_not_active")
-    posted(world.send("merchant_spend", transaction_id="Y", terminal_id="T2", **spend))
+    for type_ in ("merchant_spend", "merchant_spend_order"):
+        assert refused(world.send(type_, transaction_id=f"X{type_}", terminal_id="T1", **spend),
+                       "terminal_not_active")
+        posted(world.send(type_, transaction_id=f"Y{type_}", terminal_id="T2", **spend))
     world.do("top_up", amount_minor=1_000)
     held = {"merchant_id": "M1", "user_id": "U1", "amount_minor": 10, **CNY}
     for name in ("T1", "T2"):
@@ -266,7 +267,7 @@ def test_d4a_13_a_cancelled_terminal_does_no_online_business_of_any_kind(world):
         assert posted(result) if name == "T2" else refused(result, "terminal_not_active")
     assert {name for name, operation in world.ledger.operations.by_type.items() if any(
         field.name == "terminal_id" for field in operation.form.fields
-    )} == {"payment", "merchant_spend", "pre_authorisation"}  # every kind that there is
+    )} == {"payment", "merchant_spend", "merchant_spend_order", "pre_authorisation"}  # every kind
     again = world.send("party_state", ANN, party_id="T1", state="active")
     assert refused(again, "register_differs", "state")
     _right(world, "staff", "parties", "enter", allowed=False)

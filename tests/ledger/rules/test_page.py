@@ -57,7 +57,7 @@ def test_every_rule_is_named_where_the_code_keeps_it(reference):
     kept = reference.reference_rules.places()
     assert [rule for rule in reference.reference_rules.rules() if rule not in kept] == []
     assert "operation `withdrawal` (accounts.yml)" in kept["D1.11"]
-    assert "`ledger/domain/state.py`" in kept["D0.11"]
+    assert "`ledger/domain/buckets.py`" in kept["D0.11"]
     assert "`ledger/domain/settling.py`" in kept["D0.8"]  # named in a range
 
 
