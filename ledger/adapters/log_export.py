@@ -8,7 +8,8 @@ has commitments alone. The trust file's keys are all that a verification needs b
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from paylake.settings import Settings
 ENTRIES, HEADS = "entries.jsonl", "heads.jsonl"
 #: Lines of one part of a stream: each is fetched by a thread of its own choosing.
 _LINES = 200
+#: Places of entries that are kept in memory before they go to the index.
+_PLACES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,19 @@ def _head(head: dict[str, Any]) -> bytes:
 
 
 class ExportReader:
-    """Reads an export as `verify` reads a database; what is derived is not in it."""
+    """Reads an export as `verify` reads a database; what is derived is not in it. Of the entries
+    that it gave it finds one again by its journal or its business key: their places in the file
+    stand in a temporary database, so that the memory does not grow with the log."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._places: list[tuple[int, int | None, str | None]] = []
+        self._index = sqlite3.connect("")  # temporary: SQLite removes it
+        self._index.execute("create table entry (place integer, journal integer, key text)")
+        for column in ("journal", "key"):
+            self._index.execute(
+                f"create index by_{column} on entry ({column}) where {column} is not null"
+            )
         for name in (ENTRIES, HEADS):
             if not (folder / name).is_file():
                 raise PermanentFailure(
@@ -108,21 +120,24 @@ class ExportReader:
         """Files do not change."""
         yield
 
-    def _lines(self, name: str) -> Iterator[tuple[int, Any]]:
+    def _lines(self, name: str) -> Iterator[tuple[int, int, Any]]:
+        """Number of each line, its place in the file, what it says."""
+        place = 0
         with (self.folder / name).open("rb") as file:
             for number, data in enumerate(file, 1):
                 try:
-                    yield number, orjson.loads(data)
+                    yield number, place, orjson.loads(data)
                 except orjson.JSONDecodeError as error:
                     raise PermanentFailure(
                         f"line {number} of {name} is not JSON ({error})",
                         "export the log again, or ask for another copy",
                         where=str(self.folder / name),
                     ) from error
+                place += len(data)
 
     def entries(self, first: int, last: int | None = None) -> Iterator[Row]:
         """Entries in the order of the file."""
-        for number, row in self._lines(ENTRIES):
+        for number, place, row in self._lines(ENTRIES):
             try:
                 found = (*row[:16], bytes.fromhex(row[16]))
             except (TypeError, ValueError, IndexError) as error:
@@ -131,10 +146,40 @@ class ExportReader:
                     where=str(self.folder / ENTRIES),
                 ) from error
             yield found
+            if isinstance(row[1], int) or isinstance(row[6], str):
+                self._places.append((place, row[1], row[6]))
+            if len(self._places) == _PLACES:
+                self._keep()
+
+    def _keep(self) -> None:
+        self._index.executemany("insert into entry values (?, ?, ?)", self._places)
+        self._places.clear()
+
+    def _found(self, column: str, value: Any) -> Row | None:
+        """The first of the entries given so far that has a value."""
+        self._keep()
+        there = self._index.execute(
+            f"select min(place) from entry where {column} = ?", (value,)
+        ).fetchone()[0]
+        if there is None:
+            return None
+        with (self.folder / ENTRIES).open("rb") as file:
+            file.seek(there)
+            row = orjson.loads(file.readline())
+        return (*row[:16], bytes.fromhex(row[16]))
+
+    def find_by_journal(self, journal: int) -> Row | None:
+        """The entry of a journal, of those given so far."""
+        return self._found("journal", journal)
+
+    def find_by_business_key(self, keys: Sequence[str]) -> dict[str, Row]:
+        """The entries with these business keys, of those given so far."""
+        found = {key: self._found("key", key) for key in keys}
+        return {key: row for key, row in found.items() if row is not None}
 
     def heads(self) -> Iterator[dict[str, Any]]:
         """Signed heads in the order of signing."""
-        for _, head in self._lines(HEADS):
+        for _, _, head in self._lines(HEADS):
             yield {
                 **head, "digest": bytes.fromhex(head["digest"]),
                 "document": head["document"].encode(),

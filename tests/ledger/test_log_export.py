@@ -42,6 +42,18 @@ def test_an_export_verifies_with_the_trust_file_alone(world, exported):
         world.ledger = operations.open_ledger(world.settings, simulated=True)
 
 
+def test_an_export_with_a_reversal_verifies(world, tmp_path):
+    """What is reversed is looked up in the files."""
+    done = world.do("payment")
+    world.do("payment")
+    world.approved("reversal", adjustment_id="AD1", incident_number="INC-1", reason="wrong",
+                   journal_id=done["journal_id"])
+    world.do("payment")
+    world.ledger.anchor()
+    export_log(world.settings, tmp_path / "log")
+    assert operations.verify_export(world.settings, tmp_path / "log").journals == 4
+
+
 @pytest.mark.parametrize(("change", "named"), [
     (lambda lines: lines[:3] + lines[4:], "entry 5"),
     (lambda lines: [lines[1], lines[0], *lines[2:]], "entry 2"),
