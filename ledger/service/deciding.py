@@ -14,6 +14,7 @@ from ledger.domain.conditions import CONDITIONS
 from ledger.domain.operations import OF_JOURNAL, Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import HANDLERS
+from ledger.domain.state import State
 from ledger.service.approvals import leaves_purpose
 from ledger.service.booking import Booked
 from ledger.service.guarding import Guard
@@ -27,6 +28,46 @@ _EMPTY: Mapping[str, Any] = {}
 NOBODY = (None, None, None, None)
 #: What a dispute has of its payment.
 _INHERITED = ("merchant_id", "user_id", "card_id", "channel")
+
+
+def original_of(
+    originals: Originals, number: str
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The original that a command names, with what it has of its own original, and that one."""
+    original, above = originals.get(number), None
+    parent = None if original is None else original.get("original_transaction_id")
+    if original is not None and parent is not None:
+        above = originals.get(parent)
+        for name in _INHERITED:
+            original.setdefault(name, (above or _EMPTY).get(name))
+    return original, above
+
+
+def books_of(
+    state: State, owner: str | None, merchant: str | None, day: str, mode: str | None
+) -> tuple[str, Mapping[str, str], Mapping[str, Any], str | None]:
+    """The settlement mode whose books a command is in, with its account codes; the contract of the
+    merchant, or of the one whose user or card moves, and who that is.
+
+    :param owner: whose books move; a user's or a card's are of its merchant's mode
+    :param mode: of the original that the command refers to: its books are those in which it was
+        booked, whatever the contract says since (rules D0.2, D0.6)
+    """
+    above = owner
+    if owner is not None and owner != merchant:
+        party = state.get("party", owner)
+        above = owner if party is None or party["owner_id"] is None else party["owner_id"]
+    whose = above if merchant is None else merchant
+    contract = None if whose is None else state.contract(whose, day)
+    if mode is None:
+        found = contract
+        if above is not None and above != whose:
+            found = state.contract(above, day)
+        mode = "institution" if found is None else found["settlement_mode"]
+    return (
+        mode, state.chart.modes[mode], _EMPTY if contract is None else contract,
+        None if contract is None else whose,
+    )
 
 
 class Decider:
@@ -127,7 +168,7 @@ class Decider:
             if refusal is not None:
                 return refusal
             owner = operation.books(values, context) or merchant or user
-            known = self._books(owner, merchant, day, mode)
+            known = books_of(state, owner, merchant, day, mode)
             if actor is self.actor:
                 self._standing[standing] = known
         context.mode, context.codes, context.contract, context.owner = known
@@ -214,32 +255,6 @@ class Decider:
             or may_report(state, actor, operation, rail)
         )
 
-    def _books(
-        self, owner: str | None, merchant: str | None, day: str, mode: str | None
-    ) -> tuple[str, Mapping[str, str], Mapping[str, Any], str | None]:
-        """The settlement mode whose books the command is in, with its account codes; the contract
-        of the merchant, or of the one whose user or card moves, and who that is.
-
-        :param owner: whose books move; a user's or a card's are of its merchant's mode
-        :param mode: of the original that the command refers to: its books are those in which it
-            was booked, whatever the contract says since (rules D0.2, D0.6)
-        """
-        above = owner
-        if owner is not None and owner != merchant:
-            party = self.state.get("party", owner)
-            above = owner if party is None or party["owner_id"] is None else party["owner_id"]
-        whose = above if merchant is None else merchant
-        contract = None if whose is None else self.state.contract(whose, day)
-        if mode is None:
-            found = contract
-            if above is not None and above != whose:
-                found = self.state.contract(above, day)
-            mode = "institution" if found is None else found["settlement_mode"]
-        return (
-            mode, self.ledger.chart.modes[mode], _EMPTY if contract is None else contract,
-            None if contract is None else whose,
-        )
-
     def _dedicated(self, plan: Plan) -> bool:
         """Whether money leaves an account of the institution that has a purpose: its use is
         reviewed (rule D4b.13)."""
@@ -265,17 +280,12 @@ class Decider:
             number = values.get(field)
             if number is None:  # this template's original may be left out
                 return None
-            original = self.originals.get(number)
+            original, parent = original_of(self.originals, number)
             if original is None or original["type"] not in operation.original_types or (
                 actor.kind == "caller" and not may_know(self.state, actor, original)
             ):
                 return Refusal("original_unknown", operation.original_missing, field)
-            context.original = original
-            parent = original.get("original_transaction_id")
-            if parent is not None:
-                context.parent = self.originals.get(parent)
-                for name in _INHERITED:
-                    original.setdefault(name, (context.parent or _EMPTY).get(name))
+            context.original, context.parent = original, parent
         elif operation.type in OF_JOURNAL and "journal_id" in values:
             context.original = self.originals.journal(values["journal_id"])
             if context.original is None:

@@ -15,6 +15,7 @@ from ledger.adapters.tokens import ensure_demo_token
 from ledger.domain.actors import Actor
 from ledger.entrypoints.operations import open_ledger
 from ledger.service.ledger import Ledger
+from ledger.service.verify.log import Log
 from paylake import settings as settings_module
 from paylake.crypto import PrivateKey
 from paylake.keys import Keyring
@@ -322,6 +323,13 @@ def settings(tmp_path: Path) -> Settings:
     Keyring(found).ensure_demo()
     ensure_demo_token(found)
     return found
+
+
+@pytest.fixture
+def older_after_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify` lets an older template book after a newer one: for entries of before that a test
+    makes in a ledger of today."""
+    monkeypatch.setattr(Log, "_older", lambda *_: None)
 
 
 @pytest.fixture

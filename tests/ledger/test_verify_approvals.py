@@ -82,6 +82,7 @@ def test_d4a_06_a_condition_is_judged_on_the_registers_of_that_time(world):
     assert _broken(world).startswith(f"entry {second['sequence']}:")
 
 
+@pytest.mark.usefixtures("older_after_newer")
 def test_d0_16_a_status_that_permits_more_needs_a_checker_by_the_status_of_that_time(
     world, monkeypatch
 ):
@@ -238,6 +239,7 @@ def test_d4a_06_a_log_from_before_two_reviewers_were_kept_verifies(settings, mon
     world.ledger.close()
 
 
+@pytest.mark.usefixtures("older_after_newer")
 def test_what_an_older_template_did_not_ask_for_is_not_missed(world):
     """An entry says under which version of its template it was booked."""
     known = world.ledger.operations
@@ -249,6 +251,7 @@ def test_what_an_older_template_did_not_ask_for_is_not_missed(world):
     assert verify(world.settings).broken is None
 
 
+@pytest.mark.usefixtures("older_after_newer")
 @pytest.mark.parametrize(("type_", "asked", "free"), [
     ("party", {"party_id": "M9", "party_kind": "merchant"},
      {"party_id": "U9", "party_kind": "user", "grade": "high_risk"}),
@@ -271,6 +274,7 @@ def test_d4a_09_what_the_first_template_asked_for_is_missed(world, type_, asked,
     )
 
 
+@pytest.mark.usefixtures("older_after_newer")
 @pytest.mark.parametrize(("type_", "version", "values"), [
     ("payment", 4, {**PLAIN, "channel": "netsunion"}),
     ("pre_authorisation", 1, {"user_id": "U1"}),

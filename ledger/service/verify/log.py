@@ -21,7 +21,9 @@ from ledger.service.approvals import lacks_approval, no_right, people_fault
 from ledger.service.authority import Verifier
 from ledger.service.day_statements import FEE_CODES, Fees
 from ledger.service.history import seconds
+from ledger.service.verify.forms import form_fault
 from ledger.service.verify.found import UNREADABLE, Broken, Verified, not_of_its_form
+from ledger.service.verify.planned import plan_fault
 from ledger.service.verify.reconciled import TYPE as RECONCILIATION
 from ledger.service.verify.reconciled import Reconciled
 from ledger.service.verify.reversals import reversal_fault
@@ -73,6 +75,7 @@ class Log:
         self._sent: tuple[str, int, int] = ("", 0, 0)
         self._ended = 0  # the first of the ends of holds that stand directly before an entry
         self._batch = 0  # the last batch that an entry named
+        self._versions: dict[str, int] = {}  # of the template that booked the last of each type
         # Fingerprints of postings are values of a polynomial at a point drawn for this run, so
         # that no edit can be made to fit.
         self._point = secrets.randbelow(_PRIME - 2**40) + 2**40
@@ -123,13 +126,17 @@ class Log:
             return f"expected journal {found.journals + 1}"
         if (row[1] is None) == bool(legs):
             return "it has legs and no journal number, or the other way round"
+        reason = self._older(row)
+        if reason is not None:
+            return reason
         self._sender(row)
         if row[4] == "refused":
             found.refusals += 1
+            reason = form_fault(state, row, orjson.loads(row[14]))
         else:
             reason = self._effects(row, legs)
-            if reason is not None:
-                return reason
+        if reason is not None:
+            return reason
         state.keep()
         found.entries += 1
         found.journals += row[1] is not None
@@ -142,6 +149,15 @@ class Log:
             self._waiting[row[0]] = digest
         if row[8]:
             return self._evidence(row)
+        return None
+
+    def _older(self, row: tuple) -> str | None:
+        """Why an entry cannot come after those before it: what an older template did not ask for is
+        not missed, so none comes back once a newer one has booked."""
+        newest = self._versions.get(row[2], 0)
+        if row[3] < newest:
+            return f"it is by version {row[3]} of {row[2]}, after one by version {newest}"
+        self._versions[row[2]] = row[3]
         return None
 
     def _sender(self, row: tuple) -> None:
@@ -194,8 +210,11 @@ class Log:
             reason = self._approval(row)
         elif row[4] == "posted":
             reason = lacks_approval(self.operations, state, row, legs)
+        if reason is None:
+            reason = form_fault(state, row, effects)
         if reason is None and row[4] == "posted":
-            reason = reversal_fault(self.reader, self.operations, state, row, legs)
+            reason = reversal_fault(self.reader, self.operations, state, row, legs) or plan_fault(
+                self.reader, self.operations, state, row, legs, effects)
         if reason is not None:
             return reason
         exchanged = [effect for effect in effects if effect[0] == "position"]

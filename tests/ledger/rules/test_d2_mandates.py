@@ -209,6 +209,7 @@ def test_d2_09_no_debit_by_another_mandate_comes_into_the_months_of_one(world, t
     assert verify(world.settings).broken is None
 
 
+@pytest.mark.usefixtures("older_after_newer")
 @pytest.mark.parametrize(("version", "named"), [(4, True), (3, False)])
 def test_d2_09_a_debit_within_anothers_months_is_named(world, version, named):
     """One by a template of before, which let it, is not."""

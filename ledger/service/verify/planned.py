@@ -1,0 +1,195 @@
+"""Money operations planned again: what an entry booked, and what it changed beside balances, is what
+its template makes of its content, of its original and of the registers as the log had made them by
+then; and its template's checks let it through. So nobody who can write the database books a refund
+above its payment, a result of an order twice, another amount than was exchanged, or a debit without
+the payer's consent, and only computes the digests anew.
+
+Of the current version of a template alone: what another one asked is not known any more. What a
+handler books (corrections, splits, registers), floors, stops, status and the dates of the calendar
+are not judged here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+
+from ledger.domain import guards, shards, tariffs
+from ledger.domain.chart import SHARD
+from ledger.domain.holds import left, reduced
+from ledger.domain.operations import Context, Operation, Operations, Plan
+from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
+from ledger.service.deciding import books_of, original_of
+from ledger.service.originals import Originals
+from ledger.service.ports import Reader
+from ledger.service.unwritten import Unwritten
+
+_NOTHING: Mapping[str, Any] = {}
+#: Registers that a money operation may change: what it uses up (mandates: `verify/log.py`), and
+#: what was kept for it while it waited.
+_USED_UP = frozenset({
+    "authorisation", "collected", "collected_last", "collected_until", "pending", "reserved",
+})
+_KINDS = ("use", "item", "quiet", "position")
+
+
+class _Before:
+    """The log before an entry, for look-ups of originals; their counters are in the state."""
+
+    def __init__(self, reader: Reader, sequence: int) -> None:
+        self.reader = reader
+        self.sequence = sequence
+
+    def find_by_business_key(self, keys: Sequence[str]) -> dict[str, tuple]:
+        found = self.reader.find_by_business_key(keys)
+        return {key: row for key, row in found.items() if row[0] < self.sequence}
+
+    def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        return {}
+
+
+def plan_fault(
+    reader: Reader, operations: Operations, state: State, row: tuple, legs: list[list],
+    effects: list[list],
+) -> str | None:
+    """Why a posted entry is not what its template books.
+
+    :param state: as it was before the entry
+    """
+    operation = operations.by_type.get(row[2])
+    if operation is None or operation.plan is None or row[3] != operation.version:
+        return None
+    values = orjson.loads(row[12])
+    if operation.business_key is not None and row[6] != values[operation.business_key]:
+        return "its business key is not that of its content"
+    if row[11] != values.get("value_date", row[10]):
+        return "its value date is not that of its content"
+    originals = Originals(
+        Unwritten(cast(Reader, _Before(reader, row[0]))), operations, state
+    )
+    actor = orjson.loads(row[15])["maker"] if row[15] else row[7]
+    context = Context(
+        row[10], "institution", state.chart.modes["institution"], _NOTHING,
+        tariffs.in_force(state, values.get("currency_code")), actor,
+        scales=state.chart.currencies,
+    )
+    mode = None if operation.mode_field is None else values.get(operation.mode_field)
+    number = values.get(operation.original_field)
+    if number is not None:
+        context.original, context.parent = original_of(originals, number)
+        if context.original is None or context.original["type"] not in operation.original_types:
+            return f"it refers to {number}: {operation.original_missing}"
+        mode = context.original.get("mode")
+    merchant = operation.merchant(values, context)
+    owner = operation.books(values, context) or merchant or operation.user(values, context)
+    context.mode, context.codes, context.contract, context.owner = books_of(
+        state, owner, merchant, row[10], mode
+    )
+    plan = operation.plan(values, context)
+    if isinstance(plan, Refusal):
+        return f"its template refuses it: {plan.code}, {plan.detail}"
+    return (
+        _legs_fault(state, plan, legs)
+        or _effects_fault(originals, context, plan, values, effects)
+        or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
+        or _holds_fault(state, plan, values, effects)
+    )
+
+
+def _legs_fault(state: State, plan: Plan, legs: list[list]) -> str | None:
+    same = (
+        _joined(plan.legs) == _joined(legs) if state.tables.get(shards.TABLE)
+        else plan.legs == legs
+    )
+    return None if same else "its legs are not those of its template"
+
+
+def _joined(legs: Iterable[list]) -> Counter[tuple[Any, ...]]:
+    """Amounts of legs, those of an account's shards together."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for account, currency, direction, amount, component, reference in legs:
+        found[account.partition(SHARD)[0], currency, direction, component, reference] += amount
+    return found
+
+
+def _effects_fault(
+    originals: Originals, context: Context, plan: Plan, values: Mapping[str, Any],
+    effects: list[list],
+) -> str | None:
+    wanted: list[list] = [
+        effect for effect in plan.effects or () if effect[0] in _KINDS
+    ]
+    if plan.counters is not None or plan.parent_counters is not None:
+        assert context.original is not None
+        wanted += originals.changed(context.original, plan)
+    wanted += [["use", scene, account, values.get("currency_code"), amount]
+               for scene, account, amount in plan.uses or ()]
+    there = [effect[:5] if effect[0] == "use" else effect
+             for effect in effects if effect[0] in _KINDS]
+    if orjson.loads(orjson.dumps(wanted)) != there:
+        return "what it changes beside its legs is not what its template says"
+    for effect in effects:
+        if effect[0] not in (*_KINDS, "put", "hold") or (
+            effect[0] == "put" and effect[1] not in _USED_UP
+        ):
+            return f"it changes {effect[1]}, which its template does not"
+    return None
+
+
+def _consent_fault(
+    state: State, operation: Operation, plan: Plan, context: Context, merchant: str | None,
+    values: Mapping[str, Any], row: tuple, effects: list[list],
+) -> str | None:
+    """The payer's consent is there, and used up; money leaves to a bound account."""
+    currency, destination = values.get("currency_code"), values.get("destination_id")
+    refusal: Refusal | None = None
+    used: list[list] = []
+    if plan.authorisation is not None:
+        refusal = guards.authorisation(
+            state, plan.authorisation, currency or "", row[10], values, row[3]
+        ) or guards.destination(state, plan.authorisation[1], destination)
+        if plan.authorisation[4] == "authorisation":
+            used = [["put", "authorisation", plan.authorisation[0], None]]
+    elif destination is not None or operation.type == "settlement":
+        refusal = guards.destination(
+            state, merchant, destination, needed=context.mode != "self"
+        )
+    if refusal is not None:
+        return f"it should have been refused: {refusal.code}, {refusal.detail}"
+    if [effect for effect in effects if effect[:2] == ["put", "authorisation"]] != used:
+        return "it does not use up the authorisation that it names, and no other"
+    return None
+
+
+def _holds_fault(
+    state: State, plan: Plan, values: Mapping[str, Any], effects: list[list]
+) -> str | None:
+    """What its template places is there, what it captures or frees was held."""
+    there = {effect[1]: effect[2] for effect in effects if effect[0] == "hold"}
+    ended: dict[str, Any] = {}
+    placed: set[str] = set()
+    for action, kind, name, account, amount, _ in plan.holds or ():
+        if action == "place":
+            placed.add(name)
+            document, before = there.get(name, _NOTHING), state.holds.get(name)
+            asked = {"kind": kind, "account_id": account, "placed": amount,
+                     "currency_code": values.get("currency_code")}
+            if not asked.items() <= document.items() or before not in (None, document) or (
+                document["captured"] or document["released"] or document["ended"]
+            ):
+                return f"it does not hold what its template holds as {name}"
+            continue
+        hold = ended.get(name) or state.holds.get(name)
+        if hold is None or (kind is not None and hold["kind"] != kind):
+            return f"it uses hold {name}, which was not there"
+        amount = left(hold) if action == "free" else amount
+        if amount > left(hold):
+            return f"it takes more of hold {name} than was left"
+        ended[name] = reduced(hold, "captured" if action == "capture" else "released", amount)
+    if {name: document for name, document in there.items() if name not in placed} != ended:
+        return "the holds that it ends are not those of its template"
+    return None

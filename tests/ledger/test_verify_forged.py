@@ -1,0 +1,290 @@
+"""One who can write the database, and computes every digest anew, still has no entry pass that its
+template would have refused, or that says another thing than it books: where no key is needed to
+forge it, `verify` judges it again."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import orjson
+import pytest
+
+from ledger.adapters.export import ledger_path
+from ledger.adapters.log_export import export_log
+from ledger.domain.chain import GENESIS, entry_digest
+from ledger.entrypoints.operations import verify, verify_export
+from paylake.errors import NotVerified
+from tests.ledger.conftest import ANN, World
+from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted
+from tests.ledger.test_verify import COLUMNS, _broken, _edit, _forge
+
+NAMES = [name.strip() for name in COLUMNS.split(",")]
+JSON = ("content", "legs", "effects")
+
+
+def _rows(world: World) -> list[dict[str, Any]]:
+    db = sqlite3.connect(ledger_path(world.settings))
+    rows = [dict(zip(NAMES, row, strict=True)) for row in
+            db.execute(f"select {COLUMNS} from entry order by sequence")]
+    db.close()
+    return rows
+
+
+def _write(world: World, rows: list[dict[str, Any]]) -> None:
+    """The whole log anew, numbered and chained."""
+    _edit(world)
+    db = sqlite3.connect(ledger_path(world.settings))
+    db.execute("delete from entry")
+    digest, journal = GENESIS, 0
+    for sequence, row in enumerate(rows, 1):
+        journal += row["legs"] != "[]"
+        row = {**row, "sequence": sequence, "journal": journal if row["legs"] != "[]" else None}
+        digest = entry_digest(digest, tuple(row[name] for name in NAMES))
+        row["digest"] = digest
+        db.execute(f"insert into entry ({COLUMNS}) values ({', '.join('?' * len(NAMES))})",
+                   tuple(row[name] for name in NAMES))
+    db.commit()
+    db.close()
+
+
+def _again(world: World, type_: str, key: str, **more: Any) -> None:
+    """The last entry of a type a second time, at the end, under other numbers."""
+    rows = _rows(world)
+    copy = dict([row for row in rows if row["type"] == type_][-1])
+    content = {**orjson.loads(copy["content"]), key: "AGAIN", **more}
+    copy.update(idempotency_key="AGAIN", business_key="AGAIN",
+                content=orjson.dumps(content).decode())
+    _write(world, [*rows, copy])
+
+
+def _changed(world: World, type_: str, outcome: str = "posted", **replaced: Any) -> None:
+    """The last entry of a type with texts of its columns replaced: column=(old, new)."""
+    rows = _rows(world)
+    row = [r for r in rows if (r["type"], r["outcome"]) == (type_, outcome)][-1]
+    for column, (old, new) in replaced.items():
+        assert old in row[column], row[column]
+        row[column] = row[column].replace(old, new)
+    _write(world, rows)
+
+
+def test_a_log_written_anew_as_it_was_verifies(world):
+    world.do("payment", transaction_id="P")
+    _write(world, _rows(world))
+    assert verify(world.settings).journals == 1
+
+
+def test_what_a_bank_or_provider_answered_is_not_booked_twice(world):
+    world.do("top_up", amount_minor=50_000)
+    posted(world.do("wealth_purchase_order", transaction_id="O",
+                    authorisation=world.authorise("U1", "F", 10_000)))
+    posted(world.do("wealth_purchase_result", original_transaction_id="O", result="succeeded"))
+    _again(world, "wealth_purchase_result", "result_id")
+    assert "its template refuses it: already_decided" in _broken(world)
+
+
+def test_a_hold_is_not_captured_twice(world):
+    world.do("top_up", amount_minor=50_000)
+    posted(world.do("withdrawal", withdrawal_id="W"))
+    posted(world.do("withdrawal_result", withdrawal_id="W"))
+    _again(world, "withdrawal_result", "result_id")
+    assert "its template refuses it: already_decided" in _broken(world)
+
+
+def test_a_refund_above_its_payment_is_named(world):
+    world.do("payment", transaction_id="P", amount_minor=50_000, **PLAIN)
+    world.do("payment", amount_minor=50_000, **PLAIN)
+    posted(world.do("refund", original_transaction_id="P", amount_minor=30_000))
+    _again(world, "refund", "transaction_id")
+    assert "its template refuses it: exceeds_original" in _broken(world)
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ('"refunded":30000', '"refunded":3'), ('["item","P",', '["item","Q",'),
+])
+def test_a_refund_that_its_payment_does_not_remember_is_named(world, old, new):
+    world.do("payment", transaction_id="P", amount_minor=50_000, **PLAIN)
+    posted(world.do("refund", original_transaction_id="P", amount_minor=30_000))
+    _changed(world, "refund", effects=(old, new))
+    assert "what it changes beside its legs is not what its template says" in _broken(world)
+
+
+def test_a_debit_without_the_payers_consent_is_named(world):
+    """Once with it, once more with the same."""
+    world.do("top_up", amount_minor=50_000)
+    posted(world.do("payment", **INTERNAL))
+    _again(world, "payment", "transaction_id")
+    assert "it should have been refused: authorisation_unknown" in _broken(world)
+
+
+def test_consent_that_is_not_used_up_is_named(world):
+    world.do("top_up", amount_minor=50_000)
+    posted(world.do("payment", **INTERNAL))
+    rows = _rows(world)
+    effects = [e for e in orjson.loads(rows[-1]["effects"]) if e[:2] != ["put", "authorisation"]]
+    rows[-1]["effects"] = orjson.dumps(effects).decode()
+    _write(world, rows)
+    assert "it does not use up the authorisation that it names" in _broken(world)
+
+
+def test_a_payout_to_another_account_than_the_bound_one_is_named(world):
+    world.do("payment", amount_minor=50_000, **PLAIN)
+    posted(world.do("settlement", amount_minor=50_000))
+    _changed(world, "settlement", content=("S-M1", "S-M2"))
+    assert "it should have been refused: destination_unknown" in _broken(world)
+
+
+@pytest.mark.parametrize("replaced", [
+    {"legs": ("2201:M1", "2201:M2")}, {"legs": ("10000", "10001")},
+    {"content": ("10000", "10001")},
+    {"content": ("10000", "10001"), "effects": ("10000", "10001")},
+])
+def test_legs_that_its_content_does_not_give_are_named(world, replaced):
+    world.do("payment", **PLAIN)
+    _changed(world, "payment", **replaced)
+    assert "its legs are not those of its template" in _broken(world)
+
+
+def test_another_account_in_content_legs_and_limits_is_a_payment_of_another_merchant(world):
+    """What only a signed head or the caller's own signature can tell."""
+    world.do("payment", **PLAIN)
+    _changed(world, "payment", content=("M1", "M2"), legs=("M1", "M2"), effects=("M1", "M2"))
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("effects", [
+    [], [["use", "payment", "2201:M1", "CNY", 1]],
+])
+def test_what_does_not_count_against_a_limit_is_named(world, effects):
+    world.do("payment", **PLAIN)
+    rows = _rows(world)
+    rows[-1]["effects"] = orjson.dumps(effects).decode()
+    _write(world, rows)
+    assert "what it changes beside its legs is not what its template says" in _broken(world)
+
+
+@pytest.mark.parametrize("effect", [
+    ["put", "limit", "L", None], ["account", "2201:M1", "CNY", {"status": "frozen"}],
+])
+def test_a_payment_that_changes_a_register_or_an_account_is_named(world, effect):
+    world.do("payment", **PLAIN)
+    rows = _rows(world)
+    rows[-1]["effects"] = orjson.dumps([*orjson.loads(rows[-1]["effects"]), effect]).decode()
+    _write(world, rows)
+    assert f"it changes {effect[1]}, which its template does not" in _broken(world)
+
+
+@pytest.mark.parametrize(("old", "new"), [("10050", "10"), ("2101:U1", "2101:U2")])
+def test_a_hold_that_its_request_does_not_ask_for_is_named(world, old, new):
+    world.do("top_up", amount_minor=50_000)
+    posted(world.do("withdrawal", withdrawal_id="W"))
+    rows = _rows(world)
+    effects = orjson.loads(rows[-1]["effects"])
+    for effect in effects:
+        if effect[0] == "hold":
+            effect[2] = orjson.loads(orjson.dumps(effect[2]).decode().replace(old, new))
+    rows[-1]["effects"] = orjson.dumps(effects).decode()
+    _write(world, rows)
+    assert "it does not hold what its template holds as W" in _broken(world)
+
+
+@pytest.mark.parametrize("replaced", [
+    {"business_key": ("P", "Q")}, {"value_date": ("2026-09-12", "2026-09-01")},
+])
+def test_a_column_that_says_another_thing_than_the_content_is_named(world, replaced):
+    world.do("payment", transaction_id="P", **PLAIN)
+    _changed(world, "payment", **replaced)
+    assert "is not that of its content" in _broken(world)
+
+
+# what waits, what was refused, what was approved
+
+
+def test_what_waits_changes_nothing_yet(world):
+    """An administrator does not do by what waits what a checker has to see."""
+    result = world.send("contract", ANN, contract_id="K", merchant_id="M1", minimum_minor=1,
+                        settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                        valid_from="2026-10-01")
+    assert result["status"] == "pending"
+    rows = _rows(world)
+    effects = [*orjson.loads(rows[-1]["effects"]),
+               ["put", "destination", "S-M1", {"party_id": "M2"}]]
+    rows[-1]["effects"] = orjson.dumps(effects).decode()
+    _write(world, rows)
+    assert "it waits for a checker, and changes something already" in _broken(world)
+
+
+def test_what_waits_moves_no_money(world):
+    world.do("payment", **PLAIN)
+    rows = _rows(world)
+    rows[-1].update(outcome="pending", effects="[]", business_key=None)
+    _write(world, rows)
+    assert "it is pending, and has legs" in _broken(world)
+
+
+def test_what_was_refused_has_no_legs(world):
+    world.do("payment", **PLAIN)
+    world.do("settlement", amount_minor=10**9)
+    rows = _rows(world)
+    assert rows[-1]["outcome"] == "refused"
+    rows[-1]["legs"] = rows[-2]["legs"]
+    _write(world, rows)
+    assert "it is refused, and has legs" in _broken(world)
+
+
+def test_what_waits_keeps_the_command_that_was_entered(world):
+    result = world.send("refund", ANN, transaction_id="R", original_transaction_id="P",
+                        amount_minor=1, request="user", ground="wrong_amount", **PLAIN, **CNY)
+    assert result["status"] == "refused"
+    world.do("payment", transaction_id="P", **PLAIN)
+    world.register("payment", transaction_id="P2", merchant_id="M1", amount_minor=5_000,
+                   channel="unionpay", **PLAIN, **CNY)
+    result = world.send("refund", ANN, transaction_id="R", original_transaction_id="P",
+                        amount_minor=1, request="user", ground="wrong_amount", **PLAIN, **CNY)
+    assert result["status"] == "pending"
+    _changed(world, "refund", "pending", content=('"amount_minor":1,', '"amount_minor":2,'))
+    assert "it does not keep what waits" in _broken(world)
+
+
+def test_an_approval_serves_once(world):
+    """Not a second time by an entry that leaves waiting what it approved."""
+    world.approved("contract", contract_id="K", merchant_id="M1", minimum_minor=1,
+                   settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                   valid_from="2026-10-01")
+    rows = _rows(world)
+    effects = [e for e in orjson.loads(rows[-1]["effects"]) if e[:2] != ["put", "pending"]]
+    rows[-1]["effects"] = orjson.dumps(effects).decode()
+    _write(world, rows)
+    assert "what waits for a checker is not what it was, less what it decided" in _broken(world)
+
+
+def test_what_waits_is_not_taken_away_by_something_else(world):
+    waits = world.send("party_state", ANN, party_id="M1", state="cancelled",
+                       suspension_ground="7", evidence="E-1")
+    assert waits["status"] == "pending"
+    world.do("payment", **PLAIN)
+    rows = _rows(world)
+    effects = [*orjson.loads(rows[-1]["effects"]), ["put", "pending", str(waits["sequence"]), None]]
+    rows[-1]["effects"] = orjson.dumps(effects).decode()
+    _write(world, rows)
+    assert "what waits for a checker is not what it was" in _broken(world)
+
+
+def test_an_older_template_does_not_book_after_a_newer_one(world):
+    """What it did not ask for would not be missed."""
+    world.do("payment", **PLAIN)
+    world.do("payment", **PLAIN)
+    _forge(world, "update entry set version = version - 1 where journal = 2")
+    assert "after one by version" in _broken(world)
+
+
+def test_an_export_is_judged_in_the_same_way(world, tmp_path):
+    world.do("payment", transaction_id="P", amount_minor=50_000, **PLAIN)
+    world.do("payment", amount_minor=50_000, **PLAIN)
+    posted(world.do("refund", original_transaction_id="P", amount_minor=30_000))
+    export_log(world.settings, tmp_path / "whole")
+    assert verify_export(world.settings, tmp_path / "whole").journals == 3
+    _again(world, "refund", "transaction_id")
+    export_log(world.settings, tmp_path / "forged")
+    with pytest.raises(NotVerified, match="exceeds_original"):
+        verify_export(world.settings, tmp_path / "forged")
