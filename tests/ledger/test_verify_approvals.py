@@ -201,10 +201,12 @@ def _before_it_was_kept(world: World, monkeypatch, version: int) -> None:
     }}, known.versions)
 
 
+@pytest.mark.usefixtures("older_after_newer")
 def test_d4a_06_a_change_that_leaves_one_reviewer_is_named(world, monkeypatch):
-    _before_it_was_kept(world, monkeypatch, 2)
-    done = world.approved("operator", operator_id="ben", operator_name="Ben", enabled=False,
-                          public_key=world.keys["ben"].public.point)
+    with monkeypatch.context() as older:
+        _before_it_was_kept(world, older, 2)
+        done = world.approved("operator", operator_id="ben", operator_name="Ben", enabled=False,
+                              public_key=world.keys["ben"].public.point)
     assert _broken(world) == (
         f"entry {done['sequence']}: it leaves fewer than two who may review in authority"
     )

@@ -188,6 +188,33 @@ def test_a_hold_that_its_request_does_not_ask_for_is_named(world, old, new):
     assert "it does not hold what its template holds as W" in _broken(world)
 
 
+@pytest.mark.parametrize(("type_", "replaced", "values"), [
+    ("limit", ('"day_minor":1000', '"day_minor":9000'),
+     {"limit_id": "L", "scene": "payment", "account_code": "2201", "grade": "standard",
+      "day_minor": 1_000, "valid_from": "2026-09-01", **CNY}),
+    ("destination", ('"party_id":"M1"', '"party_id":"M2"'),
+     {"destination_id": "D9", "party_id": "M1", "bound_account": "6", "bound_name": "n",
+      "bank_code": "ICBC"}),
+    ("stop_lift", ('["put","stop","S"', '["put","stop","T"'), {"stop_id": "S", "reason": "over"}),
+])
+def test_a_register_that_is_not_as_its_checker_signed_is_named(world, type_, replaced, values):
+    """The checker signs the content; what is made of it is no other."""
+    if type_ == "stop_lift":
+        world.register("stop", stop_id="S", stop_scope="rail", stop_target="internal",
+                       stop_mode="new_business", reason="x")
+    world.approved(type_, **values)
+    _changed(world, type_, effects=replaced)
+    assert "what it changes is not what its content says" in _broken(world)
+
+
+def test_a_split_of_other_parts_is_named(world):
+    world.do("payment", amount_minor=50_000, transaction_id="P", **PLAIN)
+    posted(world.send("split", transaction_id="S", merchant_id="M1", amount_minor=20_000,
+                      parts=[{"merchant_id": "M2", "amount_minor": 20_000}], **CNY))
+    _changed(world, "split", legs=("20000", "20001"))
+    assert "its legs are not those of its template" in _broken(world)
+
+
 @pytest.mark.parametrize("replaced", [
     {"business_key": ("P", "Q")}, {"value_date": ("2026-09-12", "2026-09-01")},
 ])

@@ -1,6 +1,5 @@
 """What an entry of each outcome may hold: a refusal changes nothing; what waits for a checker moves
-no money, keeps its command, its business key and what it holds; what waited is decided once; no entry
-says that an older template booked it than one before it."""
+no money, keeps its command, its business key and what it holds; what waited is decided once."""
 
 from __future__ import annotations
 

@@ -213,13 +213,16 @@ class Log:
         if reason is None:
             reason = form_fault(state, row, effects)
         if reason is None and row[4] == "posted":
-            reason = reversal_fault(self.reader, self.operations, state, row, legs) or plan_fault(
-                self.reader, self.operations, state, row, legs, effects)
+            reason = reversal_fault(self.reader, self.operations, state, row, legs)
         if reason is not None:
             return reason
         exchanged = [effect for effect in effects if effect[0] == "position"]
         if exchanged:
             reason = positions.fault(state.table(positions.TABLE), exchanged, legs)
+            if reason is not None:
+                return reason
+        if row[4] == "posted":
+            reason = plan_fault(self.reader, self.operations, state, row, legs, effects)
             if reason is not None:
                 return reason
         folding.replay(state, row)

@@ -1,12 +1,13 @@
-"""Money operations planned again: what an entry booked, and what it changed beside balances, is what
-its template makes of its content, of its original and of the registers as the log had made them by
-then; and its template's checks let it through. So nobody who can write the database books a refund
-above its payment, a result of an order twice, another amount than was exchanged, or a debit without
-the payer's consent, and only computes the digests anew.
+"""What an entry booked, and what it changed beside balances, planned again: it is what its template
+makes of its content, of its original and of the registers as the log had made them by then, and its
+template's checks let it through. So nobody who can write the database books a refund above its
+payment, a result of an order twice, another amount than was exchanged, a debit without the payer's
+consent, or a limit that its checker did not sign, and only computes the digests anew.
 
-Of the current version of a template alone: what another one asked is not known any more. What a
-handler books (corrections, splits, registers), floors, stops, status and the dates of the calendar
-are not judged here.
+Of the current version of a template alone: what another one asked is not known any more. So a
+change of what a template, a handler or a function of the templates makes of the same content needs
+another version. Floors, stops, status, the dates of the calendar and what is in :data:`APART` are
+not judged here.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import orjson
 from ledger.domain import guards, shards, tariffs
 from ledger.domain.chart import SHARD
 from ledger.domain.holds import left, reduced
+from ledger.domain.movements import Movements
 from ledger.domain.operations import Context, Operation, Operations, Plan
 from ledger.domain.refusals import Refusal
+from ledger.domain.registers import HANDLERS
 from ledger.domain.state import State
 from ledger.service.deciding import books_of, original_of
 from ledger.service.originals import Originals
@@ -34,7 +37,15 @@ _NOTHING: Mapping[str, Any] = {}
 _USED_UP = frozenset({
     "authorisation", "collected", "collected_last", "collected_until", "pending", "reserved",
 })
+_WAITED = ("pending", "reserved")
 _KINDS = ("use", "item", "quiet", "position")
+#: Handlers that need more than the log (the kinds of holds, closes, keys), or that have a judgement
+#: of their own in `verify`.
+APART = frozenset({
+    "approve", "denied_payment", "foreign_read", "hold", "hold_capture", "hold_expiry",
+    "hold_release", "hold_takeover", "period_close", "reconciliation", "reconciliation_close",
+    "reject", "reversal", "sensitive_read", "session_cover", "session_open",
+})
 
 
 class _Before:
@@ -61,7 +72,7 @@ def plan_fault(
     :param state: as it was before the entry
     """
     operation = operations.by_type.get(row[2])
-    if operation is None or operation.plan is None or row[3] != operation.version:
+    if operation is None or operation.type in APART or row[3] != operation.version:
         return None
     values = orjson.loads(row[12])
     if operation.business_key is not None and row[6] != values[operation.business_key]:
@@ -89,15 +100,50 @@ def plan_fault(
     context.mode, context.codes, context.contract, context.owner = books_of(
         state, owner, merchant, row[10], mode
     )
-    plan = operation.plan(values, context)
+    plan = _planned(operations, operation, state, values, context)
     if isinstance(plan, Refusal):
         return f"its template refuses it: {plan.code}, {plan.detail}"
+    if operation.plan is None:
+        return _legs_fault(state, plan, legs) or _register_fault(
+            originals, context, plan, row, effects)
     return (
         _legs_fault(state, plan, legs)
         or _effects_fault(originals, context, plan, values, effects)
         or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
         or _holds_fault(state, plan, values, effects)
     )
+
+
+def _planned(
+    operations: Operations, operation: Operation, state: State, values: Mapping[str, Any],
+    context: Context,
+) -> Plan | Refusal:
+    if operation.plan is not None:
+        return operation.plan(values, context)
+    assert operation.handler is not None
+    refusal = None if operation.check is None else operation.check(values, context)
+    if refusal is not None:
+        return refusal
+    if context.original is not None and context.original["reversed"]:
+        return Refusal("already_reversed", "the original was reversed")
+    handler = HANDLERS.get(operation.handler) or getattr(
+        Movements({}, operations.scenes, operations.modules), operation.handler
+    )
+    return cast("Plan | Refusal", handler(state, values, context))
+
+
+def _register_fault(
+    originals: Originals, context: Context, plan: Plan, row: tuple, effects: list[list]
+) -> str | None:
+    """What a handler changes is all that the entry changes, but that what waited waits no more."""
+    wanted = list(plan.effects or ())
+    if plan.counters is not None or plan.parent_counters is not None:
+        assert context.original is not None
+        wanted += originals.changed(context.original, plan)
+    there = [e for e in effects if not (row[15] and e[0] == "put" and e[1] in _WAITED)]
+    if orjson.loads(orjson.dumps(wanted)) != there:
+        return "what it changes is not what its content says"
+    return None
 
 
 def _legs_fault(state: State, plan: Plan, legs: list[list]) -> str | None:

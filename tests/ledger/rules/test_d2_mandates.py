@@ -293,7 +293,8 @@ def test_d2_09_that_no_collection_crossed_its_mandate_can_be_proved(world, old, 
     for _ in range(2):
         posted(_collect(world))
     assert verify(world.settings).broken is None
-    _forge(world, f"update entry set effects = replace(effects, '{old}', '{new}')")
+    _forge(world, f"update entry set effects = replace(effects, '{old}', '{new}'), "
+                  f"content = replace(content, '{old}', '{new}')")
     assert reason in _broken(world)
 
 
