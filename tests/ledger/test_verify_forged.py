@@ -134,6 +134,22 @@ def test_a_payout_to_another_account_than_the_bound_one_is_named(world):
     assert "it should have been refused: destination_unknown" in _broken(world)
 
 
+def test_a_payout_of_what_rests_for_a_dispute_is_named(world):
+    """Booked before the dispute, and moved behind it."""
+    world.do("payment", transaction_id="P", amount_minor=50_000, **PLAIN)
+    posted(world.do("dispute", transaction_id="D", original_transaction_id="P",
+                    amount_minor=50_000))
+    posted(world.do("dispute_release", original_transaction_id="D", amount_minor=50_000))
+    world.do("payment", amount_minor=50_000, **PLAIN)
+    posted(world.do("settlement", amount_minor=50_000))
+    rows = _rows(world)
+    for row in rows[-1:]:
+        for column in ("content", "legs", "effects"):
+            row[column] = row[column].replace("50000", "60000")
+    _write(world, rows)
+    assert "it should have been refused: not_due" in _broken(world)
+
+
 @pytest.mark.parametrize("replaced", [
     {"legs": ("2201:M1", "2201:M2")}, {"legs": ("10000", "10001")},
     {"content": ("10000", "10001")},
@@ -283,6 +299,28 @@ def test_an_approval_serves_once(world):
     rows[-1]["effects"] = orjson.dumps(effects).decode()
     _write(world, rows)
     assert "what waits for a checker is not what it was, less what it decided" in _broken(world)
+
+
+def test_an_approval_that_was_refused_for_a_change_since_is_none(world):
+    """Its signature stands in the log; what it would end is another restriction."""
+    status = {"account_id": "2101:U1", "reason": "x", **CNY}
+    world.register("account_status", status="no_debit", **status)
+    waits = world.send("account_status", ANN, status="normal", **status)
+    world.register("account_status", status="frozen", **status)
+    refused = world.approve(waits["sequence"])
+    assert refused["reason"] == "register_differs"
+    rows = _rows(world)
+    waited, refusal = rows[waits["sequence"] - 1], rows[-1]
+    said = orjson.loads(refusal["content"])
+    done = [["account", "2101:U1", "CNY", {"status": "normal"}],
+            ["put", "pending", str(waits["sequence"]), None]]
+    rows[-1] = {
+        **refusal, "type": "account_status", "version": waited["version"], "outcome": "posted",
+        "content": waited["content"], "effects": orjson.dumps(done).decode(),
+        "approval": orjson.dumps({**said, "maker": waited["actor"]}).decode(),
+    }
+    _write(world, rows)
+    assert "what it replaces is not what was there when it was entered" in _broken(world)
 
 
 def test_what_waits_is_not_taken_away_by_something_else(world):

@@ -6,7 +6,7 @@ consent, or a limit that its checker did not sign, and only computes the digests
 
 Of the current version of a template alone: what another one asked is not known any more. So a
 change of what a template, a handler or a function of the templates makes of the same content needs
-another version. Floors, stops, status, the dates of the calendar and what is in :data:`APART` are
+another version. Floors, stops, status, the cycles of the calendar and what is in :data:`APART` are
 not judged here.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import orjson
 
-from ledger.domain import guards, shards, tariffs
+from ledger.domain import guards, payouts, shards, tariffs
 from ledger.domain.chart import SHARD
 from ledger.domain.holds import left, reduced
 from ledger.domain.movements import Movements
@@ -26,6 +26,7 @@ from ledger.domain.operations import Context, Operation, Operations, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import HANDLERS
 from ledger.domain.state import State
+from ledger.service.basis import basis
 from ledger.service.deciding import books_of, original_of
 from ledger.service.originals import Originals
 from ledger.service.ports import Reader
@@ -104,12 +105,16 @@ def plan_fault(
     if isinstance(plan, Refusal):
         return f"its template refuses it: {plan.code}, {plan.detail}"
     if operation.plan is None:
-        return _legs_fault(state, plan, legs) or _register_fault(
-            originals, context, plan, row, effects)
+        return (
+            _legs_fault(state, plan, legs)
+            or _register_fault(originals, context, plan, row, effects)
+            or _basis_fault(state, operation, plan, row)
+        )
     return (
         _legs_fault(state, plan, legs)
         or _effects_fault(originals, context, plan, values, effects)
         or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
+        or _due_fault(state, operation, plan, merchant, values, row[10])
         or _holds_fault(state, plan, values, effects)
     )
 
@@ -143,6 +148,17 @@ def _register_fault(
     there = [e for e in effects if not (row[15] and e[0] == "put" and e[1] in _WAITED)]
     if orjson.loads(orjson.dumps(wanted)) != there:
         return "what it changes is not what its content says"
+    return None
+
+
+def _basis_fault(state: State, operation: Operation, plan: Plan, row: tuple) -> str | None:
+    """What a checker approved replaces what was there when it was entered. A refused approval has
+    the checker's signature, too."""
+    if not row[15]:
+        return None
+    waited = state.get("pending", str(orjson.loads(row[15])["pending"]))
+    if "basis" in waited and waited["basis"] != basis(state, operation.type, plan.effects):
+        return "what it replaces is not what was there when it was entered"
     return None
 
 
@@ -205,10 +221,33 @@ def _consent_fault(
             state, merchant, destination, needed=context.mode != "self"
         )
     if refusal is not None:
-        return f"it should have been refused: {refusal.code}, {refusal.detail}"
+        return _refused(refusal)
     if [effect for effect in effects if effect[:2] == ["put", "authorisation"]] != used:
         return "it does not use up the authorisation that it names, and no other"
     return None
+
+
+def _due_fault(
+    state: State, operation: Operation, plan: Plan, merchant: str | None,
+    values: Mapping[str, Any], day: str,
+) -> str | None:
+    """Nothing that rests for a disputed payment leaves, nor anything before a negative net is taken
+    back; the oldest claim is taken first. What a cycle has due depends on the calendar."""
+    currency, refusal = values.get("currency_code") or "", None
+    if operation.type in ("settlement", "merchant_exchange"):
+        leaving = [(leg[0], leg[1], leg[3]) for leg in plan.legs if leg[2] == "D"]
+        leaving += [(hold[3], currency, hold[4]) for hold in plan.holds or ()]
+        for account_id, of, amount in leaving:
+            account = state.account(account_id, of)
+            if account is not None and account.line.settles:
+                refusal = refusal or payouts.exchange(state, account_id, of, amount, day)
+    if operation.oldest_first is not None:
+        refusal = guards.oldest_first(state, merchant, values[operation.oldest_first], currency)
+    return _refused(refusal)
+
+
+def _refused(refusal: Refusal | None) -> str | None:
+    return refusal and f"it should have been refused: {refusal.code}, {refusal.detail}"
 
 
 def _holds_fault(
