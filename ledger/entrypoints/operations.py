@@ -95,7 +95,8 @@ def verify(settings: Settings) -> Verified:
     reader = open_reader(settings)
     try:
         found = verify_rows(
-            reader, load_chart(), load_operations(), trusted_by(settings),
+            reader, load_chart(), load_operations(), load_hold_kinds(),
+            trusted_by(settings),
             lambda: read_heads(settings), verify_hex,
         )
     except EnvironmentFault as error:
@@ -124,7 +125,8 @@ def verify_export(settings: Settings, folder: Path) -> Verified:
 
     try:
         found = verify_exported_rows(
-            ExportReader(folder), load_chart(), load_operations(), trusted_by(settings),
+            ExportReader(folder), load_chart(), load_operations(), load_hold_kinds(),
+            trusted_by(settings),
             verify_hex,
         )
     except PermanentFailure as error:
@@ -169,7 +171,8 @@ def verify_since(settings: Settings, name: str) -> dict[str, object]:
         try:
             with reader.snapshot():
                 signed = Since(
-                    reader, load_chart(), load_operations(), verify_hex, said["chain_sequence"]
+                    reader, load_chart(), load_operations(), load_hold_kinds(), verify_hex,
+                    said["chain_sequence"]
                 ).check()
         finally:
             reader.close()
@@ -275,7 +278,8 @@ def restore(settings: Settings, folder: Path) -> dict[str, object]:
     reader = SqliteReader(folder / "ledger.db")
     try:
         found = verify_rows(
-            reader, load_chart(), load_operations(), trusted_by(settings),
+            reader, load_chart(), load_operations(), load_hold_kinds(),
+            trusted_by(settings),
             lambda: heads_in(folder / "heads"), verify_hex,
         )
     finally:

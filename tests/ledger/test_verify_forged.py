@@ -16,7 +16,7 @@ from ledger.domain.chain import GENESIS, entry_digest
 from ledger.entrypoints.operations import verify, verify_export
 from paylake.errors import NotVerified
 from tests.ledger.conftest import ANN, World
-from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted
+from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, on, posted
 from tests.ledger.test_verify import COLUMNS, _broken, _edit, _forge
 
 NAMES = [name.strip() for name in COLUMNS.split(",")]
@@ -221,6 +221,37 @@ def test_a_register_that_is_not_as_its_checker_signed_is_named(world, type_, rep
     world.approved(type_, **values)
     _changed(world, type_, effects=replaced)
     assert "what it changes is not what its content says" in _broken(world)
+
+
+@pytest.mark.parametrize(("type_", "replaced"), [
+    ("hold_release", {"effects": ('"released":100', '"released":900')}),
+    ("hold_release", {"effects": ('["hold","H"', '["hold","G"')}),
+    ("hold_takeover", {"effects": ('"case":"CASE"', '"case":"OTHER"')}),
+])
+def test_a_hold_that_is_not_changed_as_its_checker_signed_is_named(world, type_, replaced):
+    world.do("top_up", amount_minor=50_000)
+    for name in ("G", "H"):
+        posted(world.send("hold", hold_id=name, hold_kind="suspicious", account_id="2101:U1",
+                          amount_minor=1_000, case_number="N", **CNY))
+    more = {"amount_minor": 100} if type_ == "hold_release" else {}
+    world.approved(type_, result_id="R", hold_id="H", case_number="CASE", **more)
+    _changed(world, type_, **replaced)
+    assert "what it changes is not what its content says" in _broken(world)
+
+
+def test_a_hold_that_ends_before_its_last_date_is_named(world):
+    """The ledger itself ends holds, so no signature is needed to forge it."""
+    world.do("top_up", amount_minor=50_000)
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
+                      amount_minor=1_000, case_number="N", expires_on="2026-09-12", **CNY))
+    on(world, 1)
+    world.do("top_up", amount_minor=1_000, **on(world, 1))
+    rows = _rows(world)
+    assert verify(world.settings).broken is None
+    ended = next(row for row in rows if row["type"] == "hold_expiry")
+    ended["booking_date"] = ended["value_date"] = "2026-09-11"
+    _write(world, rows)
+    assert "its template refuses it: hold_not_allowed" in _broken(world)
 
 
 def test_a_split_of_other_parts_is_named(world):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ import orjson
 from ledger.domain import format1, guards, mandates, positions
 from ledger.domain.chain import GENESIS, entry_digest, journal_id
 from ledger.domain.chart import Chart
+from ledger.domain.holds import HoldKind
+from ledger.domain.movements import Movements
 from ledger.domain.operations import Operations
 from ledger.domain.state import State
 from ledger.requests import signed_bytes
@@ -45,14 +47,17 @@ class Day:
 class Log:
     """The replay of the log as far as it has come, and what the rest is held against.
 
+    :param kinds: of holds
     :param signature: checks an SM2 signature of a person or caller
     """
 
     def __init__(
-        self, reader: Any, chart: Chart, operations: Operations, signature: Verifier
+        self, reader: Any, chart: Chart, operations: Operations, kinds: Mapping[str, HoldKind],
+        signature: Verifier,
     ) -> None:
         self.reader = reader
         self.operations = operations
+        self.movements = Movements(kinds, operations.scenes, operations.modules)
         self.signature = signature
         self.state = State(chart)
         self.found = Verified()
@@ -222,7 +227,9 @@ class Log:
             if reason is not None:
                 return reason
         if row[4] == "posted":
-            reason = plan_fault(self.reader, self.operations, state, row, legs, effects)
+            reason = plan_fault(
+                self.reader, self.operations, self.movements, state, row, legs, effects
+            )
             if reason is not None:
                 return reason
         folding.replay(state, row)

@@ -40,12 +40,11 @@ _USED_UP = frozenset({
 })
 _WAITED = ("pending", "reserved")
 _KINDS = ("use", "item", "quiet", "position")
-#: Handlers that need more than the log (the kinds of holds, closes, keys), or that have a judgement
-#: of their own in `verify`.
+#: Handlers that need more than the log (closes, keys), or that have a judgement of their own in
+#: `verify`.
 APART = frozenset({
-    "approve", "denied_payment", "foreign_read", "hold", "hold_capture", "hold_expiry",
-    "hold_release", "hold_takeover", "period_close", "reconciliation", "reconciliation_close",
-    "reject", "reversal", "sensitive_read", "session_cover", "session_open",
+    "approve", "foreign_read", "period_close", "reconciliation", "reconciliation_close", "reject",
+    "reversal", "sensitive_read", "session_cover", "session_open",
 })
 
 
@@ -65,11 +64,12 @@ class _Before:
 
 
 def plan_fault(
-    reader: Reader, operations: Operations, state: State, row: tuple, legs: list[list],
-    effects: list[list],
+    reader: Reader, operations: Operations, movements: Movements, state: State, row: tuple,
+    legs: list[list], effects: list[list],
 ) -> str | None:
     """Why a posted entry is not what its template books.
 
+    :param movements: the handlers of holds, limits and rights
     :param state: as it was before the entry
     """
     operation = operations.by_type.get(row[2])
@@ -96,12 +96,19 @@ def plan_fault(
         if context.original is None or context.original["type"] not in operation.original_types:
             return f"it refers to {number}: {operation.original_missing}"
         mode = context.original.get("mode")
+    if operation.hold_field is not None:
+        context.hold = state.holds.get(values[operation.hold_field])
+        if context.hold is None:
+            return f"there was no hold {values[operation.hold_field]}"
+        if "original" in context.hold:
+            context.original = originals.get(context.hold["original"])
+            mode = None if context.original is None else context.original.get("mode")
     merchant = operation.merchant(values, context)
     owner = operation.books(values, context) or merchant or operation.user(values, context)
     context.mode, context.codes, context.contract, context.owner = books_of(
         state, owner, merchant, row[10], mode
     )
-    plan = _planned(operations, operation, state, values, context)
+    plan = _planned(operation, movements, state, values, context)
     if isinstance(plan, Refusal):
         return f"its template refuses it: {plan.code}, {plan.detail}"
     if operation.plan is None:
@@ -120,7 +127,7 @@ def plan_fault(
 
 
 def _planned(
-    operations: Operations, operation: Operation, state: State, values: Mapping[str, Any],
+    operation: Operation, movements: Movements, state: State, values: Mapping[str, Any],
     context: Context,
 ) -> Plan | Refusal:
     if operation.plan is not None:
@@ -129,11 +136,11 @@ def _planned(
     refusal = None if operation.check is None else operation.check(values, context)
     if refusal is not None:
         return refusal
-    if context.original is not None and context.original["reversed"]:
+    if operation.original_field is not None and context.original is not None and (
+        context.original["reversed"]
+    ):
         return Refusal("already_reversed", "the original was reversed")
-    handler = HANDLERS.get(operation.handler) or getattr(
-        Movements({}, operations.scenes, operations.modules), operation.handler
-    )
+    handler = HANDLERS.get(operation.handler) or getattr(movements, operation.handler)
     return cast("Plan | Refusal", handler(state, values, context))
 
 

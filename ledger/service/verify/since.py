@@ -8,11 +8,13 @@ and commands that waited for their checker.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from ledger.domain.chart import Chart
+from ledger.domain.holds import HoldKind
 from ledger.domain.operations import Operations
 from ledger.service.authority import Verifier
 from ledger.service.verify.found import UNREADABLE, Broken, Verified, not_of_its_form
@@ -28,9 +30,10 @@ class Since(Log):
     """
 
     def __init__(
-        self, reader: Any, chart: Chart, operations: Operations, signature: Verifier, after: int
+        self, reader: Any, chart: Chart, operations: Operations, kinds: Mapping[str, HoldKind],
+        signature: Verifier, after: int,
     ) -> None:
-        super().__init__(reader, chart, operations, signature)
+        super().__init__(reader, chart, operations, kinds, signature)
         self.after = after
         self._searched = False
         for kind, key, document in reader.documents([f"table.{name}" for name in SIGNERS]):
