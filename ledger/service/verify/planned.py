@@ -31,6 +31,7 @@ from ledger.service.deciding import books_of, original_of
 from ledger.service.originals import Originals
 from ledger.service.ports import Reader
 from ledger.service.unwritten import Unwritten
+from ledger.service.verify.reversals import TYPE as REVERSAL
 
 _NOTHING: Mapping[str, Any] = {}
 #: Registers that a money operation may change: what it uses up (mandates: `verify/log.py`), and
@@ -44,7 +45,7 @@ _KINDS = ("use", "item", "quiet", "position")
 #: `verify`.
 APART = frozenset({
     "approve", "foreign_read", "period_close", "reconciliation", "reconciliation_close", "reject",
-    "reversal", "sensitive_read", "session_cover", "session_open",
+    "sensitive_read", "session_cover", "session_open",
 })
 
 
@@ -58,6 +59,10 @@ class _Before:
     def find_by_business_key(self, keys: Sequence[str]) -> dict[str, tuple]:
         found = self.reader.find_by_business_key(keys)
         return {key: row for key, row in found.items() if row[0] < self.sequence}
+
+    def find_by_journal(self, journal: int) -> tuple | None:
+        row = self.reader.find_by_journal(journal)
+        return row if row is not None and row[0] < self.sequence else None
 
     def items(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {}
@@ -96,6 +101,8 @@ def plan_fault(
         if context.original is None or context.original["type"] not in operation.original_types:
             return f"it refers to {number}: {operation.original_missing}"
         mode = context.original.get("mode")
+    if operation.type == REVERSAL:
+        context.original = originals.journal(values["journal_id"])
     if operation.hold_field is not None:
         context.hold = state.holds.get(values[operation.hold_field])
         if context.hold is None:

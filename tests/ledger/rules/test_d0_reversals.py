@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ledger.domain import corrections, registers
+from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import verify
 from ledger.service.verify import reversals
 from tests.ledger.conftest import ANN
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted, refused
-from tests.ledger.test_verify import _broken
+from tests.ledger.test_verify import _broken, _forge
 
 FEES = {"issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22}
 
@@ -111,7 +114,9 @@ def test_d0_73_a_reversal_that_overlooked_a_refund_is_named(world, monkeypatch, 
     done = posted(world.do("payment", transaction_id="P", **PLAIN))
     posted(world.do("refund", original_transaction_id="P", amount_minor=4_000, **PLAIN))
     world.ledger.checkpoint()
-    assert world.ledger.operations.by_type["reversal"].version == 4
+    known = world.ledger.operations
+    old = replace(known.by_type["reversal"], version=4)
+    world.ledger.operations = Operations({**known.by_type, "reversal": old}, known.versions)
     monkeypatch.setattr(reversals, "_SURE_SINCE", since)
     with monkeypatch.context() as patched:
         patched.setattr(world.ledger.pipeline.reads.reader, "items", lambda *_: {})
@@ -152,6 +157,17 @@ def test_d0_73_a_reversal_of_another_sum_is_named(world, monkeypatch):
     _reversed(world, done)
     assert _broken(world).endswith(
         f"its legs are not those of {done['journal_id']} with sides changed")
+
+
+def test_d0_73_a_reversal_that_gives_its_original_nothing_back_is_named(world):
+    """What it changes is what its template undoes, no less."""
+    posted(world.do("payment", transaction_id="P", amount_minor=10_000, **PLAIN))
+    refund = posted(world.do("refund", original_transaction_id="P", amount_minor=4_000, **PLAIN))
+    _reversed(world, refund)
+    assert verify(world.settings).broken is None
+    _forge(world, "update entry set effects = replace(effects, '\"refunded\":0', "
+                  "'\"refunded\":9') where type = 'reversal' and outcome = 'posted'")
+    assert _broken(world).endswith("what it changes is not what its content says")
 
 
 def test_d0_73_a_refund_that_was_reversed_is_left_to_refund_again(world):
