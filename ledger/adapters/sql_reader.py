@@ -309,6 +309,10 @@ class SqlReader(ABC):
             "select exists (select 1 from document) or exists (select 1 from segment)"
         )[0])
 
+    def storage_fault(self) -> str | None:
+        """What the storage finds wrong with its tables and indices; None where it cannot say."""
+        return None
+
     def balance_dates(self) -> list[str]:
         """Dates that have balances."""
         return [r[0] for r in self._all("select distinct booking_date from day_balance")]

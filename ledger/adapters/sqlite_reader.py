@@ -63,6 +63,11 @@ _CANONICAL = "select sequence, journal, cast(printf('{}', {}) as blob), digest f
 )
 
 
+#: Tables that have indices beside themselves. Those without rowid have none, and some versions of
+#: SQLite see a missing value in them where there is none.
+_INDEXED = ("entry", "segment", "item", "head", "day_close")
+
+
 class SqliteReader(SqlReader):
     """Reads of one ledger database. Opens its own connection, read-only unless told."""
 
@@ -101,6 +106,14 @@ class SqliteReader(SqlReader):
     def has_table(self, name: str) -> bool:
         """Whether there is a table of this name."""
         return self._one("select 1 from sqlite_master where name = ?", (name,)) is not None
+
+    def storage_fault(self) -> str | None:
+        """What SQLite finds wrong with its tables and indices, as rows that an index lacks."""
+        for table in _INDEXED:
+            found = str(self._single(f"pragma integrity_check({table})")[0])
+            if found != "ok":
+                return found
+        return None
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -12,10 +12,11 @@ import pytest
 
 from ledger.adapters.export import ledger_path
 from ledger.adapters.log_export import export_log
+from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.domain.chain import GENESIS, entry_digest
 from ledger.entrypoints.operations import verify, verify_export
 from paylake.errors import NotVerified
-from tests.ledger.conftest import ANN, World
+from tests.ledger.conftest import ANN, DAY, World
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, on, posted
 from tests.ledger.test_verify import COLUMNS, _broken, _edit, _forge
 
@@ -269,6 +270,30 @@ def test_a_column_that_says_another_thing_than_the_content_is_named(world, repla
     world.do("payment", transaction_id="P", **PLAIN)
     _changed(world, "payment", **replaced)
     assert "is not that of its content" in _broken(world)
+
+
+@pytest.mark.parametrize(("index", "columns"), [
+    ("entry_by_date", "entry (booking_date)"),
+    ("segment_by_date",
+     "segment (booking_date, account_id, currency_code, debit_minor, credit_minor)"),
+])
+def test_an_index_that_leaves_rows_out_is_named(world, index, columns):
+    """What is read by it, as a date's feeds are, lacks them; the rows themselves are whole."""
+    world.do("payment", **PLAIN)
+    world.ledger.checkpoint()
+    db = sqlite3.connect(ledger_path(world.settings))
+    whole = db.execute("select sql from sqlite_master where name = ?", (index,)).fetchone()
+    db.executescript(
+        f"drop index {index}; create index {index} on {columns} where booking_date < '2000';"
+        "pragma writable_schema = on;"
+    )
+    db.execute("update sqlite_master set sql = ? where name = ?", (*whole, index))
+    db.commit()
+    db.close()
+    reader = SqliteReader(ledger_path(world.settings))
+    assert list(reader.day_entries(DAY.isoformat())) == [] or index != "entry_by_date"
+    reader.close()
+    assert _broken(world).startswith("database: ") and index in _broken(world)
 
 
 # what waits, what was refused, what was approved

@@ -1,4 +1,4 @@
-"""What is derived from the log: the documents and segments of the checkpoint."""
+"""What is derived from the log: the documents and segments of the checkpoint, and indices."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ class Derived:
                 f"{self.log.found.entries}: the end of the log is missing",
             )
         return None
+
+    def storage(self) -> Broken | None:
+        """The storage's own check: rows are read here in their order, by the service by indices."""
+        fault = self.reader.storage_fault()
+        return None if fault is None else Broken("database", fault)
 
     def _segments(self) -> Broken | None:
         """Every posting by account and dates, up to the checkpoint."""

@@ -38,6 +38,7 @@ def verify(
             or signed.periods()
             or signed.heads()
             or signed.files(before, files)
+            or derived.storage()
         )
 
 
