@@ -4,6 +4,7 @@ one packet for an answer, where the server would write twice and the client be w
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -26,6 +27,10 @@ class OneWrite:
             self._loop.call_soon(self.flush)
             return
         self._within.write(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Write several pieces as one."""
+        self.write(b"".join(pieces))
 
     def flush(self) -> None:
         """Write a head that nothing followed."""

@@ -35,26 +35,36 @@ def seconds(moment: str) -> int:
 
 class Piece:
     """Postings of one account with one booking date and one value date: three numbers each
-    (sequence, seconds since 1970, debit or less credit), and their sums."""
+    (sequence, seconds since 1970, debit or less credit), their sums, and the last second."""
 
-    __slots__ = ("credit", "debit", "postings")
+    __slots__ = ("credit", "debit", "last", "postings")
 
     def __init__(self) -> None:
         self.postings: list[int] = []
-        self.debit = self.credit = 0
+        self.debit = self.credit = self.last = 0
 
     def join(self, later: Piece) -> None:
         """Take in what came later."""
         self.postings += later.postings
         self.debit += later.debit
         self.credit += later.credit
+        self.last = max(self.last, later.last)
+
+    def known(self, until: int) -> int:
+        """Debit less credit of what was booked by a second since 1970."""
+        if self.last <= until:
+            return self.debit - self.credit
+        return sum(
+            amount for moment, amount in zip(self.postings[1::3], self.postings[2::3], strict=True)
+            if moment <= until
+        )
 
     def segment(self, account_id: str, currency: str, day: str, value_date: str) -> Segment:
         """As the store keeps it."""
         postings = self.postings
         return Segment(
             account_id, currency, day, value_date, postings[0], postings[-3],
-            max(postings[1::3]), self.debit, self.credit, array("q", postings).tobytes(),
+            self.last, self.debit, self.credit, array("q", postings).tobytes(),
         )
 
 
@@ -94,6 +104,8 @@ class Tail:
                 piece = pieces.get(account_id)
                 if piece is None:
                     piece = pieces[account_id] = Piece()
+                if moment > piece.last:
+                    piece.last = moment
                 if direction == "D":
                     piece.debit += amount
                     piece.postings += (sequence, moment, amount)
@@ -119,6 +131,14 @@ class Tail:
                 self._others.add((effect[2]["account_id"], effect[2]["currency_code"]))
             else:
                 self._others.add((effect[1], effect[2]))
+
+    def balance(self, account_id: str, currency: str, value_date: str, until: int) -> int:
+        """Debit less credit of an account as of a value date, as known at a second since 1970."""
+        total = 0
+        for (of, _, valued), pieces in self._pieces.items():
+            if of == currency and valued <= value_date and account_id in pieces:
+                total += pieces[account_id].known(until)
+        return total
 
     def of(self, account_id: str, currency: str) -> Iterator[Segment]:
         """One account's segments."""
@@ -179,12 +199,9 @@ class History:
         self._taken.join(self._since)
         self._since, self._taken = self._taken, Tail()
 
-    def segments(
-        self, reader: Reader, account_id: str, currency: str, beyond: int = -1
-    ) -> Iterator[Segment]:
-        """Segments of an account, oldest first; the store's without their postings, and only those
-        that were booked into after a second since 1970."""
-        yield from reader.segments(account_id, currency, beyond)
+    def segments(self, reader: Reader, account_id: str, currency: str) -> Iterator[Segment]:
+        """Segments of an account, oldest first; the store's without their postings."""
+        yield from reader.segments(account_id, currency, -1)
         yield from self._taken.of(account_id, currency)
         yield from self._since.of(account_id, currency)
 
@@ -208,11 +225,10 @@ class History:
         minor units."""
         until = seconds(known_at)
         total = reader.settled(account_id, currency, value_date, until)
-        for segment in self.segments(reader, account_id, currency, until):
+        for tail in (self._taken, self._since):
+            total += tail.balance(account_id, currency, value_date, until)
+        for segment in reader.segments(account_id, currency, until):
             if segment.value_date > value_date:
-                continue
-            if segment.last_booked <= until:  # of those in memory
-                total += segment.debit - segment.credit
                 continue
             postings = self.postings(reader, segment)
             moments = postings[1::3]

@@ -71,6 +71,18 @@ def test_a_body_that_looks_like_a_head_stays_in_its_place(told):
     assert b"".join(told(HEAD, HEAD, HEAD, b"{}")[1]) == HEAD * 3 + b"{}"
 
 
+def test_pieces_stay_behind_the_head():
+    sent = Sent()
+
+    async def go() -> None:
+        transport = OneWrite(sent, asyncio.get_running_loop())
+        transport.write(HEAD)
+        transport.writelines([b"{", b"}"])
+
+    asyncio.run(go())
+    assert sent.pieces == [HEAD + b"{}"]
+
+
 def test_a_head_is_sent_before_the_connection_is_closed(told):
     at_once, _, sent = told(HEAD, "close")
     assert at_once == [HEAD] and sent.closed
