@@ -33,7 +33,7 @@ lint:  ## style, import arrows, SQL
 bench:  ## figures of docs/explanation/speed.md, as ratios beside a peer
 	@python=$$(bin/python-of test) && PYTHONPATH=. $$python -m benchmarks
 
-compile:  ## the ledger's hot modules as machine code: a third faster (needs a C compiler)
+compile:  ## the ledger's hot modules as machine code: a fifth faster (needs a C compiler)
 	@bin/compile-ledger
 
 env:  ## make all environments from their locks
