@@ -81,7 +81,7 @@ def _broken(feed: Feed, column: Column, table: pa.Table) -> list[tuple[str, np.n
     if values.null_count and feed.is_required(column):
         found.append(("missing_value", _numpy(values.is_null())))
     if values.null_count < len(values):
-        for rows, scale in _scales(column, table):
+        for rows, scale in scales(column, table):
             part = values if rows is None else pc.if_else(pa.array(rows), values, None)
             found += _violations(column, part, scale)
     free = _free(column, table)
@@ -113,7 +113,7 @@ def _free(column: Column, table: pa.Table) -> np.ndarray | None:
     return free if free.any() else None
 
 
-def _scales(column: Column, table: pa.Table) -> list[tuple[np.ndarray | None, int | None]]:
+def scales(column: Column, table: pa.Table) -> list[tuple[np.ndarray | None, int | None]]:
     """(rows, decimals of their currency): ISO 4217's where the contract names the currency's
     column (`scaleOf`) and the code is known, else None: then the contract's scale holds alone."""
     other = column.properties.get("scaleOf")
@@ -166,8 +166,8 @@ def _decimal(column: Column, values: pa.Array, digits: int | None):
     scale = int(column.properties.get("scale", 4))
     present = _numpy(values.is_valid())
     signed = "-?" if column.options.get("minimum") is None else ""
-    fraction = _fraction(scale, scale if digits is None else digits)
-    good = _matches(values, rf"^{signed}[0-9]{{1,{_INTEGER_DIGITS}}}{fraction}$")
+    tail = fraction(scale, scale if digits is None else digits)
+    good = _matches(values, rf"^{signed}[0-9]{{1,{_INTEGER_DIGITS}}}{tail}$")
     if (good | ~present).all() and column.options.get("minimum") in (None, 0):
         return
     number = _matches(values, rf"^-?[0-9]{{1,{_INTEGER_DIGITS}}}(\.[0-9]+)?$")
@@ -177,11 +177,11 @@ def _decimal(column: Column, values: pa.Array, digits: int | None):
         for row in np.flatnonzero(number):
             small[row] = _as_decimal(values[int(row)].as_py()) < least
     yield "bad_number", present & (~number | small)
-    fine = _matches(values, rf"^-?[0-9]+{fraction}$")
+    fine = _matches(values, rf"^-?[0-9]+{tail}$")
     yield "bad_scale", present & number & ~fine
 
 
-def _fraction(scale: int, digits: int) -> str:
+def fraction(scale: int, digits: int) -> str:
     """Pattern of what may follow the point: the currency's digits, and zeros behind them as far as
     the contract's scale goes (yen as `100.00`)."""
     zeros = max(scale - digits, 0)

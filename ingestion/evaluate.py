@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion import checks, signed
+from ingestion.checks import fraction, scales
 from ingestion.feeds import Feed
 from ingestion.identifiers import Identifiers
 from ingestion.readers import Parsed, read
 from ingestion.readers.parsed import blank_span, secret_pattern
+from paylake.contracts import Column
 from paylake.crypto import seal
 from paylake.currencies import MINOR_DIGITS
 from paylake.deliveries import Control
@@ -231,9 +233,7 @@ def amounts(feed: Feed, table: pa.Table) -> pa.Array:
         return pa.nulls(table.num_rows, AMOUNT)
     text = table.column(feed.amount_column).combine_chunks()
     readable = pc.match_substring_regex(text, _READABLE)
-    properties = feed.contract.column(feed.amount_column).properties
-    scale = 4 if "scaleOf" in properties else properties.get("scale", 0)
-    exact = pc.match_substring_regex(text, rf"^-?[0-9]+(\.[0-9]{{1,{max(int(scale), 1)}}})?$")
+    exact = _exact(feed.contract.column(feed.amount_column), table, text)
     text = pc.if_else(pc.and_(readable, exact), text, None)
     if not feed.is_in_minor_units:
         return text.cast(AMOUNT)
@@ -241,6 +241,18 @@ def amounts(feed: Feed, table: pa.Table) -> pa.Array:
     known = pc.index_in(currency, value_set=pa.array(list(MINOR_DIGITS), currency.type))
     units = pa.array([Decimal(1).scaleb(-n) for n in MINOR_DIGITS.values()], _UNIT)
     return pc.multiply(text.cast(pa.decimal128(18, 0)), units.take(known)).cast(AMOUNT)
+
+
+def _exact(column: Column, table: pa.Table, text: pa.Array) -> pa.Array:
+    """Amounts that have no more decimals than their column or, where it names one (`scaleOf`),
+    their currency."""
+    scale = max(int(column.properties.get("scale", 0)), 1)
+    exact = pa.array(np.zeros(len(text), bool))
+    for rows, digits in scales(column, table):
+        pattern = f"^-?[0-9]+{fraction(scale, scale if digits is None else digits)}$"
+        fits = pc.match_substring_regex(text, pattern)
+        exact = fits if rows is None else pc.if_else(pa.array(rows), fits, exact)
+    return exact
 
 
 def _currency(feed: Feed, table: pa.Table) -> pa.Array:
