@@ -314,7 +314,7 @@ def _reserve(language: str) -> str:
     selects = []
     for order, (column, zh, en) in enumerate(figures, 1):
         note = {
-            "book_amount": pick(language, "五类负债之和", "sum of five liabilities"),
+            "book_amount": pick(language, "各类负债之和减外汇头寸", "liabilities less position"),
             "custodian_amount": f"{pick(language, '差额 ', 'difference ')} ||"
             f" {exact('difference_amount')}",
             "unarrived_amount": f"{count('item_count', ' 笔' if language == 'zh' else ' item(s)')}"
