@@ -6,7 +6,9 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from functools import lru_cache
+from itertools import chain, count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from paylake.errors import LeaseHeld, PermanentFailure
 #: Rows of one statement, if there are as many; fewer make a statement of their own. SQLite takes
 #: 32,766 values in one, and keeps those that it has read.
 _ROWS = (1000, 250, 50)
+#: Of an entry: type, version, outcome, actor, times and dates, approval.
+_OFTEN_SHARED = {"entry": (2, 3, 4, 7, 9, 10, 11, 15)}
 
 
 class SqliteStore(SqlStore, SqliteReader):
@@ -108,14 +112,38 @@ class SqliteStore(SqlStore, SqliteReader):
         beside a busy thread it would wait there for most of its time."""
         start = 0
         while start < len(rows):
-            count = next((n for n in _ROWS if n <= len(rows) - start), len(rows) - start)
-            part = rows[start:start + count]
-            one = f"({', '.join('?' * len(part[0]))})"
+            many = next((n for n in _ROWS if n <= len(rows) - start), len(rows) - start)
+            part = rows[start:start + many]
+            shared = _shared(table, part)
+            own: Iterable[Sequence[Any]] = part
+            if shared:
+                own = map(itemgetter(*(n for n in range(len(part[0])) if n not in shared)), part)
             self.db.execute(
-                f"insert into {table} values {', '.join([one] * count)} {otherwise}",
-                list(chain.from_iterable(part)),
+                f"insert into {table} values {_places(many, len(part[0]), shared)} {otherwise}",
+                [*(part[0][n] for n in shared), *chain.from_iterable(own)],
             )
-            start += count
+            start += many
+
+
+def _shared(table: str, rows: Sequence[Sequence[Any]]) -> tuple[int, ...]:
+    """Columns in which the rows say the same, of those in which the rows of a request often do:
+    their values are given once. All of these or none, so that there are few statements."""
+    columns = _OFTEN_SHARED.get(table, ())
+    if len(rows) < _ROWS[-1] or not columns:
+        return ()
+    return columns if len(set(map(itemgetter(*columns), rows))) == 1 else ()
+
+
+@lru_cache(64)
+def _places(rows: int, columns: int, shared: tuple[int, ...]) -> str:
+    """Rows of numbered parameters: the shared ones first, then each row's own."""
+    own = count(len(shared) + 1)
+    return ", ".join(
+        "(" + ", ".join(
+            f"?{shared.index(n) + 1 if n in shared else next(own)}" for n in range(columns)
+        ) + ")"
+        for _ in range(rows)
+    )
 
 
 def take_lock(path: Path) -> int:

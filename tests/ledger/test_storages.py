@@ -274,6 +274,42 @@ def test_the_storage_itself_refuses_changes_and_unbalanced_legs(world):
         store.append([tuple(row)])
 
 
+def _leg(side: str, amount: int, currency: str = "CNY") -> list:
+    return ["1001", currency, side, amount, "gross", None]
+
+
+def _split(parts: int, short: int = 0) -> list[list]:
+    """One debit, and credits of it, of which the last lacks so much."""
+    return [_leg("D", 10 * parts), *(_leg("C", 10) for _ in range(parts - 1)),
+            _leg("C", 10 - short)]
+
+
+LEGS = [
+    *((_split(parts), True) for parts in range(1, 10)),
+    *((_split(parts, short=1), False) for parts in range(1, 10)),
+    *((_split(parts)[:-1] + [_leg("C", 10, "USD")], False) for parts in range(1, 10)),
+    ([_leg("D", 5), _leg("C", 5), _leg("D", 7, "USD"), _leg("C", 7, "USD")], True),
+    ([_leg("D", 5), _leg("C", 7), _leg("D", 7, "USD"), _leg("C", 5, "USD")], False),
+    ([_leg("D", 0)], False), ([], False),
+]
+
+
+@pytest.mark.parametrize(("legs", "balanced"), LEGS)
+def test_the_storage_adds_up_any_number_of_legs_by_currency(world, legs, balanced):
+    world.do("payment")
+    store = world.ledger.store
+    world.close()
+    row = list(next(iter(store.entries(world.ledger.head.sequence))))
+    row[0], row[1], row[5], row[6] = 10**6, 10**6, "new", "new"
+    row[13] = orjson.dumps(legs).decode()
+    if balanced:
+        with store.transaction():
+            store.append([tuple(row)])
+    else:
+        with pytest.raises(PermanentFailure, match="do not balance"), store.transaction():
+            store.append([tuple(row)])
+
+
 def test_a_batch_whose_storage_fails_leaves_no_trace(world, monkeypatch):
     before, head = world.balances(), world.ledger.head.sequence
     append = world.ledger.store.append

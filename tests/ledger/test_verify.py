@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -482,6 +483,27 @@ def test_postings_after_the_close_are_verified_too(closed):
 def test_the_storage_itself_refuses_a_journal_that_does_not_balance(world):
     row = list(world.row(world.do("payment")))
     row[0], row[1], row[5], row[6] = row[0] + 1, row[1] + 1, "new", "new"
-    row[13] = row[13].replace("9962", "9961")
-    with pytest.raises(sqlite3.IntegrityError, match="do not balance"):
-        world.ledger.store.append([tuple(row)])
+    balanced = row[13]
+    wrong = [balanced.replace("9962", "9961"), balanced.replace("9962", "null"),
+             balanced.replace('"D"', '"C"'), '[["1001"],["1001"]]']
+    for row[13] in wrong:
+        with pytest.raises(sqlite3.IntegrityError, match="do not balance"):
+            world.ledger.store.append([tuple(row)])
+
+
+def test_a_database_with_the_older_trigger_gets_the_one_of_now(world):
+    world.do("payment")
+    world.ledger.close()
+    path = ledger_path(world.settings)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("drop trigger entry_balanced_2")
+        db.execute("create trigger entry_balanced before insert on entry begin "
+                   "select raise(abort, 'the older one'); end")
+        db.commit()
+    world.ledger = open_ledger(world.settings, simulated=True)
+    world.do("payment")
+    with closing(sqlite3.connect(path)) as db:
+        names = {name for (name,) in db.execute(
+            "select name from sqlite_master where type = 'trigger' and name like 'entry_bal%'"
+        )}
+    assert names == {"entry_balanced_2"}
