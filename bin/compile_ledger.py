@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 os.environ["PAYLAKE_LEDGER_CORE"] = "interpreted"
+import template_functions
+
 from ledger import compiled
 
 FLAGS = ["--config-file", "pyproject.toml"]
@@ -43,11 +45,14 @@ def build(place: Path) -> None:
     from setuptools.errors import CompileError, LinkError
 
     work, told = place / "work", io.StringIO()
+    work.mkdir(parents=True)
+    templates = work / f"{compiled.TEMPLATES}.py"
+    templates.write_text(template_functions.source(), "utf-8")
     try:
         with contextlib.redirect_stdout(told):
             extensions = mypycify(
                 [*FLAGS, "--cache-dir", str(work / "types"),
-                 *(f"ledger/{name}" for name in compiled.MODULES)],
+                 *(f"ledger/{name}" for name in compiled.MODULES), str(templates)],
                 # more than -O1 takes longer and gives nothing: the time goes into Python's objects
                 opt_level="1", debug_level="0", group_name=compiled.GROUP,
                 target_dir=str(work / "c"),
@@ -71,7 +76,7 @@ def main() -> int:
         if folder.is_dir():
             print(f"ledger core: {folder.relative_to(compiled.ROOT)} is there", file=sys.stderr)
             return 0
-        print("ledger core: compiling, about half a minute …", file=sys.stderr)
+        print("ledger core: compiling, most of a minute …", file=sys.stderr)
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
             try:

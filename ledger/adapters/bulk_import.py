@@ -22,7 +22,8 @@ import orjson
 
 from ledger.adapters.data_files import load_operations
 from ledger.adapters.row_files import Row, rows_of
-from ledger.domain.fields import COMMON, Form
+from ledger.domain.fields import COMMON
+from ledger.domain.forms import Form
 from ledger.domain.sensitive import looks
 from paylake.crypto import sm3_file
 

@@ -15,7 +15,7 @@ class Account:
     __slots__ = (
         "account_id", "balance", "buckets", "code", "currency_code", "dated", "debit_sign",
         "floor", "frozen", "held", "line", "noted", "opened_date", "parent", "party_id", "purpose",
-        "status", "sum_key", "taken", "tenant",
+        "settles", "status", "sum_key", "taken", "tenant",
     )
 
     def __init__(
@@ -27,6 +27,7 @@ class Account:
         self.floor = line.floor  # its class's, or a higher one of its own
         self.code = line.code
         self.debit_sign = 1 if line.normal_side == "D" else -1
+        self.settles = line.settles
         self.dated = line.settles or line.ages or line.accrues  # it has buckets by date
         self.party_id = party_id
         self.currency_code = currency_code

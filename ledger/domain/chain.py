@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from typing import Final
 
 from ledger.canonical import canonical
 
@@ -27,7 +28,7 @@ PIECES = (
 )
 
 
-_EMPTY = hashlib.new("sm3")
+_EMPTY: Final = hashlib.new("sm3")
 
 
 def sm3(data: bytes) -> bytes:
@@ -37,8 +38,8 @@ def sm3(data: bytes) -> bytes:
     return digest.digest()
 
 
-_FORMAT = f"{len(CHAIN_FORMAT)}:{CHAIN_FORMAT}"
-_BEFORE = f"{_FORMAT}64:".encode("ascii") + b"%b"
+_FORMAT: Final = f"{len(CHAIN_FORMAT)}:{CHAIN_FORMAT}"
+_BEFORE: Final = f"{_FORMAT}64:".encode("ascii") + b"%b"
 GENESIS = sm3(canonical([CHAIN_FORMAT, "genesis"]))
 
 

@@ -26,11 +26,12 @@ from ledger.domain.money import (
 
 
 @lru_cache(1024)  # the payments of a date over a channel share one
-def _clearing_reference(channel: str, day: str) -> str:
+def clearing_reference(channel: str, day: str) -> str:
+    """The custodian's reference of what a channel clears on a date."""
     return f"CLR-{channel}-{day.replace('-', '')}"
 
 
-def _is_person(actor: str) -> bool:
+def is_person(actor: str) -> bool:
     """Whether a person sends it, by the name that stands in the entry."""
     return actor.startswith("operator:")
 
@@ -38,7 +39,7 @@ def _is_person(actor: str) -> bool:
 FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
-    "clearing_reference": _clearing_reference, "exchanged": exchanged, "is_person": _is_person,
+    "clearing_reference": clearing_reference, "exchanged": exchanged, "is_person": is_person,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -28,11 +28,13 @@ OTHER_KINDS = ("amount", "fee", "count", "moment", "date", "text", "choice", "fl
 METADATA_ENTRIES = 16
 TEXT_LIMIT = 200
 DOCUMENT_DEPTH = 6
+MOMENT_LENGTH = 40
 TEXTS = 32
 #: Of a time: in each zone, and a day later, there is still a date.
 _LAST_YEAR = 9998
-_MATCH = {kind: re.compile(f"(?:{pattern})\\Z").match for kind, pattern in PATTERNS.items()}
-_MATCH_ID = _MATCH["id"]
+#: Whether a text is of such a kind.
+MATCHES = {kind: re.compile(f"(?:{pattern})\\Z").match for kind, pattern in PATTERNS.items()}
+_MATCH_ID = MATCHES["id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,14 @@ def utc_text(moment: datetime) -> str:
 
 def parse_moment(text: Any) -> str | None:
     """Normalise an ISO 8601 time with zone and whole seconds; None when it is not one."""
-    if not isinstance(text, str) or len(text) > 40:
+    if not isinstance(text, str) or len(text) > MOMENT_LENGTH:
         return None
-    return _moment_of(text)
+    return moment_of(text)
 
 
 @lru_cache(4096)  # commands come in the order of their time: thousands share a second
-def _moment_of(text: str) -> str | None:
+def moment_of(text: str) -> str | None:
+    """As :func:`parse_moment`, of a text of up to :data:`MOMENT_LENGTH` characters."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None or moment.microsecond or not 2000 <= moment.year <= _LAST_YEAR:
@@ -107,7 +110,7 @@ def _printable(text: Any, limit: int = TEXT_LIMIT) -> bool:
 
 
 def _pattern(kind: str) -> Check:
-    match = _MATCH[kind]
+    match = MATCHES[kind]
 
     def check(name: str, value: Any) -> Any:
         if type(value) is str and match(value):
@@ -244,123 +247,3 @@ def checker(field: Field) -> Check:
         "metadata": _metadata, "object": _object(dict), "list": _object(list),
         "details": _details, "texts": _texts,
     }[field.kind]
-
-
-Read = Callable[[Mapping[str, Any]], dict[str, Any] | Refusal | None]
-#: Sets of fields, each in one order, for which a form keeps a function of their own: senders have
-#: few. Others go by the form's own reader, so that nobody can make it write functions for ever.
-_MOST_GIVEN = 64
-
-
-class Form:
-    """The form of one command type, ready to check commands fast."""
-
-    def __init__(self, type_: str, fields: tuple[Field, ...]) -> None:
-        self.type = type_
-        self.fields = fields
-        listed = COMMON + fields
-        self.names = frozenset(f.name for f in listed) | {"type"}
-        self._required = [f.name for f in listed if not f.optional and f.name != "occurred_at"]
-        self.order = tuple(f.name for f in listed if f.name != "idempotency_key")
-        self.sensitive = tuple(f.name for f in listed if f.sensitive)
-
-        self._listed = listed
-        self._read = _reader(listed, self._required)
-        self._given: dict[tuple, Read] = {}
-
-    def parse(self, raw: Mapping[str, Any], simulated: bool) -> dict[str, Any] | Refusal:
-        """Values given, normalised, in the order of the form; or the first fault of form."""
-        given = (simulated, *raw)
-        read = self._given.get(given)
-        if read is not None:
-            found = read(raw)
-            if found is not None:
-                return found
-        values = self._parse(raw, simulated)
-        if type(values) is dict and read is None and len(self._given) < _MOST_GIVEN:
-            listed = tuple(field for field in self._listed if field.name in values)
-            if len(listed) + 1 == len(raw):  # and the type: no null among them
-                self._given[given] = _exact_reader(listed)
-        return values
-
-    def _parse(self, raw: Mapping[str, Any], simulated: bool) -> dict[str, Any] | Refusal:
-        if not raw.keys() <= self.names:
-            name = next(name for name in raw if name not in self.names)
-            return Refusal("unknown_field", f"a {self.type} takes no such field", name[:64])
-        if simulated:
-            if raw.get("occurred_at") is None:
-                return Refusal("missing_field", f"a {self.type} needs occurred_at", "occurred_at")
-        elif "occurred_at" in raw:
-            return Refusal("unknown_field", "only a simulated ledger takes a time", "occurred_at")
-        values = self._read(raw)
-        if values is None:
-            name = next(name for name in self._required if raw.get(name) is None)
-            return Refusal("missing_field", f"a {self.type} needs {name}", name)
-        return values
-
-
-def _passes(field: Field, number: int, name: str, space: dict[str, Any]) -> str:
-    """Source of the test that most values of a field pass, so that its checker is not called.
-
-    :param number: of the field; :param name: of the value in the source; :param space: names that
-        the source uses, to be filled
-    """
-    space[f"check{number}"] = checker(field)
-    if field.kind in PATTERNS:
-        space[f"match{number}"] = _MATCH[field.kind]
-        return f"type({name}) is str and match{number}({name})"
-    if field.kind in ("amount", "fee", "count"):
-        return f"type({name}) is int and {int(field.kind == 'amount')} <= {name} <= LIMIT"
-    if field.kind == "choice":
-        space[f"of{number}"] = frozenset(field.of)
-        return f"type({name}) is str and {name} in of{number}"
-    return "False"
-
-
-def _function(lines: list[str], space: dict[str, Any]) -> Read:
-    """`read(raw)` of these lines: written out as source, for it runs once for every command."""
-    text = "def read(raw):\n" + "\n".join(f"    {line}" for line in lines)
-    exec(compile(text, "<form>", "exec"), space)
-    return space["read"]
-
-
-def _reader(fields: tuple[Field, ...], required: list[str]) -> Read:
-    """Checks and normalises the values of one form, and names the first fault: what is out of
-    range after what is no such value. None when a required value is absent; null is absent."""
-    space: dict[str, Any] = {"Refusal": Refusal, "LIMIT": AMOUNT_LIMIT}
-    lines = ["get = raw.get"]
-    if required:
-        wanted = " or ".join(f"get({name!r}) is None" for name in required)
-        lines += [f"if {wanted}:", "    return None"]
-    lines += ["values = {}", "bad = None"]
-    for number, field in enumerate(fields):
-        lines += [
-            f"value = get({field.name!r})",
-            "if value is not None:",
-            f"    if not ({_passes(field, number, 'value', space)}):",
-            f"        value = check{number}({field.name!r}, value)",
-            "        if type(value) is Refusal:",
-            "            if value.code != 'amount_out_of_range':",
-            "                return value",
-            "            bad = bad or value",
-            f"    values[{field.name!r}] = value",
-        ]
-    return _function([*lines, "return bad or values"], space)
-
-
-def _exact_reader(fields: tuple[Field, ...]) -> Read:
-    """As :func:`_reader`, for commands that give exactly these fields. Any fault gives None: the
-    form's own reader names it."""
-    space: dict[str, Any] = {"Refusal": Refusal, "LIMIT": AMOUNT_LIMIT}
-    lines = []
-    for number, field in enumerate(fields):
-        name = f"value{number}"
-        lines += [
-            f"{name} = raw[{field.name!r}]",
-            f"if not ({_passes(field, number, name, space)}):",
-            f"    {name} = check{number}({field.name!r}, {name})",
-            f"    if type({name}) is Refusal:",
-            "        return None",
-        ]
-    found = ", ".join(f"{field.name!r}: value{number}" for number, field in enumerate(fields))
-    return _function([*lines, f"return {{{found}}}"], space)

@@ -5,7 +5,7 @@ that does not hold, or None; nothing is changed."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ledger.domain import mandates
 from ledger.domain.account import Account, Used
@@ -22,7 +22,9 @@ FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
 _ACCRUES = frozenset({"penalty"})
 #: What the payer gets in an exchange: its consent fixes it beside what it sells.
 BOUGHT = ("bought_minor", "bought_currency_code")
-_UNUSED: Mapping[str, Used] = {}
+_UNUSED: Final[Mapping[str, Used]] = {}
+_LIMIT: Final[int] = BALANCE_LIMIT
+_NONE: Final[dict[str, Account]] = {}
 
 
 def party(
@@ -239,25 +241,33 @@ def accounts(
     :param releases: what the command's own holds give back or take, by account id, minor units
     :param gone: accounts whose own hold kept what may already have left the house
     """
-    known = state.accounts
     sums: dict[str, int] = {}
     changes: dict[Account, int] = {}
+    known: dict[str, Account] = _NONE
+    of, key, total = "", "", 0
     unusual = False
-    for account_id, currency, direction, amount, _, _ in legs:
-        account = known[currency].get(account_id) if currency in known else None
+    for leg in legs:
+        currency: str = leg[1]
+        if currency != of:
+            of, known = currency, state.accounts.get(currency, _NONE)
+        account = known.get(leg[0])
         if account is None:
-            return Refusal(
-                "account_not_open", f"account {account_id} in {currency} is not open"
-            )
-        signed = amount if direction == "D" else -amount
-        key = account.sum_key
-        sums[key] = sums.get(key, 0) + signed
-        if account in changes:
-            changes[account] += signed * account.debit_sign
+            return Refusal("account_not_open", f"account {leg[0]} in {currency} is not open")
+        amount: int = leg[3]
+        signed = amount if leg[2] == "D" else -amount
+        if account.sum_key != key:  # most journals have one currency and kind of books
+            sums[key] = total
+            key = account.sum_key
+            total = sums.get(key, 0)
+        total += signed
+        change = changes.get(account)
+        if change is not None:
+            changes[account] = change + signed * account.debit_sign
             continue
         changes[account] = signed * account.debit_sign
         if account.status != "normal" or account.frozen or account.purpose is not None:
             unusual = True
+    sums[key] = total
     if unusual:
         refusal = _statuses(state, operation, legs, changes, gone)
         if refusal is not None:
@@ -267,17 +277,17 @@ def accounts(
             return Refusal(
                 "books_crossed", f"debit less credit is {total} minor units in {key}"
             )
-    low: list[tuple[Account, int, int]] = []
+    low: list[Account] = []
     for account, change in changes.items():
-        after = account.balance + change
-        if not -BALANCE_LIMIT < after < BALANCE_LIMIT:
+        if not -_LIMIT < account.balance + change < _LIMIT:
             return Refusal(
                 "balance_out_of_range", f"account {account.account_id} would leave 18 digits"
             )
         if change < 0:
-            low.append((account, change, after))
-    for account, change, after in low:
-        floor = account.floor
+            low.append(account)
+    for account in low:
+        change, floor = changes[account], account.floor
+        after = account.balance + change
         if floor is None or operation.journal_type in account.line.below_floor_by:
             continue
         released = releases.get(account.account_id, 0)

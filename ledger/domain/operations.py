@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.domain.fields import Form
+from ledger.domain.forms import Form
 from ledger.domain.refusals import Refusal
 
 #: Interface classes of rule D2.24.

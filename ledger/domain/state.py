@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 from ledger.domain import buckets
 from ledger.domain.account import Account, Used
@@ -36,15 +36,15 @@ from ledger.domain.positions import after, pair
 from ledger.domain.undo import MISSING, Undo
 
 #: Registers of what is used up: whether a party may do something does not depend on them.
-_USED_UP = frozenset({
+_USED_UP: Final = frozenset({
     "authorisation", "collected", "collected_last", "collected_until", "pending", "reconciled",
     "reconciliation", "reconciliation_closing", "reconciliation_item", "reserved",
 })
 _MOST_STANDING = 50_000
 #: Component of the legs that pay pending settlement out.
-PAYOUT = "payout"
+PAYOUT: Final = "payout"
 #: Kind of the holds that wait for a bank's result of such a payout (rule D0.3).
-INSTRUCTED = "payout"
+INSTRUCTED: Final = "payout"
 
 
 def _bounds_batches(state: State) -> bool:
@@ -189,22 +189,28 @@ class State:
 
     # changing
 
-    def post(self, legs: Iterable[list], booking_date: str) -> None:
+    def post(self, legs: Iterable[list[Any]], booking_date: str) -> None:
         """Apply the legs of a journal to balances and settlement buckets."""
-        accounts, undo, marks = self.accounts, self._undo, self._marks
+        undo, marks = self._undo, self._marks
         made = undo.made
-        for account_id, currency, direction, amount, component, _ in legs:
-            account = accounts[currency][account_id]
+        accounts: dict[str, Account] = {}
+        of = ""
+        for leg in legs:
+            currency: str = leg[1]
+            amount: int = leg[3]
+            if currency != of:
+                of, accounts = currency, self.accounts[currency]
+            account = accounts[leg[0]]
             if account.noted != marks:
                 account.noted = marks
                 made.append((account, "balance", account.balance))
-            signed = amount if (direction == "D") == (account.debit_sign > 0) else -amount
+            signed = amount if (leg[2] == "D") == (account.debit_sign > 0) else -amount
             account.balance += signed
             if not account.dated:
                 continue
-            if not account.line.settles:
+            if not account.settles:
                 buckets.age(undo, account, signed, booking_date)
-            elif component == PAYOUT and signed < 0:
+            elif signed < 0 and leg[4] == PAYOUT:
                 buckets.pay_out(undo, account, amount, booking_date)
             else:
                 dates = account.buckets

@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ledger.compiled import made_of
 from ledger.domain import expressions
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.expressions import FUNCTIONS, ExpressionError
-from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field, Form
+from ledger.domain.fields import OTHER_KINDS, PATTERNS, Field
+from ledger.domain.forms import Form
 from ledger.domain.operations import CALLERS, CLASSES, OF_JOURNAL, Operation, Operations, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.domain.template_plan import PlanSource
@@ -104,17 +106,16 @@ class _Compiler(PlanSource):
 
     def _head(self) -> list[str]:
         """Values of the command and its context, and what is named of them alone."""
-        lines = ["get = v.get"]
-        for field in self.fields:
-            lines.append(f"{field.name} = get({field.name!r})")
+        lines = [f"{field.name} = v.get({field.name!r})" for field in self.fields]
         lines += ["booking_date = c.booking_date", "mode = c.mode", "actor = c.actor",
                   "owner = c.owner", "scales = c.scales",
                   "contract = c.contract", "tariff = c.tariff"]
         return lines + self._named(late=False)
 
-    def _late(self) -> list[str]:
-        """What is known once the original was looked up."""
-        records = [f"{r} = c.{r}" for r in ("original", "parent", "hold") if self._needs(r)]
+    def _late(self, *known: str) -> list[str]:
+        """What is known once the original was looked up, beside records that are known."""
+        records = [f"{r} = c.{r}" for r in ("original", "parent", "hold")
+                   if r not in known and self._needs(r)]
         return records + self._named(late=True)
 
     def _named(self, late: bool) -> list[str]:
@@ -128,9 +129,8 @@ class _Compiler(PlanSource):
         if "original" not in self.spec:
             return []
         field = self.spec["original"]["field"]
-        return ["if c.original['reversed']:",
-                "    return Refusal('already_reversed', "
-                f"v.get({field!r}) + ' was reversed', {field!r})"]
+        return ["original = c.original", "if original['reversed']:",
+                f"    return Refusal('already_reversed', f\"{{{field}}} was reversed\", {field!r})"]
 
     def _undo(self) -> list[str]:
         """What a reversal of it does to its original's counters and to those of the original's
@@ -178,7 +178,9 @@ class _Compiler(PlanSource):
         early = [*self._head(), *self._checks(False)]
         functions: dict[str, list[str]] = {}
         if handler is None:
-            body = [*early, *self._not_reversed(), *self._late(), *self._checks(True)]
+            reversed_ = self._not_reversed()
+            late = self._late("original") if reversed_ else self._late()
+            body = [*early, *reversed_, *late, *self._checks(True)]
             if "books" in spec:
                 body.append("codes = c.codes")
             functions["plan"] = [*body, *self._once(["legs = []", *self._legs(), *self._result()])]
@@ -207,8 +209,10 @@ class _Compiler(PlanSource):
             f"def {name}(v, c):\n" + "\n".join(f"    {line}" for line in _needed(lines))
             for name, lines in functions.items()
         )
-        space: dict[str, Any] = {"Refusal": Refusal, "Plan": Plan, **FUNCTIONS}
-        exec(compile(text, f"<operation {self.type}>", "exec"), space)
+        space = dict(made_of(text))
+        if not space:
+            space = {"Refusal": Refusal, "Plan": Plan, **FUNCTIONS}
+            exec(compile(text, f"<operation {self.type}>", "exec"), space)
         original = spec.get("original", {})
         if spec["class"] not in CLASSES:
             raise KeyError(f"class {spec['class']!r} is not one of {CLASSES}")

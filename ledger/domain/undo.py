@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 #: What was there before, where nothing was.
-MISSING: Any = object()
+MISSING: Final[Any] = object()
 
 
 class Undo:

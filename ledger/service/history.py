@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from ledger.domain.positions import TABLE as POSITIONS
 from ledger.domain.positions import pair
@@ -91,31 +92,42 @@ class Tail:
     def add(self, entries: Iterable[tuple]) -> None:
         """Take in (sequence, booked at, booking date, value date, legs, effects)."""
         last, moment = "", 0
-        of: tuple[str, str, str] = ("", "", "")
+        of, of_day, of_value = "", "", ""
         pieces: dict[str, Piece] = {}
-        for sequence, booked_at, day, value_date, legs, effects in entries:
+        for entry in entries:
+            sequence: int = entry[0]
+            booked_at: str = entry[1]
+            day: str = entry[2]
+            value_date: str = entry[3]
+            legs: list[list[Any]] = entry[4]
             self.number += 1
             if booked_at != last:
                 last, moment = booked_at, seconds(booked_at)
-            for account_id, currency, direction, amount, _, _ in legs:
-                if of != (currency, day, value_date):
-                    of = (currency, day, value_date)
-                    pieces = self._pieces.setdefault(of, {})
+            for leg in legs:
+                currency: str = leg[1]
+                if currency != of or day != of_day or value_date != of_value:
+                    of, of_day, of_value = currency, day, value_date
+                    pieces = self._pieces.setdefault((of, day, value_date), {})
+                account_id: str = leg[0]
                 piece = pieces.get(account_id)
                 if piece is None:
                     piece = pieces[account_id] = Piece()
                 if moment > piece.last:
                     piece.last = moment
-                if direction == "D":
+                amount: int = leg[3]
+                if leg[2] == "D":
                     piece.debit += amount
-                    piece.postings += (sequence, moment, amount)
                 else:
                     piece.credit += amount
-                    piece.postings += (sequence, moment, -amount)
-            if effects:
-                self._touch(effects, day)
+                    amount = -amount
+                postings = piece.postings
+                postings.append(sequence)
+                postings.append(moment)
+                postings.append(amount)
+            if entry[5]:
+                self._touch(entry[5], day)
 
-    def _touch(self, effects: Iterable[list], day: str) -> None:
+    def _touch(self, effects: list[list[Any]], day: str) -> None:
         for effect in effects:
             kind = effect[0]
             if kind == "use":
