@@ -1,5 +1,5 @@
-"""The functions of the templates of what callers send, as one module for `bin/compile_ledger.py`: the
-sources that templates are made into (:mod:`ledger.domain.templates`), with the types that a
+"""The functions of the templates of what callers send, as one module for `bin/compile_ledger.py`:
+the sources that templates are made into (:mod:`ledger.domain.templates`), with the types that a
 compiler asks for. What they do is the same."""
 
 from __future__ import annotations

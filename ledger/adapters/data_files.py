@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ledger.compiled import made_of
 from ledger.domain.chart import Chart
 from ledger.domain.holds import HoldKind, hold_kinds
 from ledger.domain.operations import Operations
@@ -52,6 +53,7 @@ def load_operations(folder: Path = DATA) -> Operations:
         return compiled(
             _document(folder / "fields.yml"),
             {path.name: _document(path) for path in sorted((folder / "operations").glob("*.yml"))},
+            made_of,
         )
     except _FAULTS as error:
         raise _named(folder, error) from error

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ledger.compiled import made_of
 from ledger.domain import expressions
 from ledger.domain.conditions import CONDITIONS
 from ledger.domain.expressions import FUNCTIONS, ExpressionError
@@ -30,6 +29,7 @@ _KEYS = frozenset({
     "oldest_first", "before_start", "needs_channel", "mode", "outcome", "undo",
 })
 _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
+Made = Callable[[str], Mapping[str, Any]]
 _WORD = re.compile(r"[A-Za-z_]+")
 _CONTEXT = ("booking_date", "mode", "actor", "owner", "scales")
 #: Fields that name a party of a command, beside its merchant and user; a user's is one where the
@@ -38,12 +38,14 @@ _PARTIES = ("payee_id", "card_id", "payer_id", "user_id")
 
 
 def compiled(
-    library: Mapping[str, Any], documents: Mapping[str, Mapping[str, Any]]
+    library: Mapping[str, Any], documents: Mapping[str, Mapping[str, Any]],
+    made_of: Made = lambda source: {},
 ) -> Operations:
     """All templates.
 
     :param library: the document of the fields that templates name
     :param documents: of the files, by name
+    :param made_of: functions that were made of a source before, by name
     :raises ValueError: naming file, operation and key that is wrong
     """
     by_type: dict[str, Operation] = {}
@@ -55,7 +57,7 @@ def compiled(
             if type_ in by_type:
                 raise ValueError(f"{name}: {type_} stands twice")
             try:
-                by_type[type_] = _Compiler(type_, spec, fields).operation()
+                by_type[type_] = _Compiler(type_, spec, fields, made_of).operation()
             except (ExpressionError, KeyError, TypeError, SyntaxError) as error:
                 raise ValueError(f"{name}, {type_}: {error!r}") from error
     for operation in by_type.values():
@@ -79,11 +81,13 @@ def _library(document: Mapping[str, Any]) -> dict[str, Field]:
 
 
 class _Compiler(PlanSource):
-    def __init__(self, type_: str, spec: Mapping[str, Any], library: Mapping[str, Field]):
+    def __init__(
+        self, type_: str, spec: Mapping[str, Any], library: Mapping[str, Field], made_of: Made
+    ) -> None:
         unknown = set(spec) - _KEYS
         if unknown:
             raise KeyError(f"keys {sorted(unknown)} are not known")
-        self.type, self.spec = type_, spec
+        self.type, self.spec, self.made_of = type_, spec, made_of
         self.fields = tuple(_field(entry, library) for entry in spec["fields"])
         self.names = [f.name for f in self.fields]
         self.lets: dict[str, Any] = dict(spec.get("let", {}))
@@ -209,7 +213,7 @@ class _Compiler(PlanSource):
             f"def {name}(v, c):\n" + "\n".join(f"    {line}" for line in _needed(lines))
             for name, lines in functions.items()
         )
-        space = dict(made_of(text))
+        space = dict(self.made_of(text))
         if not space:
             space = {"Refusal": Refusal, "Plan": Plan, **FUNCTIONS}
             exec(compile(text, f"<operation {self.type}>", "exec"), space)

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 import ledger.domain
 from ledger import compiled
+from ledger.adapters.data_files import load_operations
 from ledger.adapters.tokens import ensure_demo_token
 from paylake import settings as settings_module
 from paylake.keys import Keyring
@@ -38,6 +40,17 @@ def test_the_tests_run_on_the_compiled_core():
         assert Path(module.__file__).is_relative_to(compiled.folder())
 
 
+def test_what_callers_send_is_planned_by_compiled_functions():
+    of_callers = [o for o in load_operations().by_type.values() if o.callers is not None]
+    assert {"payment", "refund", "withdrawal"} <= {o.type for o in of_callers}
+    for operation in of_callers:
+        made = compiled.made_of(operation.text)
+        assert operation.merchant is made["merchant"], operation.type
+        assert operation.plan is made.get("plan"), operation.type
+        assert not isinstance(operation.merchant, FunctionType)  # which Python's own would be
+    assert compiled.made_of("def plan(v, c):\n    return None") == {}
+
+
 def test_the_files_and_the_compiled_core_make_the_same_log_of_the_same_histories(tmp_path):
     """Every digest of the log, every answer and every balance, refusals included."""
     settings = settings_module.load({}, home=tmp_path / "home")
@@ -59,7 +72,7 @@ def test_the_files_and_the_compiled_core_make_the_same_log_of_the_same_histories
 
 
 def test_a_core_of_other_files_is_not_taken(monkeypatch, tmp_path):
-    rooms = ("ledger/domain", "ledger/service", "requirements")
+    rooms = ("ledger/domain", "ledger/service", "ledger/data", "bin", "requirements")
     for room in rooms:
         shutil.copytree(ROOT / room, tmp_path / room)
     here = compiled.folder().name
@@ -76,9 +89,11 @@ def test_a_core_of_other_files_is_not_taken(monkeypatch, tmp_path):
 
 
 def test_a_core_that_has_to_be_there_and_is_not_stops_the_start(monkeypatch, tmp_path):
-    for room in ("ledger/domain", "ledger/service", "requirements"):
+    for room in ("ledger/domain", "ledger/service", "ledger/data", "bin", "requirements"):
         (tmp_path / room).mkdir(parents=True)
-    (tmp_path / "requirements/compile.txt").touch()
+    for name in ("requirements/compile.txt", "ledger/data/fields.yml",
+                 "bin/template_functions.py"):
+        (tmp_path / name).touch()
     monkeypatch.setattr(compiled, "ROOT", tmp_path)
     monkeypatch.setenv(compiled.VARIABLE, "compiled")
     with pytest.raises(ImportError, match="run bin/compile-ledger"):
@@ -93,6 +108,7 @@ def test_a_core_that_has_to_be_there_and_is_not_stops_the_start(monkeypatch, tmp
 ])
 def test_what_is_missing_to_compile_is_said(monkeypatch, tmp_path, missing, named):
     monkeypatch.setenv(compiled.VARIABLE, "interpreted")  # the script sets it
+    monkeypatch.syspath_prepend(ROOT / "bin")
     script = runpy.run_path(str(ROOT / "bin" / "compile_ledger.py"))
     monkeypatch.setattr("sysconfig.get_config_var", lambda _: "cc -pthread")
     monkeypatch.setattr("shutil.which", lambda name: name if missing == "headers" else None)

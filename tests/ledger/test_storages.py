@@ -287,7 +287,7 @@ def _split(parts: int, short: int = 0) -> list[list]:
 LEGS = [
     *((_split(parts), True) for parts in range(1, 10)),
     *((_split(parts, short=1), False) for parts in range(1, 10)),
-    *((_split(parts)[:-1] + [_leg("C", 10, "USD")], False) for parts in range(1, 10)),
+    *(([*_split(parts)[:-1], _leg("C", 10, "USD")], False) for parts in range(1, 10)),
     ([_leg("D", 5), _leg("C", 5), _leg("D", 7, "USD"), _leg("C", 7, "USD")], True),
     ([_leg("D", 5), _leg("C", 7), _leg("D", 7, "USD"), _leg("C", 5, "USD")], False),
     ([_leg("D", 0)], False), ([], False),
