@@ -20,7 +20,7 @@ import orjson
 
 from ledger.client_reconciliations import ReconciliationCalls
 from ledger.requests import signed_bytes
-from ledger.sessions import COVER_COUNT, CallerHalf, cover_bytes, request_mac
+from ledger.sessions import COVER_COUNT, CallerHalf, RequestMac, cover_bytes
 from paylake.crypto import PrivateKey, sm3_hex
 from paylake.errors import PermanentFailure, TransientFault, UsageFault
 
@@ -97,7 +97,7 @@ class SessionSigner:
 
     def __init__(self, session_id: str, key: bytes, cover_count: int) -> None:
         self.session_id = session_id
-        self.key = key
+        self.mac = RequestMac(key, session_id)
         self.cover_count = cover_count
         self.number = 0
         self.covered = 0
@@ -110,9 +110,7 @@ class SessionSigner:
         self.digests.append(digest)
         return {
             "x-paylake-session": self.session_id, "x-paylake-number": str(self.number),
-            "x-paylake-mac": request_mac(
-                self.key, self.session_id, self.number, method, path, digest
-            ),
+            "x-paylake-mac": self.mac.of(self.number, method, path, digest),
         }
 
 

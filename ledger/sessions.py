@@ -13,12 +13,11 @@ what the caller cannot deny afterwards. Rules D0.36, D2.12, D2.25.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
 
 from ledger.canonical import canonical
-from paylake.crypto import PrivateKey, PublicKey
+from paylake.crypto import HmacSm3, PrivateKey, PublicKey
 from paylake.sm2_cipher import decrypt, encrypt
 
 SESSION_FORMAT = "paylake-session/2"
@@ -28,13 +27,8 @@ COVER_FORMAT = "paylake-session-cover/1"
 COVER_COUNT, COVER_SECONDS = 1000, 60
 
 
-def _hmac(key: bytes, data: bytes) -> bytes:
-    # not `hmac.digest`: that gives the interpreter's lock away, and waits for it again each time
-    return hmac.new(key, data, "sm3").digest()
-
-
 def _key(secret: bytes, session_id: str, half: str, sealed: str) -> bytes:
-    return _hmac(secret, canonical([SESSION_FORMAT, session_id, half, sealed]))
+    return HmacSm3(secret).digest(canonical([SESSION_FORMAT, session_id, half, sealed]))
 
 
 class CallerHalf:
@@ -65,13 +59,19 @@ def answered(session_id: str, half: str) -> tuple[str, bytes]:
     return sealed, _key(secret, session_id, half, sealed)
 
 
-def request_mac(
-    key: bytes, session_id: str, number: int, method: str, path: str, digest: str
-) -> str:
-    """HMAC-SM3 of one request of a session, hexadecimal."""
-    return _hmac(
-        key, canonical([SESSION_FORMAT, session_id, str(number), method, path, digest])
-    ).hex()
+class RequestMac:
+    """HMAC-SM3 of the requests of one session, by both sides."""
+
+    def __init__(self, key: bytes, session_id: str) -> None:
+        # canonical bytes follow one another: what begins each request is taken in once
+        self._keyed = HmacSm3(key, canonical([SESSION_FORMAT, session_id]))
+
+    def of(self, number: int, method: str, path: str, digest: str) -> str:
+        """That of one request, hexadecimal.
+
+        :param digest: SM3 of the body, hexadecimal
+        """
+        return self._keyed.digest(canonical([str(number), method, path, digest])).hex()
 
 
 def cover_bytes(session_id: str, first: int, digests: Sequence[str]) -> bytes:

@@ -29,6 +29,7 @@ from ledger.domain.fields import parse_moment
 from ledger.entrypoints.session_keys import (
     OPENED_A_MINUTE,
     Sessions,
+    headers_of,
     path_of,
     stopped_caller,
 )
@@ -80,11 +81,11 @@ class Identity:
         :raises RequestRefused: 401 `unauthorised`, `signature_wrong`, `request_stale`,
             `request_replayed`; 403 `forbidden`, `stopped`; 503 `too_many_nonces`
         """
-        headers = request.headers
+        headers = headers_of(request)
         if "x-paylake-session" in headers:
-            return self._not_stopped(right, *self.sessions.sender(request, right, body))
+            return self._not_stopped(right, *self.sessions.sender(request, headers, right, body))
         if "x-paylake-signer" in headers:
-            return self._not_stopped(right, *self._signed(request, right, body))
+            return self._not_stopped(right, *self._signed(request, headers, right, body))
         scheme, _, token = headers.get("authorization", "").partition(" ")
         caller = self.tokens.caller(token.strip()) if scheme.lower() == "bearer" else None
         if caller is None:
@@ -99,7 +100,7 @@ class Identity:
     def claimed(self, request: Request) -> tuple[str, str | None]:
         """Who a refused request says it is from, for the log and the metrics: the kind, and the
         name where it is registered here. Nothing else that a stranger sent is repeated."""
-        headers = request.headers
+        headers = headers_of(request)
         if "x-paylake-session" in headers:
             name = self.sessions.caller_of(headers["x-paylake-session"])
             return "session", None if name is None else f"caller:{name}"
@@ -122,8 +123,9 @@ class Identity:
             stopped_caller(self.ledger, actor.id)
         return actor, evidence
 
-    def _signed(self, request: Request, right: str, body: bytes) -> tuple[Actor, str]:
-        headers = request.headers
+    def _signed(
+        self, request: Request, headers: Mapping[str, str], right: str, body: bytes
+    ) -> tuple[Actor, str]:
         signer = headers["x-paylake-signer"]
         kind, _, name = signer.partition(":")
         known = self._known(kind, name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from ledger.domain.actors import Actor
 from ledger.domain.chain import sm3
 from ledger.service.faults import RequestRefused
 from ledger.service.ledger import Ledger
-from ledger.sessions import COVER_COUNT, COVER_SECONDS, answered, cover_bytes, request_mac
+from ledger.sessions import COVER_COUNT, COVER_SECONDS, RequestMac, answered, cover_bytes
 
 _MOST = 10_000
 #: Open sessions of one caller, and how many it may open in a minute: nobody's take the place of
@@ -61,6 +61,15 @@ def path_of(request: Request) -> str:
     return (path + b"?" + query if query else path).decode("latin-1")
 
 
+def headers_of(request: Request) -> dict[str, str]:
+    """The headers by their names in small letters; of those that came twice, the first. The
+    framework's mapping goes through all of them for each that is asked for."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in reversed(request.scope["headers"])
+    }
+
+
 def stopped_caller(ledger: Ledger, caller_id: str) -> None:
     """
     :raises RequestRefused: 403 `stopped`, when an emergency stop covers everything that it sends
@@ -75,7 +84,7 @@ class Session:
     """One open session; `digests` are those of the requests not yet covered."""
 
     caller: str
-    key: bytes
+    mac: RequestMac
     number: int
     covered: int
     oldest: float
@@ -118,15 +127,19 @@ class Sessions:
             del self._open[own[0]]
         elif len(self._open) >= _MOST:
             self._open.pop(next(iter(self._open)))
-        self._open[session_id] = Session(actor.id, key, 0, 0, self.now(), [])
+        self._open[session_id] = Session(
+            actor.id, RequestMac(key, session_id), 0, 0, self.now(), []
+        )
 
-    def sender(self, request: Request, right: str, body: bytes) -> tuple[Actor, str]:
+    def sender(
+        self, request: Request, headers: Mapping[str, str], right: str, body: bytes
+    ) -> tuple[Actor, str]:
         """The caller of a request in a session, and its evidence.
 
+        :param headers: as :func:`headers_of` gives them
         :raises RequestRefused: 401 `session_unknown`, `signature_wrong`, `request_replayed`;
             403 `forbidden`; 409 `session_uncovered`
         """
-        headers = request.headers
         session_id = headers["x-paylake-session"]
         session = self._open.get(session_id)
         if session is None:
@@ -136,9 +149,7 @@ class Sessions:
         if not number.isascii() or not number.isdigit() or len(number) > 12 or (
             not hmac.compare_digest(
                 headers.get("x-paylake-mac", "").encode(),
-                request_mac(
-                    session.key, session_id, int(number), request.method, path, digest,
-                ).encode(),
+                session.mac.of(int(number), request.method, path, digest).encode(),
             )
         ):
             raise RequestRefused("signature_wrong", "the HMAC does not verify", 401)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 import httpx
 import orjson
 import pytest
@@ -14,7 +17,7 @@ from ledger.domain.actors import Actor
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
 from ledger.entrypoints.session_keys import MOST_OF_ONE, Sessions
-from ledger.sessions import CallerHalf, answered, cover_bytes, request_mac
+from ledger.sessions import CallerHalf, RequestMac, answered, cover_bytes
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified, TransientFault, UsageFault
 from tests.ledger.test_verify import _forge
@@ -97,14 +100,25 @@ def test_altered_replayed_and_foreign_requests_are_refused(client, world, bridge
     assert send(headers, body.replace(b"10000", b"10001")) == (401, "signature_wrong")
     assert send(headers)[0] == 201
     assert send(headers) == (401, "request_replayed")
-    ahead = {**headers, "x-paylake-number": "9", "x-paylake-mac": request_mac(
-        session.session.key, session.session.session_id, 9, "POST", "/v1/commands",
-        session.session.digests[0],
+    ahead = {**headers, "x-paylake-number": "9", "x-paylake-mac": session.session.mac.of(
+        9, "POST", "/v1/commands", session.session.digests[0],
     )}
     assert send(ahead) == (401, "request_replayed")
     assert send({**headers, "x-paylake-number": "2"}) == (401, "signature_wrong")
     assert send({**headers, "x-paylake-session": "S-x"}) == (401, "session_unknown")
     session.__exit__()
+
+
+def test_the_code_of_a_request_is_an_hmac_over_its_canonical_bytes():
+    """What a caller that is not this client has to compute, by the standard library."""
+    said = b"17:paylake-session/23:S-11:74:POST12:/v1/commands64:" + b"0" * 64
+    mac = RequestMac(b"k" * 32, "S-1")
+    assert mac.of(7, "POST", "/v1/commands", "0" * 64) == hmac.new(
+        b"k" * 32, said, lambda: hashlib.new("sm3")
+    ).hexdigest()
+    assert mac.of(7, "POST", "/v1/commands", "0" * 64) != mac.of(
+        17, "POST", "/v1/commands", "0" * 64
+    )
 
 
 def test_a_signature_over_other_digests_covers_nothing(client, world, settings, caller_key):

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paylake import crypto, sm2_openssl
-from paylake.crypto import PrivateKey, PublicKey, Tokeniser, seal, sm3_hex, unseal, verify_hex
+from paylake.crypto import (
+    HmacSm3,
+    PrivateKey,
+    PublicKey,
+    Tokeniser,
+    seal,
+    sm3_hex,
+    unseal,
+    verify_hex,
+)
 from paylake.errors import NotVerified, PermanentFailure
 
 DISTID = "distid:1234567812345678"
@@ -252,6 +261,16 @@ def test_the_same_value_seals_differently():
 def test_tokens_are_hmac_sm3(value, key):
     expected = hmac.new(key, value.encode(), lambda: hashlib.new("sm3")).hexdigest()[:40]
     assert Tokeniser(key, "t1").token(value) == f"t1_{expected}"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=80), st.binary(max_size=80), st.binary(min_size=1, max_size=100))
+def test_a_prepared_key_gives_the_same_codes(prefix, message, key):
+    """Also of a key that is longer than a block, and again with the same object."""
+    keyed = HmacSm3(key, prefix)
+    for said in (message, b"", message):
+        expected = hmac.new(key, prefix + said, lambda: hashlib.new("sm3")).digest()
+        assert keyed.digest(said) == expected
 
 
 def test_tokens_keep_none():
