@@ -16,6 +16,8 @@ import fcntl
 import sys
 import termios
 from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +27,8 @@ from ledger.entrypoints.one_write import OneWrite
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
+
+    from ledger.entrypoints.direct import Direct
 else:
     Protocol = AutoHTTPProtocol
 
@@ -40,6 +44,10 @@ HEAD_BYTES, CONNECTIONS = 65_536, 500
 #: seconds that an answer which cuts a connection has to be taken.
 REFUSED_SECONDS, REFUSED, LINGER_SECONDS = 1.0, 50, 2.0
 
+_STATUS = {
+    found.value: b"HTTP/1.1 %d %b\r\n" % (found.value, found.phrase.encode())
+    for found in HTTPStatus
+}
 _LATE = (408, b"Request Timeout", "request_timeout", "the request did not arrive in time",
          "send it again, whole")
 _LARGE = (431, b"Request Header Fields Too Large", "head_too_large",
@@ -52,11 +60,13 @@ def guarded(
     head_seconds: float = HEAD_SECONDS, body_seconds: float = BODY_SECONDS,
     answer_seconds: float = ANSWER_SECONDS, most: int = CONNECTIONS,
     told: Callable[[int | None, str], None] = lambda status, reason: None,
+    direct: Direct | None = None,
 ) -> type[asyncio.Protocol]:
     """The protocol class of one service, for uvicorn's `http`.
 
     :param told: is called with status and reason of each refusal; without a status when an answer
         was not taken
+    :param direct: answers some requests past the application, if they arrive whole
     """
     idle: dict[Any, None] = {}  # connections that were answered and kept open, the longest first
     slow: dict[Any, None] = {}  # those whose request or answer is on its way, the longest first
@@ -71,6 +81,8 @@ def guarded(
         _head = 0  # bytes of a head that is not whole
         _taking: asyncio.TimerHandle | None = None  # runs while something sent is not taken
         _untaken = 0  # bytes of it when the timer was set
+        _receiving = False  # whether what came is being read
+        _held: tuple[Any, Any] | None = None  # a request for `direct`, and the application
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(OneWrite(transport, self.loop))
@@ -97,7 +109,16 @@ def guarded(
                     self._tell(*_FULL)
                 return
             idle.pop(self, None)
+            self._receiving = True
             super().data_received(data)
+            self._receiving = False
+            self._guard(data)
+            if self._held is not None:
+                held, self._held = self._held, None
+                self._begin(*held)
+
+        def _guard(self, data: bytes) -> None:
+            """Set or end the timer of what came in part or whole."""
             cycle = self.cycle
             if cycle is None or cycle.response_complete:  # a part of a head
                 self._head += len(data)
@@ -114,6 +135,41 @@ def guarded(
                 self._body_of = cycle
                 self._disarm()
                 self._arm(body_seconds)
+
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            # Called with the head of a request; whether its body came with it is known later. One
+            # that had to wait for another on its connection goes to the application.
+            if self._receiving and direct is not None and direct.takes(cycle.scope):
+                self._held = cycle, app
+            else:
+                super()._start_asgi_task(cycle, app)
+
+        def _begin(self, cycle: Any, app: Any) -> None:
+            """Answer a request past the application, or give it to that: what is on its way is
+            waited for there, and so is a client that does not take its answers."""
+            if (
+                cycle.more_body or cycle.waiting_for_100_continue or self.flow.write_paused
+                or self.transport.is_closing()
+            ):
+                super()._start_asgi_task(cycle, app)
+                return
+            body, cycle.body = bytes(cycle.body), bytearray()
+            direct.post(cycle.scope, body, partial(self._reply, cycle))
+
+        def _reply(self, cycle: Any, status: int, head: bytes, body: bytes) -> None:
+            """As the server answers for the application, at once."""
+            if cycle.disconnected:
+                return
+            cycle.response_started = cycle.response_complete = True
+            lines = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
+            if not cycle.keep_alive:
+                lines.append(b"connection: close\r\n")
+            self.transport.write(
+                b"%b%b%b\r\n%b" % (_STATUS[status], b"".join(lines), head, body)
+            )
+            if not cycle.keep_alive:
+                self.transport.close()
+            cycle.on_response()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()

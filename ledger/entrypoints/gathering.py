@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from ledger.service.faults import STORAGE_FAULTS, RequestRefused
@@ -22,26 +22,47 @@ _ENOUGH = BATCH_LIMIT // 2
 #: asking here, where requests are read and answered meanwhile.
 _HANDED = 2
 
-OnWriter = Callable[..., Awaitable[Any]]
-Waiting = tuple[Job, asyncio.Future]
+Submit = Callable[..., "Future[Any]"]
+#: Is called once, in the event loop, with the results of a job or with the fault.
+Done = Callable[[list[dict[str, Any]] | None, BaseException | None], None]
+Waiting = tuple[Job, Done]
 
 
 class Gathering:
     """The queue before the writer.
 
-    :param on_writer: runs a call in the writer's thread, one after the other
+    :param submit: has a call done in the writer's thread, one after the other
     """
 
-    def __init__(self, ledger: Ledger, on_writer: OnWriter) -> None:
+    def __init__(self, ledger: Ledger, submit: Submit) -> None:
         self.ledger = ledger
-        self.on_writer = on_writer
+        self.submit = submit
         self._waiting: deque[Waiting] = deque()
         self._size = 0  # commands that wait
-        self._handed: set[asyncio.Task] = set()  # transactions not planned yet
-        self._written: asyncio.Future | None = None  # the transaction begun last
+        self._looking = False  # whether the event loop will look at them anyway
+        self._handed = 0  # transactions not planned yet
+        self._written: Future | None = None  # the transaction begun last
 
     async def post(self, job: Job) -> list[dict[str, Any]]:
         """Results of a job, once it is committed.
+
+        :raises RequestRefused: `batch_empty`, `batch_too_large`
+        """
+        future = asyncio.get_running_loop().create_future()
+
+        def done(results: list[dict[str, Any]] | None, error: BaseException | None) -> None:
+            if future.done():  # who waited for it is gone
+                return
+            if error is None:
+                future.set_result(results)
+            else:
+                future.set_exception(error)
+
+        self.put(job, done)
+        return await future
+
+    def put(self, job: Job, done: Done) -> None:
+        """Queue a job; `done` is called once it is committed.
 
         :raises RequestRefused: `batch_empty`, `batch_too_large`
         """
@@ -52,25 +73,30 @@ class Gathering:
                 "batch_too_large",
                 f"the batch has {len(job.raws)} commands, more than {BATCH_LIMIT}",
             )
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._waiting.append((job, future))
+        self._waiting.append((job, done))
         self._size += len(job.raws)
-        loop.call_soon(self._hand)  # those who came at the same moment go together
-        return await future
+        if not self._looking:  # those who come at the same moment go together
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    async def emptied(self) -> None:
+        """Wait until all is planned that was queued: who sent it may have hung up since."""
+        while self._waiting or self._handed:
+            await asyncio.sleep(0.01)
+
+    def _look(self) -> None:
+        self._looking = False
+        self._hand()
 
     def _hand(self) -> None:
         """Hand to the writer what waits, as much at once as a batch may hold."""
         while self._waiting:
             if self._size >= _ENOUGH:
-                if len(self._handed) == _HANDED:
+                if self._handed >= _HANDED:
                     return
             elif self._handed or not (self._written is None or self._written.done()):
                 return  # they share the next flush
-            part = self._part()
-            begun = asyncio.create_task(self._begin(part))
-            self._handed.add(begun)
-            begun.add_done_callback(self._begun)
+            self._begin(self._part())
 
     def _part(self) -> list[Waiting]:
         part = [self._waiting.popleft()]
@@ -81,41 +107,50 @@ class Gathering:
         self._size -= size
         return part
 
-    async def _begin(self, part: list[Waiting]) -> None:
+    def _begin(self, part: list[Waiting]) -> None:
         try:
-            written = await self.on_writer(self.ledger.begin, [job for job, _ in part])
-        except STORAGE_FAULTS as error:  # each sender gets it; the handlers of errors answer
+            begun = self.submit(self.ledger.begin, [job for job, _ in part])
+        except RuntimeError as error:  # the writer's thread has ended
             _fail(part, error)
-        except Exception as error:
-            if len(part) == 1:
-                _fail(part, error)
-                return
-            for one in part:  # nobody has the fault that another's request meets
-                await self._begin([one])
+            return
+        self._handed += 1
+        self._then(begun, self._begun, part)
+
+    def _then(
+        self, future: Future, call: Callable[[list[Waiting], Future], None], part: list[Waiting]
+    ) -> None:
+        """Have something done in the event loop when a thread is ready. Not by a future of the
+        loop, which would take two more turns of it."""
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(call, part, done))
+
+    def _begun(self, part: list[Waiting], begun: Future) -> None:
+        self._handed -= 1
+        error = begun.exception()
+        if error is None:
+            self._written = begun.result()
+            self._then(self._written, self._done, part)
+        elif isinstance(error, STORAGE_FAULTS) or len(part) == 1:
+            _fail(part, error)  # each sender gets a fault of the storage
         else:
-            self._written = asyncio.wrap_future(written)
-            self._written.add_done_callback(partial(self._done, part))
-
-    def _begun(self, begun: asyncio.Task) -> None:
-        self._handed.discard(begun)
+            for one in part:  # nobody has the fault that another's request meets
+                self._begin([one])
         self._hand()
 
-    def _done(self, part: list[Waiting], written: asyncio.Future) -> None:
+    def _done(self, part: list[Waiting], written: Future) -> None:
+        self._hand()  # first: the writer is at work while these are answered
         _deliver(part, written)
-        self._hand()
 
 
-def _deliver(part: list[Waiting], written: asyncio.Future) -> None:
+def _deliver(part: list[Waiting], written: Future) -> None:
     error = written.exception()
     if error is not None:
         _fail(part, error)
         return
-    for (_, future), found in zip(part, written.result(), strict=True):
-        if not future.done():
-            future.set_result(found)
+    for (_, done), found in zip(part, written.result(), strict=True):
+        done(found, None)
 
 
 def _fail(part: list[Waiting], error: BaseException) -> None:
-    for _, future in part:
-        if not future.done():
-            future.set_exception(error)
+    for _, done in part:
+        done(None, error)

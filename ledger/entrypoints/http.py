@@ -13,23 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import Response
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from ledger.adapters.tokens import Tokens
-from ledger.entrypoints import logs
-from ledger.entrypoints.bodies import problem
+from ledger.entrypoints import direct, logs
 from ledger.entrypoints.console import add_console
+from ledger.entrypoints.direct import Direct
+from ledger.entrypoints.faults import Faults
+from ledger.entrypoints.gathering import Gathering
 from ledger.entrypoints.identity import Identity
 from ledger.entrypoints.metrics import Metrics
 from ledger.entrypoints.openapi import SECURITY, schemas
+from ledger.entrypoints.posting import Posting
 from ledger.entrypoints.routes import Room, add_routes
 from ledger.entrypoints.routes.plain import PlainRoute
 from ledger.entrypoints.watching import Watching
-from ledger.service.faults import STORAGE_FAULTS, RequestRefused
 from ledger.service.ledger import Ledger
 from paylake.errors import PaylakeError
 from paylake.settings import Settings
@@ -55,6 +54,7 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
         yield
         for task in tasks:
             task.cancel()
+        await gathering.emptied()
         ledger.ending = True
         worker.submit(ledger.close).result()
         identity.kept.close()
@@ -94,9 +94,14 @@ def create_app(settings: Settings, ledger: Ledger, tokens: Tokens) -> FastAPI:
 
     app.state.refused_connection = refused_connection  # for the server: no request comes of it
     identity = Identity(ledger, tokens, settings.path("ledger"))
-    _add_errors(app, identity, metrics)
-    add_routes(Room(app, settings, ledger, identity, metrics, on_ledger, on_writer))
+    faults = Faults(identity, metrics)
+    faults.add_to(app)
+    gathering = Gathering(ledger, worker.submit)
+    posting = Posting(identity, metrics, gathering)
+    add_routes(Room(app, settings, ledger, identity, metrics, posting, on_ledger))
     add_console(app, ledger, tokens, on_ledger, settings)
+    (route,) = (found for found in app.routes if getattr(found, "path", None) == direct.PATH)
+    app.state.direct = Direct(posting, faults, metrics, route)  # for the server's connections
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -148,50 +153,6 @@ def _went_wrong(what: str, event: str, error: Exception) -> None:
         log.error("%s: %s", what, error, extra={"event": event})
     else:
         log.error(what, exc_info=error, extra={"event": event})
-
-
-def _add_errors(app: FastAPI, identity: Identity, metrics: Metrics) -> None:
-    @app.exception_handler(RequestRefused)
-    async def on_refused(request: Request, error: RequestRefused) -> Response:
-        kind, signer = identity.claimed(request)
-        metrics.refused(error.reason, kind)
-        request.scope["paylake.refused"] = {"reason": error.reason, "signer": signer}
-        return problem(
-            error.http_status, error.reason, error.detail,
-            "see docs/explanation/ledger.md for what the reason means",
-        )
-
-    @app.exception_handler(PaylakeError)
-    async def on_fault(_: Request, error: PaylakeError) -> Response:
-        if isinstance(error, STORAGE_FAULTS):
-            log.error("storage: %s", error, extra={"event": "storage_fault"})
-            return problem(503, "storage_unavailable", error.what, error.next_step)
-        if error.exit_code == 10:
-            return problem(409, "refused", error.what, error.next_step)
-        log.error("fault: %s", error, extra={"event": "fault"})
-        return problem(500, "fault", error.what, error.next_step)
-
-    @app.exception_handler(ClientDisconnect)
-    async def on_gone(_: Request, error: ClientDisconnect) -> Response:
-        # nobody reads it; it stands in the log and the metrics as what it was, no fault
-        return problem(
-            408, "request_timeout", "the request did not arrive", "send it again, whole"
-        )
-
-    @app.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> Response:
-        response = problem(
-            error.status_code, f"http_{error.status_code}", str(error.detail),
-            "see /docs for what this service answers",
-        )
-        response.headers.update(error.headers or {})
-        return response
-
-    @app.exception_handler(Exception)
-    async def on_bug(_: Request, error: Exception) -> Response:
-        # Type and place only: the message may carry what the caller sent.
-        log.error("unexpected %s", type(error).__name__, extra={"event": "fault"})
-        return problem(500, "fault", "the service met a fault of its own", "read its log")
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from ledger.service.reconciliation_views import open_sums
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-def tally(items: list[Any]) -> dict[Any, int]:
-    """How often each stands in a list; most lists are of one."""
-    return {items[0]: 1} if len(items) == 1 else Counted(items)
+def type_of(command: Any) -> str | None:
+    """What a command says of its type: None where that is no text."""
+    type_ = command.get("type") if type(command) is dict else None
+    return type_ if type(type_) is str else None
 
 
 def types_of(commands: Sequence[Any]) -> list[str | None]:
-    """What each command says of its type: None where that is no text."""
+    """The same of each of several, without a call for each of a thousand."""
     named = [c.get("type") if type(c) is dict else None for c in commands]
     return [type_ if type(type_) is str else None for type_ in named]
 
@@ -114,18 +115,28 @@ class Metrics:
         :param types: theirs, as :func:`types_of` gives them
         """
         became = ["replayed" if r.get("replayed") else r["status"] for r in results]
-        for (type_, outcome), number in tally(list(zip(types, became, strict=True))).items():
-            name = type_ if type_ in self.classes else "unknown"
-            counter = self._outcomes.get((name, outcome))
-            if counter is None:
-                counter = self._outcomes[name, outcome] = self.commands.labels(
-                    name, self.classes.get(name, "unknown"), outcome
-                )
-            counter.inc(number)
+        for (type_, outcome), number in Counted(zip(types, became, strict=True)).items():
+            self._became(type_, outcome).inc(number)
         if "refused" in became:
             for result in results:
                 if result["status"] == "refused":
                     self.refusals.labels(result["reason"]).inc()
+
+    def count_one(self, type_: str | None, result: Mapping[str, Any]) -> None:
+        """The same of one command, which most requests are, without lists of one."""
+        outcome = "replayed" if result.get("replayed") else result["status"]
+        self._became(type_, outcome).inc()
+        if outcome == "refused":
+            self.refusals.labels(result["reason"]).inc()
+
+    def _became(self, type_: str | None, outcome: str) -> Counter:
+        name = type_ if type_ in self.classes else "unknown"
+        counter = self._outcomes.get((name, outcome))
+        if counter is None:
+            counter = self._outcomes[name, outcome] = self.commands.labels(
+                name, self.classes.get(name, "unknown"), outcome
+            )
+        return counter
 
     def refused(self, reason: str, kind: str) -> None:
         """Count a request that was refused as a whole: it has no entry in the log, which strangers

@@ -381,7 +381,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     config = uvicorn.Config(
         app, log_config=None, access_log=False,
         timeout_graceful_shutdown=10, timeout_keep_alive=30, server_header=False,
-        http=guarded(told=app.state.refused_connection),
+        http=guarded(told=app.state.refused_connection, direct=app.state.direct),
         callback_notify=watch, timeout_notify=1,  # seconds
         proxy_headers=False,  # nothing here asks where a request is from
     )

@@ -35,7 +35,9 @@ def port(world, settings, request):
     app = create_app(settings, world.ledger, Tokens.load(settings))
     server = uvicorn.Server(uvicorn.Config(
         app, log_config=None, access_log=False, timeout_keep_alive=30,
-        http=guarded(HEAD, BODY, answer_seconds, MOST, app.state.refused_connection),
+        http=guarded(
+            HEAD, BODY, answer_seconds, MOST, app.state.refused_connection, app.state.direct,
+        ),
     ))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -22,14 +22,17 @@ def gather(world, jobs, before=None):
 
     writer = ThreadPoolExecutor(1)
 
-    async def on_writer(call, given):
-        sizes.append(len(given))
+    def call_after(call, given):
         if before is not None:
             before(given)
-        return await asyncio.get_running_loop().run_in_executor(writer, call, given)
+        return call(given)
+
+    def submit(call, given):
+        sizes.append(len(given))
+        return writer.submit(call_after, call, given)
 
     async def run():
-        gathering = Gathering(world.ledger, on_writer)
+        gathering = Gathering(world.ledger, submit)
         return await asyncio.gather(
             *(gathering.post(job) for job in jobs), return_exceptions=True
         )
@@ -141,8 +144,10 @@ class Held:
 def test_a_few_wait_for_the_flush_under_way_and_many_do_not():
     held = Held()
 
-    async def on_writer(call, given):
-        return call(given)
+    def submit(call, given):
+        begun = Future()
+        begun.set_result(call(given))
+        return begun
 
     async def sent(gathering, number):
         task = asyncio.create_task(gathering.post(Job([{}] * number, SYSTEM, "")))
@@ -151,7 +156,7 @@ def test_a_few_wait_for_the_flush_under_way_and_many_do_not():
         return task
 
     async def run():
-        gathering = Gathering(held, on_writer)
+        gathering = Gathering(held, submit)
         tasks = [await sent(gathering, 1) for _ in range(4)]
         assert held.sizes() == [1]
         held.end(0)
@@ -170,25 +175,25 @@ def test_a_few_wait_for_the_flush_under_way_and_many_do_not():
 def test_the_writer_has_the_next_transaction_at_hand_and_no_more():
     began, go_on = [], []
 
-    async def on_writer(call, given):
+    def submit(call, given):
         began.append(sum(len(job.raws) for job in given))
-        go_on.append(asyncio.get_running_loop().create_future())
-        await go_on[-1]
-        return call(given)
+        begun = Future()
+        go_on.append(lambda: begun.set_result(call(given)))
+        return begun
 
     async def run():
         held = Held()
-        gathering = Gathering(held, on_writer)
+        gathering = Gathering(held, submit)
         tasks = [
             asyncio.create_task(gathering.post(Job([{}] * 1000, SYSTEM, ""))) for _ in range(4)
         ]
         await asyncio.sleep(0.01)
         assert began == [1000, 1000]  # the second while the first is planned
-        go_on[0].set_result(None)
+        go_on[0]()
         await asyncio.sleep(0.01)
         assert began == [1000, 1000, 1000]
         for number in (1, 2, 3):
-            go_on[number].set_result(None)
+            go_on[number]()
             await asyncio.sleep(0.01)
         for number in range(4):
             held.end(number)

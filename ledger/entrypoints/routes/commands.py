@@ -8,12 +8,10 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
-from ledger.domain.actors import LEDGER, Actor
-from ledger.domain.refusals import BY_CODE
+from ledger.domain.actors import LEDGER
 from ledger.entrypoints.bodies import answer, list_in, parsed, raw_body
-from ledger.entrypoints.gathering import Gathering
-from ledger.entrypoints.metrics import tally, types_of
 from ledger.entrypoints.openapi import operation
+from ledger.entrypoints.posting import status_of
 from ledger.entrypoints.readiness import Readiness
 from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
@@ -26,20 +24,6 @@ def add(room: Room) -> None:
     _health(room)
     _commands(room)
     _sessions(room)
-
-
-def _count(room: Room, actor: Actor, commands: list[Any]) -> list[str | None]:
-    """Hold a caller to its rates, by the interface class of each command; what each command says
-    of its type."""
-    types = types_of(commands)
-    if actor.kind == "caller":
-        sent: dict[str, int] = {}
-        for type_, number in tally(types).items():
-            name = room.metrics.classes.get(type_ or "", "transaction")
-            sent[name] = sent.get(name, 0) + number
-        for name, number in sent.items():
-            room.identity.count(actor, name, number)
-    return types
 
 
 def _health(room: Room) -> None:
@@ -64,8 +48,8 @@ def _health(room: Room) -> None:
 
 def _commands(room: Room) -> None:
     app, ledger, identity = room.app, room.ledger, room.identity
-    metrics, on_ledger = room.metrics, room.on_ledger
-    gathering = Gathering(ledger, room.on_writer)
+    metrics, on_ledger, posting = room.metrics, room.on_ledger, room.posting
+    gathering = posting.gathering
 
     @app.post(
         "/v1/commands", summary="Post one command",
@@ -74,16 +58,11 @@ def _commands(room: Room) -> None:
             also={201: "Result", 403: "Forbidden", 409: "Result", 422: "Result"},
         ),
     )
-    async def one_command(request: Request) -> Response:
-        raw = await raw_body(request)
-        actor, evidence = identity.sender(request, "post", raw)
-        command = parsed(raw)
-        types = _count(room, actor, [command])
-        (result,) = await gathering.post(Job([command], actor, evidence))
-        metrics.count(types, [result])
-        if result["status"] != "refused":
-            return answer(result, 200 if result["replayed"] else 201)
-        return answer(result, BY_CODE[result["reason"]].http_status)
+    async def one_command(request: Request) -> Response:  # those that arrive whole: `direct.py`
+        job, type_ = posting.one(request, await raw_body(request))
+        (result,) = await gathering.post(job)
+        metrics.count_one(type_, result)
+        return answer(result, status_of(result))
 
     @app.post(
         "/v1/batches", summary="Post up to 1,000 commands in one transaction",
@@ -93,7 +72,7 @@ def _commands(room: Room) -> None:
         raw = await raw_body(request)
         actor, evidence = identity.sender(request, "post", raw)
         commands = list_in(parsed(raw, "commands"), "commands")
-        types = _count(room, actor, commands)
+        types = posting.count(actor, commands)
         results = await gathering.post(Job(commands, actor, evidence))
         metrics.count(types, results)
         return answer({"results": results})
@@ -106,7 +85,7 @@ def _commands(room: Room) -> None:
         raw = await raw_body(request)
         actor, _ = identity.sender(request, "post", raw)
         commands = list_in(parsed(raw, "commands"), "commands")
-        _count(room, actor, commands)
+        posting.count(actor, commands)
         return answer({"results": await on_ledger(ledger.dry_run, commands, actor)})
 
     @app.post(

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from ledger.entrypoints.identity import Identity
 from ledger.entrypoints.metrics import Metrics
+from ledger.entrypoints.posting import Posting
 from ledger.service.ledger import Ledger
 from paylake.settings import Settings
 
@@ -18,13 +19,12 @@ OnLedger = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One service. `on_ledger` runs a call in the writer's thread once nothing is under way,
-    `on_writer` as things stand."""
+    """One service. `on_ledger` runs a call in the writer's thread once nothing is under way."""
 
     app: FastAPI
     settings: Settings
     ledger: Ledger
     identity: Identity
     metrics: Metrics
+    posting: Posting
     on_ledger: OnLedger
-    on_writer: OnLedger
