@@ -23,6 +23,7 @@ import orjson
 
 from benchmarks.ledger.world import Service
 from ledger.client import LedgerSession, SessionSigner, Signer
+from ledger.sessions import cover_bytes
 
 #: Seconds without any answer after which the run is given up.
 PATIENCE = 300.0
@@ -98,20 +99,46 @@ def signing(service: Service) -> Iterator[Opened]:
 
 
 class _InSession(Connection):
+    """Covers what it sent when that is due, on its own connection: the others go on meanwhile."""
+
     def __init__(self, service: Service, session: LedgerSession) -> None:
         super().__init__(service, session.session)
         self.session = session
+        self._caller = service.signer()
+        self._after: tuple[str, bytes] | None = None  # what waits for the cover under way
 
     def send(self, path: str, body: bytes) -> None:
-        if len(self.session.session.digests) >= self.session.session.cover_count:
-            self.session.cover()
-        super().send(path, body)
+        opened = self.session.session
+        if len(opened.digests) < opened.cover_count:
+            super().send(path, body)
+            return
+        self._after = path, body
+        signature = self._caller.key.sign(
+            cover_bytes(opened.session_id, opened.covered + 1, opened.digests)
+        )
+        order = {"last_number": opened.number, "signature": signature.hex()}
+        self.signer = self._caller
+        super().send(f"/v1/sessions/{opened.session_id}/cover", orjson.dumps(order))
+        self.signer = opened
+
+    def answered(self) -> bool:
+        if not super().answered():
+            return False
+        if self._after is None:
+            return True
+        opened = self.session.session
+        opened.covered = opened.number
+        opened.digests.clear()
+        after, self._after = self._after, None
+        super().send(*after)
+        return False
 
 
 @contextmanager
-def in_sessions(service: Service, every: int = 1000) -> Iterator[Opened]:
+def in_sessions(service: Service, every: int = 250) -> Iterator[Opened]:
     """Connections with a session each: HMAC-SM3 on every request, the caller's SM2 signature
-    over their running digest every so many and at the end."""
+    over their running digest every so many, which each of 32 reaches within 10,000 commands, and
+    at the end."""
     client = service.client(service.signer())
     made: list[_InSession] = []
 
