@@ -5,10 +5,13 @@ D2.10)."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 import orjson
 
+from ledger.adapters.instructed import Payout
+from ledger.adapters.sql_reader import SqlReader
 from ledger.domain.chart import parts_of
 
 #: Operations that place or end a freeze of a whole account, or a stop.
@@ -16,6 +19,17 @@ FREEZING = (
     "account_status", "hold", "hold_expiry", "hold_release", "hold_takeover", "stop", "stop_lift",
 )
 _NOTHING_OUT = frozenset({"closed", "frozen", "no_debit"})
+
+
+def kept_back(reader: SqlReader, day: date, payouts: list[Payout]) -> set[str]:
+    """Numbers of the payouts that hold their money and keep it. What was booked has left its
+    account."""
+    freezes = Freezes(reader.posted_of(day.isoformat(), FREEZING))
+    return {
+        payout.number for payout in payouts if payout.held_minor is not None and freezes.keep(
+            payout.sequence, payout.account_id, payout.currency_code, payout.rail
+        )
+    }
 
 
 class Freezes:

@@ -1,7 +1,7 @@
 """What goes to the banks of a date: the instruction file of bank-managed merchants; what leaves the
-reserve, payouts to merchants and withdrawals of users; and the fund-movement file of self-managed
-merchants, which is empty with zero control totals (rules D0.3 to D0.5, D0.42). What a freeze keeps
-back is in none, also when it came after the instruction (rule D0.17).
+reserve; and the fund-movement file of self-managed merchants, which is empty with zero control
+totals (rules D0.3 to D0.5, D0.42). Which entries are payouts: `instructed.py`. What a freeze keeps
+back is in none, also when it came after the instruction (rule D0.17): `freezes.py`.
 
 The rows depend on the log up to the date's close alone: before it more could come, and a file that
 a bank has is not called back. Each has its SM3 digest, counts and totals in a control file beside
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,36 +21,26 @@ from typing import Any
 
 import orjson
 
-from ledger.adapters.freezes import FREEZING, Freezes
+from ledger.adapters.freezes import kept_back
+from ledger.adapters.instructed import Payout, payouts_of
 from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
 from ledger.adapters.vault import SealedVault, SealingKeys
-from ledger.domain.chain import journal_of
-from ledger.domain.chart import parts_of
 from paylake.crypto import seal, unseal
 from paylake.durable import write_private
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
-FORMAT = "paylake-instructions/2"
+FORMAT = "paylake-instructions/3"
 COLUMNS = (
     "payout_id", "kind", "party_id", "amount_minor", "currency_code", "booking_date", "booked_at",
-    "payee_account", "payee_name", "bank_code",
+    "payee_account", "payee_name", "bank_code", "payee_id",
 )
 _FILES = {
     "bank": "bank_instructions", "institution": "reserve_payouts", "self": "fund_movements",
 }
-#: code of the pending-settlement or the user account that is paid out of -> its settlement mode
-_MODES = {
-    "2201": "institution", "9201": "bank", "9211": "self",
-    "2101": "institution", "9101": "bank", "9111": "self",
-}
-_WANTED = (
-    "settlement", "settlement_result", "settlement_returned", "withdrawal", "withdrawal_result",
-    "reversal",
-)
 _SEALED = ".sealed"
 
 
@@ -76,90 +66,50 @@ def write_instructions(settings: Settings, day: date) -> list[Written]:
                     f"the ledger has not closed {day}", "close the date first",
                     where=place(settings),
                 )
-            made = _Rows(reader, SealedVault.of_home(Keyring(settings)), day)
-            rows = {mode: list(made.of(mode)) for mode in ("bank", "institution")}
-            kept = made.kept
+            payouts = payouts_of(reader, day)
+            kept = kept_back(reader, day, payouts)
+            told = [payout for payout in payouts if payout.number not in kept]
+            payees = _Payees(reader, SealedVault.of_home(Keyring(settings)), told)
+            rows = {
+                mode: [payees.row(payout) for payout in told if payout.mode == mode]
+                for mode in ("bank", "institution")
+            }
     finally:
         reader.close()
     rows["self"] = []  # the institution takes no part: the books moved, no money does
     folder = settings.path("ledger", "instructions", day.isoformat())
     return [
-        _write(settings, folder, day, mode, listed, kept.get(mode, []))
+        _write(settings, folder, day, mode, listed, [
+            payout.number for payout in payouts if payout.mode == mode and payout.number in kept
+        ])
         for mode, listed in rows.items()
     ]
 
 
-class _Rows:
-    """The payouts of a date, with the payees as they were bound when the payout was booked."""
+class _Payees:
+    """Whom the payouts of a date go to, as they were bound when the payout was booked."""
 
-    def __init__(self, reader: SqlReader, vault: SealedVault, day: date) -> None:
+    def __init__(self, reader: SqlReader, vault: SealedVault, payouts: Iterable[Payout]) -> None:
         self.reader = reader
         self.vault = vault
-        listed = [
-            (row, orjson.loads(row[12])) for row in reader.posted_of(day.isoformat(), _WANTED)
-        ]
-        past, freezes = _past(listed), Freezes(reader.posted_of(day.isoformat(), FREEZING))
-        self.modes: dict[int, str] = {}
-        self.found = []
-        #: numbers of payouts that a freeze or stop keeps back, by mode
-        self.kept: dict[str, list[str]] = {}
-        for row, said in listed:
-            # A withdrawal with legs was paid when it was booked (first format).
-            if row[6] in past or not (
-                row[2] == "settlement" or (row[2] == "withdrawal" and row[1] is None)
-            ):
-                continue
-            account_id = self._account(row)
-            self.modes[row[0]] = self._mode(row, account_id)
-            if row[1] is None and freezes.keep(
-                row[0], str(account_id), said["currency_code"], said.get("via", "bank")
-            ):
-                self.kept.setdefault(self.modes[row[0]], []).append(row[6])
-            else:
-                self.found.append((row, said))
         self.bound = reader.find_by_business_key(sorted({
-            said["destination_id"] for _, said in self.found if "destination_id" in said
+            payout.payee_id for payout in payouts if payout.is_bound and payout.payee_id
         }))
 
-    def of(self, mode: str) -> Iterator[tuple]:
-        """Rows of a settlement mode, in the order of the log."""
-        for row, said in self.found:
-            if self.modes[row[0]] == mode:
-                yield (
-                    row[6], row[2], said["merchant_id" if row[2] == "settlement" else "user_id"],
-                    said["amount_minor"], said["currency_code"], row[10], row[9],
-                    *self._payee(said.get("destination_id")),
-                )
+    def row(self, payout: Payout) -> tuple:
+        """A payout's row of its file."""
+        return (
+            payout.number, payout.kind, payout.party_id, payout.amount_minor,
+            payout.currency_code, payout.booking_date, payout.booked_at, *self._account(payout),
+            payout.payee_id,
+        )
 
-    def _account(self, row: tuple) -> str | None:
-        """The account of a payout: that its legs debit, or that its hold is on. What waited for a
-        checker placed its hold when it began to wait."""
-        account_id = next((leg[0] for leg in orjson.loads(row[13]) if leg[2] == "D"), None)
-        account_id = account_id or _held(row[6], row[14])
-        if account_id is None and row[15]:
-            waited = orjson.loads(row[15])["pending"]
-            for pending in self.reader.entries(waited, waited):
-                account_id = _held(row[6], pending[14])
-        return account_id
-
-    @staticmethod
-    def _mode(row: tuple, account_id: str | None) -> str:
-        """In whose books a payout is.
-
-        :raises PermanentFailure: when no file is for it
-        """
-        mode = _MODES.get(parts_of(account_id)[0]) if account_id else None
-        if mode is None:
-            raise PermanentFailure(
-                f"{row[2]} {row[6]} (entry {row[0]}) belongs into none of the files",
-                "verify the ledger: python -m ledger verify", where=account_id or "",
-            )
-        return mode
-
-    def _payee(self, destination_id: str | None) -> tuple[str, str, str]:
-        entry = None if destination_id is None else self.bound.get(destination_id)
+    def _account(self, payout: Payout) -> tuple[str, str, str]:
+        """Account, name and bank; empty where the ledger knows none: of what is no bound account,
+        and of what was booked before one was needed."""
+        entry = self.bound.get(payout.payee_id) if payout.is_bound else None
         if entry is None:
-            return ("", "", "")  # booked before a bound account was needed
+            return ("", "", "")
         said = orjson.loads(entry[12])
         return (
             self._opened(said["bound_account"]), self._opened(said["bound_name"]),
@@ -173,31 +123,6 @@ class _Rows:
                 f"nothing is sealed behind {commitment}", "restore the ledger from a backup"
             )
         return self.vault.reveal(commitment, *sealed)
-
-
-def _past(listed: list[tuple[tuple, dict[str, Any]]]) -> set[str]:
-    """Numbers of payouts of which nothing is to be sent: what the date's later entries say failed,
-    came back or was answered by the bank, and what was reversed. A coming back that was reversed
-    itself was none; a result that was leaves it `unknown` what the bank did, so it counts."""
-    undone = {journal_of(said["journal_id"]) for row, said in listed if row[2] == "reversal"}
-    past = set()
-    for row, said in listed:
-        reversed_ = row[1] is not None and row[1] in undone
-        if row[2] == "settlement" and reversed_:
-            past.add(row[6])
-        elif row[2] == "withdrawal_result":
-            past.add(said["withdrawal_id"])
-        elif row[2] == "settlement_result" or (row[2] == "settlement_returned" and not reversed_):
-            past.add(said["payout_id"])
-    return past
-
-
-def _held(business_key: str, effects: str) -> str | None:
-    """The account on which these effects hold the amount of a payout."""
-    for effect in orjson.loads(effects):
-        if effect[0] == "hold" and effect[1] == business_key:
-            return effect[2]["account_id"]
-    return None
 
 
 def _write(

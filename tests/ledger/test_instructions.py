@@ -34,8 +34,9 @@ def modes(world):
     return world
 
 
-def files(world):
-    written = {file.path.name: file for file in write_instructions(world.settings, DAY)}
+def read_files(world, day=DAY):
+    """The files of a date by name, and of each its rows and its control file."""
+    written = {file.path.name: file for file in write_instructions(world.settings, day)}
     read = {}
     for name, file in written.items():
         data = file.path.read_bytes()
@@ -49,7 +50,7 @@ def files(world):
 
 def test_d0_03_a_payout_of_bank_managed_money_is_an_instruction_to_the_bank(modes):
     modes.close()
-    _, read = files(modes)
+    _, read = read_files(modes)
     rows, control = read["bank_instructions_20260912.sealed"]
     assert [(row["party_id"], row["amount_minor"]) for row in rows] == [("MB", "3000")]
     assert [(row["payee_account"], row["payee_name"], row["bank_code"]) for row in rows] == [
@@ -71,7 +72,7 @@ def test_d0_03_a_withdrawal_of_a_users_bank_managed_book_is_an_instruction_too(m
                          amount_minor=5_000, fee_minor=25 if merchant == "MI" else 0)
         assert asked["status"] == "posted", asked
     modes.close()
-    _, read = files(modes)
+    _, read = read_files(modes)
     rows, control = read["bank_instructions_20260912.sealed"]
     assert [(row["payout_id"], row["party_id"], row["amount_minor"]) for row in rows][1:] == [
         ("W-UB", "UB", "5000")]
@@ -83,7 +84,7 @@ def test_d0_03_a_withdrawal_of_a_users_bank_managed_book_is_an_instruction_too(m
 
 def test_d0_05_the_fund_movement_file_of_self_managed_money_is_empty(modes):
     modes.close()
-    _, read = files(modes)
+    _, read = read_files(modes)
     rows, control = read["fund_movements_20260912.csv"]
     assert rows == [] and (control["rows"], control["amount_totals_minor"]) == (0, {"CNY": 0})
     assert modes.balance("9211:MS") == 0  # the books moved all the same
@@ -98,11 +99,11 @@ def test_d0_04_only_institution_managed_money_is_in_the_reserve(modes):
 
 def test_files_are_signed_and_written_again_the_same(modes):
     modes.close()
-    written, _ = files(modes)
+    written, _ = read_files(modes)
     kept = {path: path.read_bytes() for path in
             modes.settings.path("ledger", "instructions").rglob("*") if path.is_file()}
     assert len(kept) == 9
-    files(modes)
+    read_files(modes)
     assert kept == {path: path.read_bytes() for path in kept}
     for file in written.values():
         control = file.path.with_suffix(".control.json")
@@ -122,7 +123,7 @@ def test_d0_42_what_leaves_the_reserve_names_its_payees(modes):
     modes.do("withdrawal_result", withdrawal_id="W2")
     modes.do("withdrawal_result", withdrawal_id="W3", result="unknown")
     modes.close()
-    _, read = files(modes)
+    _, read = read_files(modes)
     rows, control = read["reserve_payouts_20260912.sealed"]
     assert [(row["kind"], row["party_id"], row["payee_account"], row["amount_minor"])
             for row in rows] == [
@@ -151,7 +152,7 @@ def test_d1_10_a_withdrawal_that_its_checker_approved_is_sent_to_the_bank(
                    currency_code="CNY", fee_minor=0, destination_id="D9",
                    authorisation=modes.authorise("U9", "D9", 10_000))
     modes.close()
-    _, read = files(modes)
+    _, read = read_files(modes)
     found = [
         (file, row["payee_account"], row["amount_minor"])
         for file, (rows, _) in read.items() for row in rows if row["payout_id"] == "W9"
@@ -172,7 +173,7 @@ def _paid(world, merchant):
 
 
 def _sent(world):
-    _, read = files(world)
+    _, read = read_files(world)
     return {row["payout_id"] for rows, _ in read.values() for row in rows}
 
 
@@ -210,7 +211,7 @@ def test_d0_42_a_payout_goes_where_it_was_booked_to(modes):
     modes.approved("destination", destination_id="LATER", party_id="MB", bound_account="9999",
                    bound_name="later", bank_code="B2")
     modes.close()
-    _, read = files(modes)
+    _, read = read_files(modes)
     (row,) = read["bank_instructions_20260912.sealed"][0]
     assert row["payee_account"] == "account of MB"
 
@@ -218,7 +219,7 @@ def test_d0_42_a_payout_goes_where_it_was_booked_to(modes):
 def test_d1_23_payees_are_in_no_file_in_clear(modes, tmp_path):
     """Sealed in the home, for the owner alone; opened for the bank where it is asked for."""
     modes.close()
-    files(modes)
+    read_files(modes)
     for path in modes.settings.home.rglob("*"):
         assert not path.is_file() or b"account of MB" not in path.read_bytes(), path
     folder = modes.settings.path("ledger", "instructions", "2026-09-12")
@@ -244,7 +245,7 @@ def test_d1_23_payees_are_in_no_file_in_clear(modes, tmp_path):
 def test_d1_23_the_files_are_sealed_with_the_newest_key(modes, tmp_path):
     """What an older key sealed opens as long as it is there, and is sealed anew when written."""
     modes.close()
-    files(modes)
+    read_files(modes)
     modes.ledger.store.close()
     reseal(modes.settings, new_key=True)
     before = unsealed(modes.settings, DAY, tmp_path / "before")
