@@ -65,7 +65,8 @@ class Payout:
 
     `kind` is the operation that has the number; `payee_id` the bound account's, else the product's,
     else empty. `held_minor` is what the payout holds on its account until its answer, None when it
-    was booked.
+    was booked; `began` the entry that holds it and `began_on` its date: of what waited for a
+    checker, when it began to wait.
     """
 
     sequence: int
@@ -81,6 +82,8 @@ class Payout:
     is_bound: bool
     account_id: str
     held_minor: int | None
+    began: int
+    began_on: str
     rail: str
 
 
@@ -127,7 +130,8 @@ def _past(listed: list[tuple[Row, dict[str, Any]]], undone: set[int]) -> set[str
 def _payout(reader: SqlReader, row: Row, order: Row, said: Mapping[str, Any]) -> Payout:
     """:param row: the entry that has the bank told; :param order: the one that has the number"""
     party, payee = _INSTRUCTS[order[2]]
-    account_id, held = _source(reader, row, order[6])
+    began = _began(reader, row, order[6])
+    account_id, held = _source(began, order[6])
     mode = None if account_id is None else _MODES.get(parts_of(account_id)[0])
     if account_id is None or mode is None:
         raise PermanentFailure(
@@ -137,22 +141,27 @@ def _payout(reader: SqlReader, row: Row, order: Row, said: Mapping[str, Any]) ->
     return Payout(
         row[0], order[6], order[2], mode, said[party], said["amount_minor"],
         said["currency_code"], row[10], row[9], said.get(payee, "") if payee else "",
-        payee == "destination_id", account_id, held, said.get("via", "bank"),
+        payee == "destination_id", account_id, held, began[0], began[10], said.get("via", "bank"),
     )
 
 
-def _source(reader: SqlReader, row: Row, number: str) -> tuple[str | None, int | None]:
-    """The account of a payout, that its legs debit or that its hold is on, and what is held. What
-    waited for a checker placed its hold when it began to wait."""
+def _began(reader: SqlReader, row: Row, number: str) -> Row:
+    """The entry that books a payout or places its hold. What waited for a checker placed it when it
+    began to wait."""
+    if row[13] == "[]" and row[15]:
+        waited = orjson.loads(row[15])["pending"]
+        for pending in reader.entries(waited, waited):
+            if _held(number, pending[14]) is not None:
+                return pending
+    return row
+
+
+def _source(row: Row, number: str) -> tuple[str | None, int | None]:
+    """The account of a payout, that its legs debit or that its hold is on, and what is held."""
     for leg in orjson.loads(row[13]):
         if leg[2] == "D":
             return leg[0], None
-    held = _held(number, row[14])
-    if held is None and row[15]:
-        waited = orjson.loads(row[15])["pending"]
-        for pending in reader.entries(waited, waited):
-            held = _held(number, pending[14])
-    return held or (None, None)
+    return _held(number, row[14]) or (None, None)
 
 
 def _held(number: str, effects: str) -> tuple[str, int] | None:

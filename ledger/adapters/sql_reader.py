@@ -25,6 +25,8 @@ CLOSE = (
 )
 HEAD = ("number", "name", "sequence", "digest", "key_id", "document", "signature")
 _CHUNK = 1000
+#: Texts that are looked for in one pass through the log.
+_NAMES = 50
 
 
 class SqlReader(ABC):
@@ -203,6 +205,19 @@ class SqlReader(ABC):
             f"select {_ENTRY} from entry where booking_date = ? and outcome = 'posted' "
             f"and type in ({', '.join('?' * len(types))}) order by sequence", (day, *types),
         )
+
+    def hold_effects(self, last_day: str, account_ids: Collection[str]) -> Iterator[str]:
+        """Effects of entries booked up to a date that touch a hold on one of the accounts, in
+        sequence; goes through the log."""
+        for start in range(0, len(account_ids), _NAMES):
+            part = sorted(account_ids)[start : start + _NAMES]
+            touches = " or ".join(["effects like ?"] * len(part))
+            for row in self._stream(
+                f"select effects from entry where booking_date <= ? and outcome <> 'refused' and "
+                f"({touches}) order by sequence",
+                (last_day, *(f'%["hold",%"account_id":"{name}"%' for name in part)),
+            ):
+                yield row[0]
 
     def earlier_open_date(self, day: str, after: str | None) -> str | None:
         """The first date before `day` and after `after` that has journals."""

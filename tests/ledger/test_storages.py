@@ -13,6 +13,7 @@ import pytest
 from ledger.adapters import log_export
 from ledger.adapters.chain_check import check_chain
 from ledger.adapters.data_files import load_reconciliation_rules
+from ledger.adapters.instructions import write_instructions
 from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.adapters.storage import open_reader
 from ledger.domain.actors import Actor
@@ -90,6 +91,17 @@ def test_a_day_and_the_next_after_a_restart(world):
     refund = world.do("refund", original_transaction_id="P", amount_minor=4001, **when)
     assert refund["detail"] == "4000 of 10000 minor units are left"
     assert world.do("payment", transaction_id="P", **when)["reason"] == "business_key_taken"
+
+
+def test_an_amount_frozen_since_is_kept_out_of_the_files_for_the_banks(world):
+    """The holds of an account are looked for in the log by the storage's own means."""
+    world.do("top_up", amount_minor=11_000)
+    for name in ("W1", "W2"):
+        world.do("withdrawal", withdrawal_id=name, amount_minor=5_000, fee_minor=25)
+    world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
+               amount_minor=5_000, currency_code="CNY", case_number="O")
+    world.close()
+    assert [file.rows for file in write_instructions(world.settings, DAY)] == [0, 1, 0]
 
 
 def test_a_checkpoint_over_two_dates_of_a_month(world):

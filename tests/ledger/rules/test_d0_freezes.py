@@ -10,6 +10,7 @@ from ledger.adapters.instructions import write_instructions
 from tests.ledger.conftest import ANN, DAY
 from tests.ledger.rules.test_d0_books import _bank_managed, _said
 from tests.ledger.rules.words import CNY, days, on, posted, run
+from tests.ledger.test_instructions import read_files
 
 FROZEN = {
     "hold": ("hold", {"hold_id": "H", "hold_kind": "authority", "case_number": "O", **CNY}),
@@ -82,3 +83,116 @@ def test_d0_17_a_stop_of_new_business_keeps_nothing_back(world):
     posted(world.send("stop", stop_id="S", stop_scope="all", stop_mode="new_business", reason="x"))
     world.close()
     assert [file.rows for file in write_instructions(world.settings, DAY)] == [1, 0, 0]
+
+
+def _sent(world, number=0):
+    """Numbers in a date's files, and those that are kept back."""
+    world.close(days(number))
+    _, read = read_files(world, days(number))
+    return ({row["payout_id"] for rows, _ in read.values() for row in rows},
+            {one for _, control in read.values() for one in control.get("kept_back", ())})
+
+
+def _freeze(world, account="2101:U1", amount=5_000, name="H", kind="authority", **more):
+    posted(world.send("hold", hold_id=name, hold_kind=kind, account_id=account,
+                      amount_minor=amount, case_number="O", **CNY, **more))
+
+
+def _withdrawn(world, *names, stock=10_000):
+    posted(world.do("top_up", amount_minor=stock))
+    for name in names:
+        posted(world.do("withdrawal", withdrawal_id=name, amount_minor=5_000, fee_minor=25))
+
+
+@pytest.mark.parametrize("account", ["9201:MB", "2101:U1"])
+def test_d0_17_an_amount_frozen_since_keeps_back_what_it_lacks(world, account):
+    """3,000 instructed, 3,500 asked for by an authority: without the payout they are not there."""
+    number = _bank_managed(world)
+    _withdrawn(world, "W")
+    mine = {"9201:MB": number, "2101:U1": "W"}
+    _freeze(world, account, 5_500)
+    assert _sent(world) == ({number, "W"} - {mine[account]}, {mine[account]})
+
+
+@pytest.mark.parametrize("amount", [1, 4_975])
+def test_d0_17_an_amount_that_is_there_beside_the_payout_keeps_nothing_back(world, amount):
+    """10,000 less a withdrawal of 5,000 with its fee of 25."""
+    _withdrawn(world, "W")
+    _freeze(world, amount=amount)
+    assert _sent(world) == ({"W"}, set())
+
+
+def test_d0_17_the_newest_payouts_are_kept_back_as_far_as_the_amount_needs(world):
+    """Each whole. 15,100 less two withdrawals leave 5,050; 5,051 lack one unit."""
+    _withdrawn(world, "W1", "W2", stock=15_100)
+    _freeze(world, amount=5_051)
+    assert _sent(world) == ({"W1"}, {"W2"})
+
+
+def test_d0_17_all_are_kept_back_by_more_than_there_is(world):
+    _withdrawn(world, "W1", "W2", stock=15_100)
+    _freeze(world, amount=1_000_000)
+    assert _sent(world) == (set(), {"W1", "W2"})
+
+
+@pytest.mark.parametrize("how", ["released", "filled"])
+def test_d0_17_what_is_there_at_the_end_of_the_date_counts(world, how):
+    _withdrawn(world, "W")
+    _freeze(world, amount=5_000)
+    if how == "filled":
+        posted(world.do("top_up", amount_minor=1_000))
+    else:
+        world.approved("hold_release", result_id="R", hold_id="H", case_number="O",
+                       amount_minor=25)
+    assert _sent(world) == ({"W"}, set())
+
+
+def test_d0_17_what_the_bank_was_told_on_an_earlier_date_is_not_called_back(world):
+    """It is held until the bank's answer, and counts as gone: what came after it stays."""
+    _withdrawn(world, "W1", stock=20_000)
+    assert _sent(world) == ({"W1"}, set())
+    when = on(world, 1)
+    posted(world.do("withdrawal", withdrawal_id="W2", amount_minor=5_000, fee_minor=25, **when,
+                    authorisation=world.authorise("U1", "D1", 5_000, **when)))
+    _freeze(world, amount=9_951, **when)
+    assert _sent(world, 1) == (set(), {"W2"})
+    later = on(world, 2)
+    posted(world.do("withdrawal_result", withdrawal_id="W2", result="failed", **later))
+    account = world.ledger.state.account("2101:U1", "CNY")
+    assert account.available == 5_024  # 20,000 less W1 with its fee, and the freeze
+
+
+@pytest.mark.parametrize("date_of_freeze", [0, 1])
+def test_d0_17_an_amount_frozen_while_a_withdrawal_waited_for_its_checker_counts(
+    world, date_of_freeze
+):
+    posted(world.do("top_up", amount_minor=10_000))
+    world.approved("tariff", tariff_id="T", bank_ppm=0, third_party_ppm=0, least_minor=0,
+                   approval_above_minor=5_000)
+    waits = world.send("withdrawal", ANN, withdrawal_id="W", user_id="U1", amount_minor=8_000,
+                       fee_minor=0, destination_id="D1", **CNY,
+                       authorisation=world.authorise("U1", "D1", 8_000))
+    if date_of_freeze == 0:
+        _freeze(world)
+    world.close()
+    when = on(world, 1)
+    if date_of_freeze == 1:
+        _freeze(world, **when)
+    posted(world.approve(waits["sequence"], **when))
+    assert _sent(world, 1) == (set(), {"W"})
+
+
+def test_d0_17_a_denied_payment_counts_as_any_freeze_of_an_amount(world):
+    number = _bank_managed(world)
+    row = next(row for row in world.ledger.store.entries(1) if row[2] == "payment")
+    posted(world.send("denied_payment", hold_id="H", original_transaction_id=row[6],
+                      case_number="C"))
+    assert _sent(world) == (set(), {number})
+
+
+def test_d0_17_what_a_frozen_account_keeps_back_fills_the_amount_too(world):
+    """Nothing is kept back twice for it."""
+    _withdrawn(world, "W1", "W2", stock=15_100)
+    _freeze(world, amount=6_000)
+    posted(world.send("account_status", account_id="2101:U1", status="frozen", reason="x", **CNY))
+    assert _sent(world) == (set(), {"W1", "W2"})
