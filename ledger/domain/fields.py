@@ -12,6 +12,7 @@ from typing import Any
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import Refusal
 from ledger.domain.sensitive import found_in
+from ledger.domain.sensitive_texts import in_metadata, in_text
 
 PATTERNS: dict[str, str] = {
     "key": r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}",
@@ -24,7 +25,7 @@ PATTERNS: dict[str, str] = {
 }
 #: Kinds that are not a pattern.
 OTHER_KINDS = ("amount", "fee", "count", "moment", "date", "text", "choice", "flag", "metadata",
-               "object", "list", "details", "texts")
+               "object", "list", "details", "texts", "sentence")
 METADATA_ENTRIES = 16
 TEXT_LIMIT = 200
 DOCUMENT_DEPTH = 6
@@ -64,7 +65,7 @@ COMMON: tuple[Field, ...] = (
     Field("linked", "flag", "true: this command and the next of the batch post together or not "
           "at all", True),
     Field("metadata", "metadata", f"up to {METADATA_ENTRIES} names with short texts or whole "
-          "numbers; part of the chain", True),
+          "numbers; part of the chain, in clear: no number of a person", True),
 )
 
 Check = Callable[[str, Any], Any]  # returns the normalised value or a Refusal
@@ -150,6 +151,22 @@ def _text(name: str, value: Any) -> Any:
     )
 
 
+def _sensitive(where: str, kind: str, name: str) -> Refusal:
+    return Refusal(
+        "invalid_field", f"{where} holds a sensitive {kind}, and stands in the log in clear: leave "
+        "it out, or give the number of an order or the like under a name that says so", name,
+    )
+
+
+def _sentence(name: str, value: Any) -> Any:
+    """A text that stands in the log in clear: no number of a person is in it."""
+    checked = _text(name, value)
+    if type(checked) is Refusal:
+        return checked
+    kind = in_text(checked)
+    return checked if kind is None else _sensitive(name, kind, name)
+
+
 def _flag(name: str, value: Any) -> Any:
     return value if type(value) is bool else Refusal(
         "invalid_field", f"{name} must be true or false", name
@@ -170,7 +187,10 @@ def _metadata(name: str, value: Any) -> Any:
         _MATCH_ID(key) and (_printable(entry) or (type(entry) is int and abs(entry) < 2**53))
         for key, entry in value.items()
     ):
-        return dict(sorted(value.items()))
+        found = in_metadata(value)
+        return dict(sorted(value.items())) if found is None else _sensitive(
+            f"{name}.{found[0]}", found[1], name
+        )
     return Refusal(
         "invalid_field",
         f"{name} takes 1 to {METADATA_ENTRIES} names with texts of up to {TEXT_LIMIT} "
@@ -245,5 +265,5 @@ def checker(field: Field) -> Check:
         "amount": _whole(1), "fee": _whole(0), "count": _whole(0), "moment": _moment,
         "date": _date, "text": _text, "flag": _flag, "choice": _choice(field.of),
         "metadata": _metadata, "object": _object(dict), "list": _object(list),
-        "details": _details, "texts": _texts,
+        "details": _details, "texts": _texts, "sentence": _sentence,
     }[field.kind]

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 #: What makes a name that of somebody: a merchant's own name is public (C1), `merchant_name`.
-_PERSON = {"account", "holder", "cardholder", "person", "contact", "owner", "legal", "user",
+PEOPLE = {"account", "holder", "cardholder", "person", "contact", "owner", "legal", "user",
            "payee", "payer", "real", "full", "customer", "beneficiary"}
 #: Words of a name (`settlement_account` has two) that make it one of a C2 identifier, by kind.
 _WORDS = {
@@ -23,6 +23,7 @@ _WORDS = {
     "address": {"address"},
     "name": {"cardholder", "holder", "contact", "representative", "fullname", "realname"},
 }
+C2_WORDS = frozenset().union(*_WORDS.values())
 _CHINESE = {
     "document": ("身份证", "证件号", "护照"), "card": ("卡号",), "account": ("账号", "帐号"),
     "phone": ("手机", "电话"), "address": ("地址",),
@@ -36,7 +37,7 @@ _MOBILE = re.compile(r"(?:86)?1[3-9][0-9]{9}\Z")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text with full-width letters, digits of any script and dashes of any length as what they
     stand for."""
     return "".join(
@@ -46,12 +47,17 @@ def _plain(text: str) -> str:
     )
 
 
+def words_of(key: str) -> list[str]:
+    """The words of a name: `settlement_account`, `settlementAccount` and the like have two."""
+    return [word.lower() for word in _PART.findall(key)]
+
+
 def named(key: str) -> str | None:
     """The kind of C2 identifier that is given under this name; None when it is none."""
-    key = key if key.isascii() else _plain(key)
-    words = [word.lower() for word in _PART.findall(key)]
+    key = key if key.isascii() else plain(key)
+    words = words_of(key)
     if words and words[-1] not in _ABOUT:
-        if words[-1] == "name" and (len(words) == 1 or set(words) & _PERSON):
+        if words[-1] == "name" and (len(words) == 1 or set(words) & PEOPLE):
             return "name"
         if {"id", "identity", "document", "certificate"} & set(words) and (
             {"no", "number", "card"} & set(words)
@@ -69,20 +75,20 @@ def named(key: str) -> str | None:
 def looks(text: str) -> str | None:
     """The kind of C2 identifier that stands in a text: a mobile number, a resident identity number
     (GB 11643) or a card or account number with its check digit (Luhn); None when none does."""
-    for found in _DIGITS.findall(text if text.isascii() else _plain(text)):
+    for found in _DIGITS.findall(text if text.isascii() else plain(text)):
         digits = re.sub("[ -]", "", found).upper()
         if _MOBILE.match(digits):
             return "phone"
-        if len(digits) == 18 and _identity(digits):
+        if len(digits) == 18 and identity(digits):
             return "document"
-        if digits.isdigit() and 16 <= len(digits) <= 19 and _luhn(digits):
+        if digits.isdigit() and 16 <= len(digits) <= 19 and luhn(digits):
             return "card"
         if digits.isdigit() and len(digits) > 19:
             return "account"
     return None
 
 
-def _identity(number: str) -> bool:
+def identity(number: str) -> bool:
     """Seventeen digits with a date of birth, and the check character."""
     try:
         date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
@@ -92,7 +98,7 @@ def _identity(number: str) -> bool:
     return number[17] == "10X98765432"[total % 11]
 
 
-def _luhn(number: str) -> bool:
+def luhn(number: str) -> bool:
     total = 0
     for place, digit in enumerate(reversed(number)):
         value = int(digit) * (1 + place % 2)

@@ -34,6 +34,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 _BY_KIND: dict[str, Any] = {
     "amount": 10000, "fee": 0, "count": 1, "date": "2026-09-12", "text": "as agreed",
+    "sentence": "as agreed",
     "flag": True, "metadata": {"order": "A-1"}, "object": {"note": "on file"}, "list": [],
     "details": {"note": "on file"}, "texts": {"account_name": "as on the account"},
     "moment": "2026-09-12T10:11:12+08:00", "hex": "00" * 8, "currency": "CNY",
@@ -51,7 +52,7 @@ def _field_schema(field: Field) -> dict[str, Any]:
         schema = {"type": "string", "format": "date-time"}
     elif field.kind == "date":
         schema = {"type": "string", "format": "date"}
-    elif field.kind == "text":
+    elif field.kind in ("text", "sentence"):
         schema = {"type": "string", "minLength": 1, "maxLength": TEXT_LIMIT}
     elif field.kind == "choice":
         schema = {"type": "string", "enum": list(field.of)}

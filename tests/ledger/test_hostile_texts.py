@@ -23,7 +23,7 @@ from tests.ledger.conftest import ANN, DAY, SYSTEM, at
 HOSTILE = "<script>alert(1)</script>'; drop table entry; --\"{{7*7}}<img src=x onerror=alert(2)>"
 #: Kinds of fields that take any text, and the text in the form of each.
 FREE: dict[str, Any] = {
-    "text": HOSTILE, "object": {HOSTILE[:60]: [HOSTILE, {"deep": HOSTILE}]},
+    "text": HOSTILE, "sentence": HOSTILE, "object": {HOSTILE[:60]: [HOSTILE, {"deep": HOSTILE}]},
     "metadata": {"note": HOSTILE}, "list": [HOSTILE, {HOSTILE: HOSTILE}],
 }
 EXAMPLES = {
