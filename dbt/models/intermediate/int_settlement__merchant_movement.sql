@@ -19,9 +19,19 @@ pending as (
         business_date,
         party_id as merchant_id,
         currency_code,
+        journal_id,
         credit_amount,
         debit_amount,
         adjusts_date,
+        -- A payout, or the reversal of what undid one (1); what undid one (-1).
+        case
+            when journal_type = 'reversal' and component = 'payout' then -1
+            when journal_type = 'reversal' and component = 'returned' then 1
+            when journal_type = 'adjustment' then 0
+            when component = 'payout' then 1
+            when component = 'returned' then -1
+            else 0
+        end as standing,
         case
             when journal_type in ('adjustment', 'reversal') then 'correction'
             when component = 'gross' and journal_type in ('refund', 'void') then journal_type
@@ -31,6 +41,27 @@ pending as (
     where
         account_code = '2201'
         and {{ built_dates() }}
+),
+
+-- What came back or was reversed later on its date was not paid. A journal does not say which
+-- payout it undoes: it is one of the same sum before it.
+followed as (
+    select
+        business_date,
+        merchant_id,
+        currency_code,
+        credit_amount,
+        debit_amount,
+        adjusts_date,
+        measure,
+        coalesce(
+            sum(standing) over (
+                partition by business_date, merchant_id, currency_code, abs(credit_amount)
+                order by journal_id
+                rows between current row and unbounded following
+            ) > 0, false
+        ) as is_standing
+    from pending
 ),
 
 -- Fees are debits less what refunds and voids returned.
@@ -53,8 +84,11 @@ summed as (
             case
                 when adjusts_date is not null and measure <> 'payout' then credit_amount else 0
             end
-        ) as adjustment_amount
-    from pending
+        ) as adjustment_amount,
+        sum(
+            case when measure = 'payout' and is_standing then debit_amount else 0 end
+        ) as standing_payout_amount
+    from followed
     group by business_date, merchant_id, currency_code
 ),
 
@@ -73,6 +107,7 @@ final as (
         service_fee_amount,
         dispute_amount as disputed_amount,
         payout_amount,
+        standing_payout_amount,
         adjustment_amount,
         void_amount,
         chargeback_amount,

@@ -2,7 +2,7 @@
 {% set measures = [
     'payment_count', 'gross_amount', 'refund_count', 'refund_amount', 'issuer_fee_amount',
     'network_fee_amount', 'acquirer_fee_amount', 'service_fee_amount', 'disputed_amount',
-    'adjustment_amount', 'payout_amount',
+    'adjustment_amount', 'payout_amount', 'standing_payout_amount',
     'void_amount', 'chargeback_amount', 'split_amount', 'points_amount', 'exchange_amount',
     'offset_amount', 'shortfall_amount', 'capture_amount', 'returned_amount', 'correction_amount',
 ] %}
@@ -188,7 +188,7 @@ final as (
         case
             when closed.closing_pending_amount < 0 then 'negative'
             when closed.held_amount > 0 then 'disputed'
-            when closed.payout_amount > 0 then 'paid'
+            when closed.standing_payout_amount > 0 then 'paid'
             when closed.closing_pending_amount = 0 then 'none'
             when
                 closed.closing_pending_amount < merchants.minimum_payout_amount
