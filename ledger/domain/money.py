@@ -85,7 +85,9 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
-def taken_back(parts: list[list[Any]] | None, amount: int, merchant: str) -> list[tuple[str, int]]:
+def taken_back(
+    parts: list[list[Any]] | None, amount: int, merchant: str, gone: int = 0
+) -> list[tuple[str, int]]:
     """Of whom a refund is taken back: of each part of a split payment in proportion to what is
     left of it (largest remainder), so the shares add up to the refund, no part is taken below
     nothing, and the last refund takes the rest of every part. An unsplit payment is its
@@ -93,13 +95,20 @@ def taken_back(parts: list[list[Any]] | None, amount: int, merchant: str) -> lis
 
     >>> taken_back([["A", 50], ["B", 45], ["C", 5]], 10, "A")
     [('A', 5), ('B', 5), ('C', 0)]
+    >>> taken_back([["A", 50], ["B", 45], ["C", 5]], 10, "A", 50)
+    [('A', 0), ('B', 9), ('C', 1)]
 
-    :param parts: (merchant, what is left of its part), minor units
+    :param parts: (merchant, what was not refunded of its part), minor units
     :param merchant: of the payment
+    :param gone: what was disputed and charged back of the payment, which is the merchant's to bear:
+        it is not left of its part, as far as that goes
     """
-    if not parts or not any(left for _, left in parts):
+    if not parts:
         return [(merchant, amount)]
-    shares = largest_remainder(amount, [left for _, left in parts])
+    there = [max(0, left - gone) if name == merchant else left for name, left in parts]
+    if not any(there):
+        return [(merchant, amount)]
+    shares = largest_remainder(amount, there)
     return [(name, share) for (name, _), share in zip(parts, shares, strict=True)]
 
 

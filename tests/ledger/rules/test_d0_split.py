@@ -74,6 +74,78 @@ def test_d1_15_what_was_refunded_or_charged_back_before_is_not_split(three):
     assert _pending(three) == [0, 0, 0]
 
 
+def _charged_back(world, amount, number="C"):
+    return posted(world.send("chargeback", transaction_id=number, original_transaction_id="P",
+                             amount_minor=amount, case_number="N", **CNY))
+
+
+@pytest.mark.parametrize("first", ["split", "chargeback"])
+def test_d1_15_what_was_charged_back_of_the_merchants_part_is_not_taken_again(three, first):
+    """M1 keeps 1,000 of the payment and loses 400 of it to a chargeback: refunds take the rest of
+    each part, and all are where they were, less the fees of what was charged back."""
+    if first == "split":
+        posted(_split(three))
+    _charged_back(three, 400)
+    if first == "chargeback":
+        posted(_split(three))
+    refund = posted(_refund(three, 960, issuer=3, acquirer=2))
+    assert [leg[:3] for leg in three.legs(refund) if leg[3] == "gross"] == [
+        ("2201:M1", "D", 60), ("2201:M2", "D", 600), ("2201:M3", "D", 300)]
+    three.ledger.checkpoint()
+    three.reopen()
+    posted(_refund(three, 8_640, issuer=31, network=3, acquirer=19))
+    assert _pending(three) == [-2, 0, 0]
+    assert refused(_refund(three, 1), "exceeds_original")
+    assert verify(three.settings).broken is None
+
+
+def test_d1_15_a_split_of_what_a_chargeback_left_is_given_back_by_who_has_it(three):
+    """All that was left went to M2 and M3; M1 has no part of it."""
+    posted(three.do("payment", amount_minor=100, **PLAIN))
+    _charged_back(three, 1_000)
+    posted(_split(three))
+    posted(_refund(three, 9_000, issuer=32, network=3, acquirer=20))
+    assert _pending(three) == [95, 0, 0]  # less the fees of what was charged back
+
+
+def test_d1_15_more_charged_back_than_the_merchant_kept_is_its_loss_alone(three):
+    """5,000 of its 1,000: the others give back what is left of the payment, no part below nothing,
+    and no more than the payment is given back in all."""
+    posted(_split(three))
+    _charged_back(three, 5_000)
+    posted(_refund(three, 2_000, issuer=7, network=1, acquirer=4))
+    assert refused(_refund(three, 3_001), "exceeds_original")
+    assert refused(three.send("chargeback", transaction_id="C2", original_transaction_id="P",
+                              amount_minor=3_001, case_number="N", **CNY), "exceeds_original")
+    posted(_refund(three, 3_000, issuer=11, network=1, acquirer=7))
+    assert _pending(three)[1:] == [2_667, 1_333]
+    assert verify(three.settings).broken is None
+
+
+def test_d1_15_a_disputed_sum_stays_the_merchants_whatever_comes_of_it(three):
+    """While it is disputed, refunds leave it; released, it is refunded like the rest."""
+    posted(_split(three))
+    posted(three.do("dispute", transaction_id="D", original_transaction_id="P",
+                    amount_minor=1_000))
+    posted(_refund(three, 9_000, issuer=32, network=3, acquirer=20))
+    assert _pending(three)[1:] == [0, 0]
+    posted(three.do("dispute_release", original_transaction_id="D", amount_minor=1_000))
+    posted(_refund(three, 1_000, issuer=3, acquirer=2))
+    assert _pending(three) == [0, 0, 0]
+
+
+def test_d0_73_a_chargeback_is_reversed_after_a_refund_of_the_split_payment(three):
+    """What comes back is the merchant's part again, and the next refund takes of it."""
+    posted(_split(three))
+    charged = _charged_back(three, 1_000)
+    posted(_refund(three, 3_000, issuer=11, network=1, acquirer=7))
+    assert _pending(three)[1:] == [4_000, 2_000]
+    three.approved("reversal", **_back(three, charged))
+    posted(_refund(three, 7_000, issuer=24, network=2, acquirer=15))
+    assert _pending(three) == [0, 0, 0]
+    assert verify(three.settings).broken is None
+
+
 def test_d2_08_a_void_takes_every_part_back_before_any_is_paid_out(three):
     """Otherwise it is a refund."""
     posted(_split(three))
@@ -148,15 +220,21 @@ def test_d0_06_a_split_stays_in_one_kind_of_books(three):
     assert refused(wrong, "mode_differs", "parts")
 
 
-@given(parts=st.lists(st.integers(0, 10**6), min_size=1, max_size=6), data=st.data())
-def test_the_shares_of_refunds_add_up_and_never_take_more_than_a_part(parts, data):
+@given(parts=st.lists(st.integers(0, 10**6), min_size=1, max_size=6),
+       gone=st.integers(0, 10**6), data=st.data())
+def test_the_shares_of_refunds_add_up_and_never_take_more_than_a_part(parts, gone, data):
+    """Of what the payment's merchant has of its own part, less what is gone of it."""
     left = [[f"M{n}", part] for n, part in enumerate(parts)]
-    while sum(part for _, part in left):
-        whole = sum(part for _, part in left)
+
+    def there():
+        return [max(0, part - gone * (name == "M0")) for name, part in left]
+
+    while sum(there()):
+        whole = sum(there())
         amount = data.draw(st.integers(max(1, whole // 5), whole))
-        taken = taken_back(left, amount, "M0")
+        taken = taken_back(left, amount, "M0", gone)
         assert sum(share for _, share in taken) == amount
-        for (_, part), (_, share) in zip(left, taken, strict=True):
+        for part, (_, share) in zip(there(), taken, strict=True):
             assert 0 <= share <= part and abs(share * whole - amount * part) < whole
         left = parts_left(left, taken)
         assert min(part for _, part in left) >= 0
