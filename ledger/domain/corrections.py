@@ -4,9 +4,12 @@ D2.8, D0.73). A customer's undoing of a payment is a void or a refund."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from ledger.domain import mandates, positions
+from ledger.domain.buckets import QUIET_DAYS
 from ledger.domain.documents import Handler, Values
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Leg, Plan
@@ -127,12 +130,26 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
 
 def _rest_undone(journal: dict[str, Any], effect: list) -> list:
     """How what rests of a payment goes on when a dispute of it was no dispute, or its end none. A
-    dispute that was none leaves the count to begin anew, unless another one is open; the money
-    that it took out of the rest is pending again (rule D0.11)."""
+    dispute that was none leaves the count to begin anew, unless another one is open. What it took
+    out of a rest rests again; other money is pending as before, for a payment that was never
+    disputed has no end from which to count (rule D0.11)."""
     if journal["parent"] is not None:  # it is open again
         return [*effect[:4], -effect[4], "open"]
-    others = journal["original"]["disputed"] - journal["entry"]["amount_minor"]
-    return [*effect[:4], 0, "open" if others else "ended"]
+    payment, entry = journal["original"], journal["entry"]
+    others = payment["disputed"] - entry["amount_minor"]
+    return [*effect[:4], _of_rest(payment, entry), "open" if others else "ended"]
+
+
+def _of_rest(payment: Mapping[str, Any], dispute: Mapping[str, Any]) -> int:
+    """What a dispute took out of the rest of its payment, minor units: all of it, as far as money
+    of disputes that ended before rested when it was placed. Disputes of templates before version 6
+    did not keep that date: 0."""
+    ended = payment.get("dispute_ended")
+    if ended is None or not ended <= dispute["booking_date"] <= (
+        date.fromisoformat(ended) + timedelta(QUIET_DAYS)
+    ).isoformat():
+        return 0
+    return min(payment.get("rested") or 0, dispute["amount_minor"])
 
 
 HANDLERS: dict[str, Handler] = {f.__name__: f for f in (adjustment, reversal)}

@@ -331,12 +331,63 @@ def test_d0_11_what_rests_goes_on_resting_when_a_dispute_or_its_end_was_none(wor
         return world.ledger.state.account("2201:M1", "CNY").buckets
 
     assert back(ended, "R1") == {"quiet/9999-12-31/P": 5_000}
-    assert back(dispute, "R2") == {"2026-10-02": 3_000, "quiet/2026-11-01/P": 5_000}
+    assert back(dispute, "R2") == {"quiet/2026-11-01/P": 8_000}
     before = world.balances()
     world.ledger.checkpoint()
     world.reopen()
     assert world.balances() == before
     assert verify(world.settings).broken is None
+
+
+def _was_none(world, done, when, name="R"):
+    """A dispute is reversed: what then is of which date, and what rests."""
+    _by_two(world, "reversal", when, adjustment_id=name, incident_number="I", reason="wrong",
+            journal_id=done["journal_id"])
+    assert verify(world.settings).broken is None
+    return world.ledger.state.account("2201:M1", "CNY").buckets
+
+
+def test_d0_11_a_payment_that_was_never_disputed_does_not_rest(world):
+    """A dispute that was none has no end from which to count: the money is due by its cycle."""
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    when = on(world, DAY)
+    dispute = _dispute(world, "DA", 8_000, when)
+    assert _was_none(world, dispute, on(world, DAY + timedelta(3))) == {"2026-09-15": 8_000}
+    on(world, DAY + timedelta(4))
+    assert run(world, DAY + timedelta(4)).amounts == {"settlement": 8_000}
+
+
+@pytest.mark.parametrize(("rested", "none", "rests"), [
+    (8_000, 8_000, 8_000), (8_000, 3_000, 8_000), (1_000, 8_000, 1_000), (1_000, 600, 1_000),
+])
+def test_d0_11_what_a_dispute_that_was_none_took_out_of_a_rest_rests_again(
+    world, rested, none, rests
+):
+    """No more than rested for the dispute that ended before; the rest is due by its cycle."""
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    when = on(world, DAY)
+    _dispute(world, "DA", rested, when)
+    _ended(world, "DA", rested, when)
+    when = on(world, DAY + timedelta(20))
+    dispute = _dispute(world, "DB", none, when)
+    buckets = _was_none(world, dispute, when)
+    assert buckets["quiet/2026-11-01/P"] == rests and sum(buckets.values()) == 8_000
+    world.ledger.checkpoint()
+    world.reopen()
+    assert world.ledger.state.account("2201:M1", "CNY").buckets == buckets
+
+
+def test_d0_11_a_rest_that_was_over_is_none_any_more(world):
+    """Thirty-one days after the end; nor does one that ended after this one was placed count."""
+    world.do("payment", transaction_id="P", amount_minor=8_000, **PLAIN)
+    when = on(world, DAY)
+    _dispute(world, "DA", 5_000, when)
+    early = _dispute(world, "DB", 3_000, when)
+    _ended(world, "DA", 5_000, on(world, DAY + timedelta(1)))
+    when = on(world, DAY + timedelta(2))
+    assert _was_none(world, early, when) == {"2026-09-14": 3_000, "quiet/2026-10-14/P": 5_000}
+    late = _dispute(world, "DC", 5_000, on(world, DAY + timedelta(40)))
+    assert _was_none(world, late, on(world, DAY + timedelta(40)), "R2")["2026-10-22"] == 5_000
 
 
 def test_d0_11_a_rest_of_a_log_of_before_is_read_as_it_was(world):
