@@ -249,6 +249,20 @@ def test_d1_15_parts_return_the_fee_and_add_up_to_the_full_refund(world):
     assert refused(_refund(world, 1, (0, 0, 0)), "exceeds_original")
 
 
+def test_d1_15_a_refund_that_is_less_than_the_fees_it_returns_is_paid_by_the_scheme(world):
+    """Issuer and network fee each round up to the one unit that is refunded, so the scheme owes
+    one: no leg is below nothing, and the last part brings all back."""
+    posted(world.do("payment", transaction_id="P", amount_minor=100, issuer_fee_minor=50,
+                    network_fee_minor=50, acquirer_fee_minor=0))
+    least = posted(_refund(world, 1, (1, 1, 0)))
+    assert [leg[:4] for leg in world.legs(least)] == [
+        ("1001", "D", 1, "clearing"), ("2201:M1", "D", 1, "gross"),
+        ("2201:M1", "C", 1, "issuer_fee"), ("2201:M1", "C", 1, "network_fee")]
+    posted(_refund(world, 99, (49, 49, 0)))
+    assert set(world.balances().values()) == {0}
+    assert verify(world.settings).broken is None
+
+
 def test_d1_15_a_payment_of_a_closed_period_is_refunded_today(world):
     """No entry goes back into the period."""
     world.do("payment", transaction_id="P", amount_minor=10_000, **PLAIN)
