@@ -234,12 +234,14 @@ def oldest_first(
 
 def accounts(
     state: State, operation: Operation, legs: Iterable[list], releases: Mapping[str, int],
-    gone: Container[str],
+    gone: Container[str], under_way: Mapping[str, int],
 ) -> Refusal | None:
     """Accounts open, status and purpose, books balanced, ranges and floors.
 
     :param releases: what the command's own holds give back or take, by account id, minor units
     :param gone: accounts whose own hold kept what may already have left the house
+    :param under_way: of accounts whose hold a person captures, what else outsiders were told to
+        pay out of it, minor units
     """
     sums: dict[str, int] = {}
     changes: dict[Account, int] = {}
@@ -291,7 +293,11 @@ def accounts(
         if floor is None or operation.journal_type in account.line.below_floor_by:
             continue
         released = releases.get(account.account_id, 0)
-        lowered = after < floor or change + released < 0  # a capture takes what is held
+        outside = under_way.get(account.account_id)
+        if outside is None and account.account_id in gone and change + released >= 0:
+            continue  # the floor was kept when it was held; what was refunded since is owed
+        # a capture takes what is held, but nothing that is under way
+        lowered = after - (outside or 0) < floor or change + released < 0
         if lowered and after - account.held + released < floor:
             return Refusal(
                 "below_floor",

@@ -75,6 +75,7 @@ class Guard:
                 return refusal
         releases: dict[str, int] = {}
         gone: set[str] = set()
+        under_way: dict[str, int] = {}
         if plan.holds is not None:
             refusal = self._hold_effects(
                 operation, plan, context, currency or "", held, releases, gone
@@ -85,6 +86,8 @@ class Guard:
             hold = context.hold
             releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
             gone.add(hold["account_id"])
+            if plan.legs:
+                under_way[hold["account_id"]] = self._under_way(hold)
         if plan.legs:
             if state.tables.get("stop"):
                 refusal = guards.stopped_account(
@@ -92,7 +95,9 @@ class Guard:
                 )
                 if refusal is not None:
                     return refusal
-            refusal = guards.accounts(state, operation, plan.legs, releases, gone)
+            refusal = guards.accounts(
+                state, operation, plan.legs, releases, gone, under_way
+            )
             if refusal is not None:
                 return refusal
             value_date = values.get("value_date")
@@ -103,6 +108,17 @@ class Guard:
         if plan.uses:
             return guards.limits(state, plan.uses, currency or "", day, self.number)
         return None
+
+    def _under_way(self, hold: Mapping[str, Any]) -> int:
+        """What of a hold's account waits for an outsider's answer, minor units: it may have left,
+        so no other hold takes it (rules D0.3, D1.10)."""
+        kinds = self.ledger.movements.kinds
+        return sum(
+            left(other) for other in self.state.holds.values()
+            if other["account_id"] == hold["account_id"]
+            and other["currency_code"] == hold["currency_code"]
+            and other["scope"] == "amount" and kinds[other["kind"]].released_by == "operation"
+        )
 
     def _consent(
         self, operation: Operation, plan: Plan, values: Mapping[str, Any], currency: str, day: str

@@ -272,6 +272,26 @@ def test_d0_03_bank_managed_money_is_final_only_by_the_banks_result(world):
     assert verify(world.settings).broken is None
 
 
+@pytest.mark.parametrize("result", ["succeeded", "failed"])
+def test_d0_03_what_was_refunded_since_the_instruction_keeps_no_result_out(world, result):
+    """The bank has paid, or not, whatever came of the payments since: what it paid too much is a
+    negative net, as after a payout of the institution's own (rule D0.9)."""
+    number = _bank_managed(world, settlement_cycle="T+0")
+    world.open([("9202", "MB")])
+    first = world.ledger.store.find_journals(DAY.isoformat(), None, 0, 1)[0][6]
+    posted(world.do("refund", original_transaction_id=first, amount_minor=1_000, **PLAIN))
+    posted(world.do("dispute", original_transaction_id=first, amount_minor=500))
+    posted(_said(world, number, result))
+    assert world.balance("9201:MB") == (-1_500 if result == "succeeded" else 1_500)
+    assert (world.ledger.state.holds, world.ledger.state.instructed) == ({}, {})
+    on(world, 1)
+    assert run(world, 1).amounts == ({} if result == "succeeded" else {"settlement": 1_500})
+    world.do("payment", merchant_id="MB", amount_minor=1_600, **PLAIN, **on(world, 2))
+    if result == "succeeded":
+        assert run(world, 2).amounts == {"settlement": 100}
+    assert verify(world.settings).broken is None
+
+
 def test_d0_03_what_the_bank_did_not_pay_is_pending_again(world):
     """And is due in the next run; the failed payout is over."""
     number = _bank_managed(world)

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from ledger.entrypoints.operations import verify
-from tests.ledger.conftest import ANN, SYSTEM
+from tests.ledger.conftest import ANN, DAY, SYSTEM
 from tests.ledger.rules.words import (
     CNY,
     INTERNAL,
@@ -92,6 +92,42 @@ def test_d0_14_an_authority_that_took_the_hold_over_says_where_the_money_goes(wo
     world.approved("hold_capture", result_id="Z", hold_id="H", to_account_id="1001",
                    case_number="COURT-9")
     assert (account.balance, account.held) == (0, 0)
+
+
+def test_d0_16_a_capture_takes_nothing_that_is_under_way_to_a_bank(world):
+    """A freeze that came later may be larger than what is free; the money of a withdrawal has left
+    all the same, so the capture takes the rest alone, and the result is booked."""
+    world.do("top_up", amount_minor=10_000)
+    posted(world.do("withdrawal", withdrawal_id="W", amount_minor=9_000, fee_minor=45))
+    posted(world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:U1",
+                      amount_minor=10_000, case_number="C", **CNY))
+    capture = {"hold_id": "H", "to_account_id": "2101:U2", "case_number": "C"}
+    for name, amount in (("A", None), ("B", 956)):
+        most = world.send("hold_capture", ANN, result_id=name, amount_minor=amount, **capture)
+        assert refused(most, "below_floor")
+    world.approved("hold_capture", result_id="D", amount_minor=955, **capture)
+    posted(world.do("withdrawal_result", withdrawal_id="W"))
+    assert (world.balance("2101:U1"), world.balance("2101:U2")) == (0, 955)
+    assert verify(world.settings).broken is None
+
+
+def test_d0_16_a_capture_takes_nothing_that_a_bank_was_instructed_to_pay(world):
+    """Nor does that of a denied payment, however large it is; it is filled by what comes later."""
+    world.merchant("MB", settlement_mode="bank")
+    world.open([("9001", None), ("9201", "MB")])
+    world.do("payment", transaction_id="P", merchant_id="MB", amount_minor=3_000, **PLAIN)
+    assert run(world, 0).booked == {"settlement": 1}
+    posted(world.send("denied_payment", hold_id="H", original_transaction_id="P",
+                      case_number="C1"))
+    capture = {"hold_id": "H", "to_account_id": "9001", "case_number": "C1"}
+    assert refused(world.send("hold_capture", ANN, result_id="A", **capture), "below_floor")
+    posted(world.send("settlement_result", result_id="R", payout_id=f"settlement-{DAY}-MB-CNY",
+                      result="succeeded"))
+    assert refused(world.send("hold_capture", ANN, result_id="B", **capture), "below_floor")
+    world.do("payment", merchant_id="MB", amount_minor=3_000, **PLAIN)
+    world.approved("hold_capture", result_id="D", **capture)
+    assert (world.balance("9201:MB"), world.balance("9001")) == (0, 0)
+    assert verify(world.settings).broken is None
 
 
 def test_d0_15_the_last_day_is_the_180th_after_the_freeze(world):
