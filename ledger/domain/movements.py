@@ -14,6 +14,9 @@ from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
 Values = Mapping[str, Any]
+#: Kind of the holds on denied payments, and what a payment keeps: the date of its first one. It is
+#: no counter of the templates, for it does not keep a payment from being reversed.
+DENIED, FIRST_DENIED = "denied", "denied_on"
 
 
 class Movements:
@@ -80,6 +83,11 @@ class Movements:
             return Refusal(
                 "hold_not_allowed", f"a {kind.name} hold is placed by its operation", "hold_kind"
             )
+        if kind.name == DENIED:
+            return Refusal(
+                "hold_not_allowed", "a denied payment is frozen by denied_payment, which names it",
+                "hold_kind",
+            )
         ends = v.get("expires_on")
         if ends is not None and ends < c.booking_date:
             return Refusal("hold_not_allowed", f"it would have ended on {ends}", "expires_on")
@@ -94,7 +102,8 @@ class Movements:
     def denied_payment(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """Exactly the amount of the payment, or what is left of it and not frozen by an earlier
         denial, on pending settlement; if less is there the rest is filled by later settlements,
-        for the hold may exceed the balance and nothing is paid out while it does (rule D0.13)."""
+        for the hold may exceed the balance and nothing is paid out while it does (rule D0.13).
+        However often it is denied, its days count from the first freeze (rule D0.15)."""
         original = c.original
         assert original is not None
         amount = (
@@ -104,14 +113,22 @@ class Movements:
         if amount <= 0:
             return Refusal("exceeds_original", "nothing is left of the payment that is not frozen")
         document = self.place(
-            state, "denied", v["hold_id"], f"{c.codes['2201']}:{original['merchant_id']}",
+            state, DENIED, v["hold_id"], f"{c.codes['2201']}:{original['merchant_id']}",
             original["currency_code"], amount, v["case_number"], c,
         )
         if isinstance(document, Refusal):
             return document
-        return Plan([], effects=[
+        first = original.get(FIRST_DENIED) or c.booking_date
+        ends = ends_on(self.kinds[DENIED], first, None)
+        if ends is not None and ends < c.booking_date:
+            return Refusal(
+                "hold_not_allowed",
+                f"the payment was frozen on {first} first, so until {ends} at the latest",
+                "original_transaction_id",
+            )
+        return Plan([], {FIRST_DENIED: first}, effects=[
             ["hold", v["hold_id"], {
-                **document, "original": v["original_transaction_id"],
+                **document, "expires_on": ends, "original": v["original_transaction_id"],
                 "route": _route(original, c.codes),
             }]
         ])
@@ -154,7 +171,7 @@ class Movements:
         if isinstance(amount, Refusal):
             return amount
         counters = None
-        if hold["kind"] == "denied" and "route" in hold:
+        if hold["kind"] == DENIED and "route" in hold:
             if v["to_account_id"] != hold["route"]:
                 return Refusal(
                     "hold_not_allowed", f"the payment came from {hold['route']}", "to_account_id"

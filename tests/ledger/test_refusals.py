@@ -521,7 +521,8 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         _topped_up, lambda w: w.do("withdrawal", destination_id="D2"))),
     # holds
     ("hold_not_allowed", "account_id", lambda w: _hold(w, "banned", amount_minor=1)),
-    ("hold_not_allowed", "amount_minor", lambda w: _hold(w, "denied", "2201:M1")),
+    ("hold_not_allowed", "amount_minor", lambda w: _hold(w, "objection", "2201:M1")),
+    ("hold_not_allowed", "hold_kind", lambda w: _hold(w, "denied", "2201:M1", amount_minor=1)),
     ("hold_not_allowed", "expires_on",
      lambda w: _hold(w, amount_minor=1, expires_on="2026-10-01")),
     ("hold_not_allowed", "hold_kind", lambda w: _hold(w, "withdrawal", amount_minor=1)),

@@ -137,7 +137,47 @@ def test_d0_15_the_last_day_is_the_180th_after_the_freeze(world):
     assert hold["expires_on"] == days(180).isoformat()
     longer = world.send("hold", hold_id="H2", hold_kind="denied", account_id="2201:M1",
                         amount_minor=1, case_number="C", expires_on=days(181).isoformat(), **CNY)
-    assert refused(longer, "hold_not_allowed", "expires_on")
+    assert refused(longer, "hold_not_allowed", "hold_kind")  # nor a hold that names no payment
+
+
+@pytest.mark.parametrize("how", ["released", "ended", "both"])
+def test_d0_15_a_payment_that_is_denied_again_is_not_frozen_beyond_its_180_days(world, how):
+    """The days are the payment's: a later denial ends with the first, and after it there is
+    none; also after a start from what was written down."""
+    account = _denied(world)
+    again = {"original_transaction_id": "P", "case_number": "C2"}
+    if how != "ended":
+        world.approved("hold_release", result_id="R", hold_id="H", case_number="C1",
+                       amount_minor=2_000)
+        world.close()
+        world.ledger.checkpoint()
+        world.reopen()
+        account = world.ledger.state.account("2201:M1", "CNY")
+        posted(world.send("denied_payment", hold_id="H2", **again, **on(world, 100)))
+        hold = world.ledger.state.holds["H2"]
+        assert (hold["placed_on"], hold["expires_on"]) == (
+            days(100).isoformat(), days(180).isoformat())
+        assert account.held == 6_000
+    if how != "released":
+        posted(world.do("payment", amount_minor=5, **PLAIN, **on(world, 181)))
+        assert account.held == 0
+        late = world.send("denied_payment", hold_id="H3", **again, **on(world, 181))
+        assert refused(late, "hold_not_allowed", "original_transaction_id")
+        assert days(180).isoformat() in late["detail"]
+    assert verify(world.settings).broken is None
+
+
+def test_d0_15_a_payment_that_was_denied_and_released_is_reversed(world):
+    """That it was frozen once is not done to it any more."""
+    payment = world.do("payment", transaction_id="P", amount_minor=6_000, **PLAIN)
+    posted(world.send("denied_payment", hold_id="H", original_transaction_id="P",
+                      case_number="C1"))
+    back = {"adjustment_id": "AD", "incident_number": "I", "reason": "x",
+            "journal_id": payment["journal_id"]}
+    assert refused(world.send("reversal", ANN, **back), "exceeds_original")
+    world.approved("hold_release", result_id="R", hold_id="H", case_number="C1")
+    world.approved("reversal", **back)
+    assert verify(world.settings).broken is None
 
 
 def _released(world):
