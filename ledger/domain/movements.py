@@ -161,7 +161,8 @@ class Movements:
 
     def hold_capture(self, state: State, v: Values, c: Context) -> Plan | Refusal:
         """Held money goes to another account of the same books; that of a denied payment goes
-        the original's route back and counts against the original (rule D0.14)."""
+        the original's route back and counts against the original (rule D0.14), as it does where an
+        authority that took it over has it given back to the payer's own account."""
         hold = c.hold
         assert hold is not None
         kind = self.kinds[hold["kind"]]
@@ -170,12 +171,12 @@ class Movements:
         amount = _of_its_order(kind, v, hold) or self._part(v, hold)
         if isinstance(amount, Refusal):
             return amount
-        counters = None
-        if hold["kind"] == DENIED and "route" in hold:
-            if v["to_account_id"] != hold["route"]:
-                return Refusal(
-                    "hold_not_allowed", f"the payment came from {hold['route']}", "to_account_id"
-                )
+        counters, route = None, hold.get("route")
+        own = hold["kind"] == DENIED and route is not None
+        if own and v["to_account_id"] != route:
+            return Refusal("hold_not_allowed", f"the payment came from {route}", "to_account_id")
+        # an order may take the money anywhere; out of the reserve it need not be to the payer
+        if own or (v["to_account_id"] == route and ":" in route):
             original = c.original
             assert original is not None
             given_back = original["refunded"] + original["disputed"] + original["charged_back"]

@@ -134,9 +134,10 @@ class Originals:
         if operation is not None and operation.original_field is not None:
             found = entry.get(operation.original_field)
         else:
+            # of a capture that counts against its payment
+            counted = {e[1] for e in effects if e[0] == "item"}
             found = next((e[2]["original"] for e in effects
-                          if e[0] == "hold" and e[2]["kind"] == "denied"
-                          and "original" in e[2]), None)
+                          if e[0] == "hold" and e[2].get("original") in counted), None)
         original = None if found is None else self.get(found)
         parent = None if original is None else original.get("original_transaction_id")
         return {

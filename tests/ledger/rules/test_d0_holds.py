@@ -94,6 +94,26 @@ def test_d0_14_an_authority_that_took_the_hold_over_says_where_the_money_goes(wo
     assert (account.balance, account.held) == (0, 0)
 
 
+def test_d0_14_what_an_authority_gives_back_to_the_payer_is_not_refunded_again(world):
+    """It counts against the payment, whoever took the hold over; its reversal takes it back."""
+    world.do("top_up", amount_minor=10_000)
+    world.do("payment", amount_minor=9_000, **PLAIN)
+    _denied(world, **INTERNAL)
+    world.approved("hold_takeover", result_id="T", hold_id="H", case_number="COURT-9")
+    order = {"hold_id": "H", "to_account_id": "2101:U1", "case_number": "COURT-9"}
+    back = {"original_transaction_id": "P", **WHOLE}
+    done = world.approved("hold_capture", result_id="A", amount_minor=4_000, **order)
+    assert refused(world.do("refund", amount_minor=2_001, **back), "exceeds_original")
+    posted(world.do("refund", amount_minor=1_500, **back))
+    more = world.send("hold_capture", ANN, result_id="B", amount_minor=501, **order)
+    assert refused(more, "exceeds_original", "amount_minor")
+    world.approved("reversal", adjustment_id="AD", incident_number="I", reason="x",
+                   journal_id=done["journal_id"])
+    posted(world.do("refund", amount_minor=4_500, **back))
+    assert world.balance("2101:U1") == 10_000
+    assert verify(world.settings).broken is None
+
+
 def test_d0_16_a_capture_takes_nothing_that_is_under_way_to_a_bank(world):
     """A freeze that came later may be larger than what is free; the money of a withdrawal has left
     all the same, so the capture takes the rest alone, and the result is booked."""
