@@ -281,8 +281,8 @@ class _Compiler(PlanSource):
         for name in expressions.names_of(str(text)):
             if name in self.names:
                 lines.append(f"{name} = v.get({name!r})")
-            elif name == "original":
-                lines.append("original = c.original or {}")
+            elif name in ("original", "hold"):
+                lines.append(f"{name} = c.{name} or {{}}")
         return [*lines, f"return {self._source(text)}"]
 
 

@@ -392,3 +392,30 @@ def test_d0_38_a_stopped_provider_is_cut_off_with_all_its_callers(world):
                    stop_mode="new_business", reason="x")
     assert refused(pay(), "stopped")
     posted(world.do("payment"))
+
+
+@pytest.mark.parametrize("rail", ["unionpay", "netsunion", "internal", "bank"])
+def test_d2_10_a_denied_payments_money_goes_back_over_its_rail_or_not_at_all(world, rail):
+    """As a refund, a chargeback or a captured dispute of it does; what an authority takes elsewhere
+    goes over the bank."""
+    world.do("top_up", amount_minor=20_000)
+    for number, channel in enumerate(("unionpay", "netsunion", "internal")):
+        name, user = f"P{number}", "U1" if channel == "internal" else None
+        posted(world.do("payment", transaction_id=name, channel=channel, user_id=user, **PLAIN))
+        posted(world.send("denied_payment", hold_id=f"H{number}", case_number="C",
+                          original_transaction_id=name))
+    posted(world.send("hold", hold_id="H3", hold_kind="authority", account_id="2201:M1",
+                      amount_minor=1_000, case_number="C", **CNY))
+    world.register("stop", stop_id="S", stop_scope="rail", stop_target=rail, reason="x",
+                   stop_mode="everything")
+    said = {}
+    for number, channel in enumerate(("unionpay", "netsunion", "internal", "bank")):
+        to = "2101:U1" if channel == "internal" else "1001"
+        (result,) = world.ledger.dry_run([{
+            "type": "hold_capture", "idempotency_key": f"c{number}", "result_id": f"X{number}",
+            "hold_id": f"H{number}", "to_account_id": to, "case_number": "C",
+            "occurred_at": at(DAY, "10:00:00")}], ANN)
+        said[channel] = result.get("reason", result["status"])
+    assert said == {
+        name: "stopped" if name == rail else "pending"
+        for name in ("unionpay", "netsunion", "internal", "bank")}
