@@ -3,7 +3,7 @@ and what the merchant owes of a negative net."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -74,6 +74,29 @@ def exchange(
     return _owing(state, account)
 
 
+def split(
+    state: State, account_id: str, currency: str, amount: int, booking_date: str
+) -> Refusal | None:
+    """Pending settlement that is split is other merchants', who may be paid it at once. So what
+    rests for a disputed payment stays, as in a payout (rule D0.11), and so does as much as the
+    merchant owes of a negative net (rule D0.9): others than it do not wait for that, but what is
+    taken back first is not given away before.
+
+    :param amount: minor units that leave the account
+    """
+    account = state.account(account_id, currency)
+    if account is None:
+        return None  # its guards say so
+    instructed = state.instructed.get((account_id, currency), 0)
+    rests = _rests(account, amount, booking_date, instructed)
+    if rests is not None:
+        return Refusal("not_due", f"of {account_id} {rests}", "amount_minor")
+    kept = sum(left for _, left in resting(account, booking_date))
+    if account.balance - instructed - kept - amount < owes(state, account):
+        return _owing(state, account)
+    return None
+
+
 def _owing(state: State, account: Account) -> Refusal | None:
     owed = owes(state, account)
     return Refusal(
@@ -124,3 +147,10 @@ def owes(state: State, account: Account) -> int:
     settlement, minor units (rule D0.9)."""
     owed = state.account(f"1201:{account.party_id}", account.currency_code)
     return 0 if account.code != "2201" or owed is None else max(owed.balance, 0)
+
+
+#: What moves pending settlement elsewhere than to its merchant's bank, and what it keeps to: by
+#: type; the first leg takes the money.
+MOVES_PENDING: Mapping[str, Callable[[State, str, str, int, str], Refusal | None]] = {
+    "merchant_exchange": exchange, "split": split,
+}

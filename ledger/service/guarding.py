@@ -47,9 +47,9 @@ class Guard:
             )
             if refusal is not None:
                 return refusal
-        elif operation.type == "merchant_exchange":
+        elif operation.type in payouts.MOVES_PENDING:
             account_id, of, _, amount = plan.legs[0][:4]
-            refusal = payouts.exchange(state, account_id, of, amount, day)
+            refusal = payouts.MOVES_PENDING[operation.type](state, account_id, of, amount, day)
             if refusal is not None:
                 return refusal
         if plan.authorisation is not None:

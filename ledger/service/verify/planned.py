@@ -123,6 +123,7 @@ def plan_fault(
             _legs_fault(state, plan, legs)
             or _register_fault(originals, context, plan, row, effects)
             or _basis_fault(state, operation, plan, row)
+            or _due_fault(state, operation, plan, merchant, values, row[10])
         )
     return (
         _legs_fault(state, plan, legs)
@@ -248,13 +249,14 @@ def _due_fault(
     """Nothing that rests for a disputed payment leaves, nor anything before a negative net is taken
     back; the oldest claim is taken first. What a cycle has due depends on the calendar."""
     currency, refusal = values.get("currency_code") or "", None
-    if operation.type in ("settlement", "merchant_exchange"):
+    if operation.type == "settlement" or operation.type in payouts.MOVES_PENDING:
+        keeps = payouts.MOVES_PENDING.get(operation.type, payouts.exchange)
         leaving = [(leg[0], leg[1], leg[3]) for leg in plan.legs if leg[2] == "D"]
         leaving += [(hold[3], currency, hold[4]) for hold in plan.holds or ()]
         for account_id, of, amount in leaving:
             account = state.account(account_id, of)
             if account is not None and account.line.settles:
-                refusal = refusal or payouts.exchange(state, account_id, of, amount, day)
+                refusal = refusal or keeps(state, account_id, of, amount, day)
     if operation.oldest_first is not None:
         refusal = guards.oldest_first(state, merchant, values[operation.oldest_first], currency)
     return _refused(refusal)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ledger.domain.money import parts_left, taken_back
 from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN
-from tests.ledger.rules.words import CNY, PLAIN, posted, refused
+from tests.ledger.rules.words import CNY, PLAIN, funds, on, posted, refused
 
 PENDING = ("2201:M1", "2201:M2", "2201:M3")
 
@@ -207,6 +207,39 @@ def test_d0_73_a_refund_from_before_the_split_is_reversed_after_it_is(three, res
     posted(_refund(three, 10_000, issuer=35, network=3, acquirer=22))
     assert _pending(three) == [0, 0, 0]
     assert verify(three.settings).broken is None
+
+
+def test_d0_11_what_rests_for_a_disputed_payment_is_not_split(three):
+    """It would be paid out to another merchant on the same day; what is beside it is split."""
+    posted(three.do("payment", transaction_id="P9", amount_minor=500, **PLAIN))
+    for type_, name, of in (("dispute", "D", "P"), ("dispute_release", "R", "D")):
+        posted(three.do(type_, transaction_id=name, original_transaction_id=of,
+                        amount_minor=9_000))
+    there = {"original_transaction_id": None, "parts": [{"merchant_id": "M2", "weight": 1}]}
+    early = _split(three, amount_minor=1_441, **there)
+    assert refused(early, "not_due", "amount_minor") and "9000 minor units" in early["detail"]
+    assert refused(_split(three, transaction_id="S1", amount_minor=9_000), "not_due")
+    posted(_split(three, transaction_id="S2", amount_minor=1_440, **there))
+    when = on(three, 31)
+    posted(_split(three, transaction_id="S3", amount_minor=9_000, **when))
+    assert _pending(three) == [0, 7_440, 3_000]
+    assert verify(three.settings).broken is None
+
+
+def test_d0_09_what_is_owed_of_a_negative_net_is_not_split(three):
+    """It is taken back first; what is above it is others' business."""
+    world = three
+    funds(world)
+    posted(world.send("shortfall", movement_id="SF", merchant_id="M1", amount_minor=3_000,
+                      notice_number="N", **CNY))
+    assert _pending(world)[0] == 12_940
+    there = {"original_transaction_id": None, "parts": [{"merchant_id": "M2", "weight": 1}]}
+    assert refused(_split(world, amount_minor=9_941, **there), "older_due")
+    posted(_split(world, transaction_id="S2", amount_minor=9_940, **there))
+    posted(world.send("offset", movement_id="OF2", merchant_id="M1", claim="1201",
+                      amount_minor=3_000, notice_number="N", **CNY))
+    assert _pending(world) == [0, 9_940, 0]
+    assert verify(world.settings).broken is None
 
 
 def test_d0_06_a_split_stays_in_one_kind_of_books(three):
