@@ -109,7 +109,8 @@ def _knew_parts(journal: dict[str, Any]) -> bool:
 def _effects(state: State, journal: dict[str, Any]) -> list[list]:
     """What else it did and is taken back: money that it let rest is as before, what it captured of
     a hold that it decided on is held again, what it used of a mandate may be collected, its months
-    bind no other mandate, as those of other collections still do, and a position is as it was."""
+    bind no other mandate, as those of other collections still do, a position is as it was, and a
+    fee of the start is not charged."""
     found: list[list] = []
     operation, entry = journal["operation"], journal["entry"]
     if operation is not None and operation.by_mandate:
@@ -123,6 +124,9 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
             found.append([*effect[:3], -effect[3], -effect[4]])
         elif effect[:2] == ["put", "collected_until"]:
             found += mandates.months_given_back(state, effect)
+        elif effect[:2] == ["put", "charged"]:
+            left = (state.get("charged", effect[2]) or 0) - entry["amount_minor"]
+            found.append(["put", "charged", effect[2], left or None])
         elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found
@@ -133,7 +137,7 @@ def _rest_undone(journal: dict[str, Any], effect: list) -> list:
     dispute that was none leaves the count to begin anew, unless another one is open. What it took
     out of a rest rests again; other money is pending as before, for a payment that was never
     disputed has no end from which to count (rule D0.11)."""
-    if journal["parent"] is not None:  # it is open again
+    if journal["operation"].type != "dispute":  # what ended it did not: it is open again
         return [*effect[:4], -effect[4], "open"]
     payment, entry = journal["original"], journal["entry"]
     others = payment["disputed"] - entry["amount_minor"]

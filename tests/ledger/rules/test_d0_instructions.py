@@ -71,6 +71,29 @@ def test_d0_34_until_its_start_every_instruction_of_a_merchant_is_refused(world)
     posted(world.do("payment", merchant_id="M3"))
 
 
+def test_d0_34_a_start_fee_whose_charge_was_reversed_is_not_charged(world):
+    """It was a wrong booking: the right one is made first."""
+    world.approved("party", party_id="M3", party_kind="merchant")
+    world.open([("1205", "M3")])
+    world.approved("contract", contract_id="C3", merchant_id="M3", minimum_minor=0,
+                   settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                   access_fee_minor=300, use_fee_minor=0, valid_from=DAY.isoformat())
+    world.onboard("M3", "unionpay")
+    fee = {"merchant_id": "M3", "fee_item": "access", **CNY}
+    charged = [posted(world.send("fee_charge", fee_id=f"F{amount}", amount_minor=amount, **fee))
+               for amount in (100, 200)]
+    back = {"incident_number": "I", "reason": "x"}
+    for number, (wrong, said) in enumerate(zip(charged, ("200 of 300", "0 of 300"), strict=True)):
+        world.approved("reversal", adjustment_id=f"A{number}", journal_id=wrong["journal_id"],
+                       **back)
+        early = _state(world, "M3", "active")
+        assert refused(early, "start_missing") and said in early["detail"]
+    posted(world.send("fee_charge", fee_id="F3", amount_minor=300, **fee))
+    posted(world.send("bill_payment", movement_id="B", merchant_id="M3", amount_minor=300, **CNY))
+    posted(_state(world, "M3", "active"))
+    assert verify(world.settings).broken is None
+
+
 def test_d0_34_a_payment_goes_over_a_channel_that_has_given_its_parameters(world):
     """Another channel is refused until it has, the institution's own too."""
     world.approved("party", party_id="M3", party_kind="merchant")

@@ -189,6 +189,29 @@ def test_d0_73_a_refund_that_was_reversed_is_left_to_refund_again(world):
     _verified(world)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_d0_11_a_dispute_of_a_completed_pre_authorisation_that_was_none_rests_nothing(
+    world, again
+):
+    """The completion refers to the pre-authorisation, the dispute to the completion: reversed, no
+    dispute is open."""
+    world.do("top_up", amount_minor=20_000)
+    pay = {"merchant_id": "M1", "user_id": "U1", "amount_minor": 8_000, **CNY}
+    posted(world.send("pre_authorisation", transaction_id="PA", **pay,
+                      authorisation=world.authorise("U1", "M1", 8_000)))
+    posted(world.send("pre_authorisation_completion", transaction_id="P",
+                      original_transaction_id="PA", acquirer_fee_minor=0, **pay))
+    dispute = posted(_to_payment(world, "dispute", transaction_id="D", amount_minor=8_000))
+    if again:
+        ends = {"original_transaction_id": "D", "amount_minor": 8_000}
+        _reversed(world, posted(world.do("dispute_release", **ends)))
+        assert world.balance("2202:M1") == 8_000
+    _reversed(world, dispute)
+    assert world.balance("2201:M1") == 8_000
+    posted(world.do("settlement", amount_minor=8_000))
+    _verified(world)
+
+
 def test_d0_73_a_dispute_and_what_ended_it_are_reversed_one_after_the_other(world):
     """The last first; the payment is whole again at the end."""
     world.do("payment", amount_minor=50_000, **PLAIN)
