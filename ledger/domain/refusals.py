@@ -265,8 +265,8 @@ REASONS: tuple[Reason, ...] = (
            "将超过限额；说明中指出限额"),
     # the group
     Reason("linked_failed", 409, True,
-           "another command of the linked group was refused",
-           "同组联动命令中有一条被拒绝"),
+           "another command of the linked group was refused, or one of them waits for a checker",
+           "同组联动命令中有一条被拒绝，或有一条须待复核"),
 )
 BY_CODE: dict[str, Reason] = {reason.code: reason for reason in REASONS}
 

@@ -163,6 +163,8 @@ class Batch:
         if failed is None:
             for index, command in group:
                 results[index] = self._one(index, command, known, here)
+            if len(group) > 1:
+                self._none_waits(group, results)
             failed = next((i for i, _ in group if results[i]["status"] == "refused"), None)
             if failed is None or all(results[i].get("replayed") for i, _ in group):
                 return
@@ -187,6 +189,19 @@ class Batch:
                 booked.refuse(command, refusal, *times)
                 here[command.key] = (index, booked.rows[-1])
             results[index] = refused(command.key, refusal)
+
+    @staticmethod
+    def _none_waits(group: list[tuple[int, Command]], results: list[Any]) -> None:
+        """What waits for a checker is decided by itself, later, so it posts together with nothing:
+        the first such command of a group fails it, unless it has waited since an earlier request.
+        """
+        for index, command in group:
+            result = results[index]
+            if result["status"] == "pending" and not result["replayed"]:
+                results[index] = refused(command.key, Refusal(
+                    "linked_failed", "it waits for a checker: send it without a link", "linked"
+                ))
+                return
 
     # one command
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.entrypoints.operations import verify
 from ledger.service.faults import RequestRefused
 from paylake.errors import PermanentFailure
 from tests.ledger.conftest import ANN, SYSTEM
+from tests.ledger.rules.words import PLAIN
 
 
 def test_same_content_gives_the_first_result(world):
@@ -209,6 +211,29 @@ def test_a_linked_group_posts_together_or_not_at_all(world):
     assert again == [{**result, "replayed": True} for result in results]
     # the business keys of the group are free
     assert world.do("payment", transaction_id="Q")["status"] == "posted"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_waits_for_a_checker_posts_together_with_nothing(world, place):
+    """It may be rejected later, when the others of the group would have posted. Alone, or as the
+    last of a batch, it waits."""
+    world.do("payment", transaction_id="P", amount_minor=5_000, **PLAIN)
+    refund = {"original_transaction_id": "P", "amount_minor": 100}
+    asked = {"request": "user", "ground": "wrong_amount"}
+    group = [world.command("refund", **refund, **(asked if n == place else {}),
+                           linked=True if n == 0 else None) for n in (0, 1)]
+    before = world.balances()
+    results = world.ledger.apply(group, ANN)
+    assert [r["reason"] for r in results] == ["linked_failed"] * 2
+    assert "waits for a checker" in results[place]["detail"]
+    assert f"command {place}" in results[1 - place]["detail"]
+    assert world.balances() == before and not world.ledger.state.table("pending")
+    last = world.command("refund", **refund, **asked, linked=True)
+    (waits,) = world.ledger.apply([last], ANN)
+    assert waits["status"] == "pending"
+    again = world.ledger.apply([last, world.command("refund", **refund)], ANN)
+    assert [(r["status"], r["replayed"]) for r in again] == [("pending", True), ("posted", False)]
+    assert verify(world.settings).broken is None
 
 
 @pytest.mark.parametrize("rubbish", ["rubbish", {"type": "gift", "linked": True}])
