@@ -197,5 +197,10 @@ class Guard:
             releases[account_id] = releases.get(account_id, 0) + amount
             if self.ledger.movements.kinds[hold["kind"]].released_by == "operation":
                 gone.add(account_id)
+        lost = sorted(set(held) - {hold[2] for hold in plan.holds if hold[0] == "place"})
+        if lost:  # nothing would ever end it
+            return Refusal(
+                "hold_not_allowed", f"hold {lost[0]} was asked for, and is not any more"
+            )
         effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
         return None

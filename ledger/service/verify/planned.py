@@ -131,6 +131,7 @@ def plan_fault(
         or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
         or _due_fault(state, operation, plan, merchant, values, row[10])
         or _holds_fault(state, plan, values, effects)
+        or _waited_fault(state, row, effects)
     )
 
 
@@ -294,3 +295,12 @@ def _holds_fault(
     if {name: document for name, document in there.items() if name not in placed} != ended:
         return "the holds that it ends are not those of its template"
     return None
+
+
+def _waited_fault(state: State, row: tuple, effects: list[list]) -> str | None:
+    """What was held while it waited for its checker is held for it: nothing else would end it."""
+    if not row[15]:
+        return None
+    waited = state.get("pending", str(orjson.loads(row[15])["pending"]))
+    lost = set(waited.get("holds", ())) - {e[1] for e in effects if e[0] == "hold"}
+    return f"it leaves hold {min(lost)}, which was placed for it" if lost else None

@@ -237,3 +237,35 @@ def test_d0_28_a_withdrawal_and_its_fee_are_linked(world):
     assert account.held == 0 and world.balance("2601:TM") == 100
     assert [r["status"] for r in linked(2, 100)] == ["posted", "posted"]
     assert account.held == AMOUNT + 50 and world.balance("2601:TM") == 0
+
+
+def test_d0_28_a_withdrawal_that_waited_while_its_terms_changed_leaves_no_fee_held(world):
+    """Its fee was held in the prepaid account and would go on a bill now. Rejected, all is free."""
+    _scene(world, "prepaid")
+    _funded(world)
+    _bound(world)
+    world.approved("tariff", tariff_id="T", bank_ppm=5_000, third_party_ppm=10_000,
+                   least_minor=0, approval_above_minor=AMOUNT - 1)
+    asked = {"withdrawal_id": "W1", "user_id": "TU1", "amount_minor": AMOUNT, "fee_minor": 50,
+             "destination_id": "DT", "data_fee_minor": 60, **CNY}
+    waits = world.send("withdrawal", ANN, authorisation=world.authorise("TU1", "DT", AMOUNT),
+                       **asked)
+    when = on(world, 1)
+    billed = world.send("contract", ANN, contract_id="C2", merchant_id="TM", minimum_minor=0,
+                        settlement_mode="institution", settlement_cycle="T+0", fee_choice="bill",
+                        access_fee_minor=0, use_fee_minor=0, valid_from=days(1).isoformat(),
+                        **when)
+    posted(world.approve(billed["sequence"], **when))
+    late = world.approve(waits["sequence"], **when)
+    assert refused(late, "hold_not_allowed") and "W1/fee" in late["detail"]
+    assert _held(world) == (AMOUNT + 50, 60)
+    posted(world.send("reject", Actor("operator", "ben"), pending=waits["sequence"],
+                      operator_id="ben", reason="x", **when))
+    assert _held(world) == (0, 0)
+    anew = world.send("withdrawal", ANN, authorisation=world.authorise("TU1", "DT", AMOUNT),
+                      **asked, **when)
+    posted(world.approve(anew["sequence"], **when))
+    posted(world.send("withdrawal_result", result_id="R1", withdrawal_id="W1",
+                      result="succeeded", **when))
+    assert (_held(world), world.balance("1204:TM")) == ((0, 0), 60)
+    assert verify(world.settings).broken is None
