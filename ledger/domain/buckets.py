@@ -14,6 +14,11 @@ QUIET_DAYS = 30
 OPEN_END = date.max.isoformat()
 
 
+def quiet_through(ended: str) -> str:
+    """The last date on which rests what a dispute that ended on a date kept back (rule D0.11)."""
+    return (date.fromisoformat(ended) + timedelta(QUIET_DAYS)).isoformat()
+
+
 def _add(undo: Undo, account: Account, name: str, amount: int) -> None:
     undo.set(account.buckets, name, account.buckets.get(name, 0) + amount or None)
 
@@ -67,9 +72,8 @@ def quiet(
         _rest_anew(undo, account, payment, amount, booking_date, rests)
         return
     if amount > 0:  # by a template of before
-        until = date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
         _add(undo, account, booking_date, -amount)
-        _add(undo, account, f"quiet/{until}/{payment}", amount)
+        _add(undo, account, f"quiet/{quiet_through(booking_date)}/{payment}", amount)
         return
     for name in sorted(account.buckets):
         if amount and name.startswith("quiet/") and name.endswith(f"/{payment}"):
@@ -83,7 +87,7 @@ def _rest_anew(
     undo: Undo, account: Account, payment: str, amount: int, booking_date: str, rests: str
 ) -> None:
     """All that rests of a payment, so much more or less, rests as long as a dispute on it is open,
-    or from now on for the quiet days."""
+    from now on for the quiet days, or through the date that is given, as it did before."""
     names = [
         name for name in account.buckets
         if name.startswith("quiet/") and name.endswith(f"/{payment}")
@@ -92,8 +96,10 @@ def _rest_anew(
     moved = max(amount, -there)
     for name in names:
         undo.set(account.buckets, name, None)
-    until = OPEN_END if rests == "open" else (
-        date.fromisoformat(booking_date) + timedelta(QUIET_DAYS)
-    ).isoformat()
+    until = rests
+    if rests == "open":
+        until = OPEN_END
+    elif rests == "ended":
+        until = quiet_through(booking_date)
     _add(undo, account, booking_date, -moved)
     _add(undo, account, f"quiet/{until}/{payment}", there + moved)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import Any
 
 from ledger.domain import mandates, positions
-from ledger.domain.buckets import QUIET_DAYS
+from ledger.domain.buckets import quiet_through
 from ledger.domain.documents import Handler, Values
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Leg, Plan
@@ -136,24 +135,27 @@ def _rest_undone(journal: dict[str, Any], effect: list) -> list:
     """How what rests of a payment goes on when a dispute of it was no dispute, or its end none. A
     dispute that was none leaves the count to begin anew, unless another one is open. What it took
     out of a rest rests again; other money is pending as before, for a payment that was never
-    disputed has no end from which to count (rule D0.11)."""
-    if journal["operation"].type != "dispute":  # what ended it did not: it is open again
+    disputed has no end from which to count (rule D0.11). What a refund took of it rests again, as
+    long as it would have."""
+    type_, payment = journal["operation"].type, journal["original"]
+    if type_ in ("dispute_release", "dispute_capture"):  # it is open again
         return [*effect[:4], -effect[4], "open"]
-    payment, entry = journal["original"], journal["entry"]
-    others = payment["disputed"] - entry["amount_minor"]
-    return [*effect[:4], _of_rest(payment, entry), "open" if others else "ended"]
+    if type_ != "dispute":  # what was given back of it rests as the rest of it does
+        ended = payment.get("dispute_ended")
+        until = "open" if payment["disputed"] else payment["rests_until"] or (
+            quiet_through(ended) if ended else "ended"
+        )
+        return [*effect[:4], -effect[4], until]
+    others = payment["disputed"] - journal["entry"]["amount_minor"]
+    took = -effect[4] if _took_of_rest(payment, journal["entry"]) else 0
+    return [*effect[:4], took, "open" if others else "ended"]
 
 
-def _of_rest(payment: Mapping[str, Any], dispute: Mapping[str, Any]) -> int:
-    """What a dispute took out of the rest of its payment, minor units: all of it, as far as money
-    of disputes that ended before rested when it was placed. Disputes of templates before version 6
-    did not keep that date: 0."""
+def _took_of_rest(payment: Mapping[str, Any], dispute: Mapping[str, Any]) -> bool:
+    """Whether money of disputes that ended before rested when a dispute was placed. Disputes of
+    templates before version 6 did not keep that date, and took more than there was: False."""
     ended = payment.get("dispute_ended")
-    if ended is None or not ended <= dispute["booking_date"] <= (
-        date.fromisoformat(ended) + timedelta(QUIET_DAYS)
-    ).isoformat():
-        return 0
-    return min(payment.get("rested") or 0, dispute["amount_minor"])
+    return ended is not None and ended <= dispute["booking_date"] <= quiet_through(ended)
 
 
 HANDLERS: dict[str, Handler] = {f.__name__: f for f in (adjustment, reversal)}

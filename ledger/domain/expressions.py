@@ -21,6 +21,7 @@ from ledger.domain.money import (
     parts_left,
     pro_rata,
     returned_fee,
+    share_of,
     taken_back,
 )
 
@@ -39,7 +40,8 @@ def is_person(actor: str) -> bool:
 FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
-    "clearing_reference": clearing_reference, "exchanged": exchanged, "is_person": is_person,
+    "share_of": share_of, "clearing_reference": clearing_reference, "exchanged": exchanged,
+    "is_person": is_person,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

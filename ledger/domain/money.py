@@ -117,3 +117,8 @@ def parts_left(parts: list[list[Any]] | None, taken: list[tuple[str, int]]) -> A
     if not parts:
         return 0
     return [[name, left - share] for (name, left), (_, share) in zip(parts, taken, strict=True)]
+
+
+def share_of(taken: list[tuple[str, int]], merchant: str) -> int:
+    """What of :func:`taken_back` is one merchant's, minor units."""
+    return sum(share for name, share in taken if name == merchant)

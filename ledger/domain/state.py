@@ -16,7 +16,7 @@ Effects are lists, as they stand in an entry:
 - `["quiet", account id, currency, payment, amount]`: that much of a settlement account rests for
   the quiet days of a payment; a negative amount ends the rest; a sixth item, since version 4 of
   `dispute`, is how all that rests of the payment goes on: `open` while a dispute on it is, `ended`
-  from now on for the quiet days
+  from now on for the quiet days, a date: through it, as before
 - `["position", sold currency, bought currency, sold, bought]`: :mod:`ledger.domain.positions`
 """
 

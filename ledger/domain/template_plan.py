@@ -145,12 +145,14 @@ class PlanSource:
         if quiet and position:
             raise KeyError("a template has quiet or position")
         if quiet:
-            parts.append(
+            made = (
                 f"[['quiet', {self._account(quiet['account'])}, "
                 f"{self._source(quiet.get('currency', 'currency_code'))}, "
                 f"{self._source(quiet['payment'])}, {self._source(quiet['amount'])}, "
                 f"{self._source(quiet['rests'])}]]"
             )
+            when = quiet.get("when")
+            parts.append(f"({made} if {self._source(when)} else None)" if when else made)
         elif position:
             parts.append(
                 "[['position', currency_code, bought_currency_code, "

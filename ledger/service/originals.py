@@ -1,6 +1,6 @@
 """What later commands need to know of earlier ones: the original's content, what was done to it
-since, whether it was reversed, in which books it stands, and whether its merchant was paid out of
-its date."""
+since, whether it was reversed, in which books it stands, whether its merchant was paid out of its
+date, and what of it rests."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class Originals:
         record.update(self.state.items.get(key, ()))
         legs = orjson.loads(row[13])
         held = () if legs else _held(row)
+        rests = self._rests(key, record, row, legs)
         record.update(
+            rests=sum(rests.values()), rests_until=max(rests, default=None),
             held=[parts_of(account_id)[0] for account_id in held],
             type=row[2], sequence=row[0], journal=row[1], booking_date=row[10], key=key,
             settled=self._settled(record, row, legs),
@@ -117,6 +119,23 @@ class Originals:
                 if pays_out(account, instructed, row[10]):
                     return True
         return False
+
+    def _rests(
+        self, key: str, record: Mapping[str, Any], row: tuple, legs: list[list]
+    ) -> dict[str, int]:
+        """What of the merchant's money rests for this payment, by the last date, minor units (rule
+        D0.11)."""
+        merchant = record.get("merchant_id")
+        if merchant is None or not (key in self.state.items or key in self._items):
+            return {}  # nothing was done to it
+        found: dict[str, int] = {}
+        for leg in legs:
+            account = self.state.account(leg[0], leg[1])
+            if account is not None and account.line.settles and account.party_id == merchant:
+                for name, amount in account.buckets.items():
+                    if name.startswith("quiet/") and name[17:] == key:
+                        found[name[6:16]] = amount
+        return found
 
     def journal(self, name: str) -> dict[str, Any] | None:
         """A journal by its public number, as the original of a reversal."""

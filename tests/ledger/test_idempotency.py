@@ -80,8 +80,8 @@ def test_a_batch_sees_its_own_postings(world):
         world.command("settlement"),
     ])
     assert [r.get("reason", r["status"]) for r in results] == [
-        "posted", "posted", "posted", "posted", "business_key_taken", "not_due",
-    ]
+        "posted", "posted", "posted", "posted", "business_key_taken", "below_floor",
+    ]  # the refund took all that rested, so nothing is there
 
 
 def test_refused_commands_do_not_stop_the_others(world):
