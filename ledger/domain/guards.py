@@ -291,6 +291,12 @@ def accounts(
         change, floor = changes[account], account.floor
         after = account.balance + change
         if floor is None or operation.journal_type in account.line.below_floor_by:
+            kept = state.kept_frozen.get((account.account_id, account.currency_code))
+            if kept is not None and account.balance > 0 and after < min(kept, account.balance):
+                return Refusal(
+                    "below_floor",
+                    f"of account {account.account_id} {kept} minor units are frozen",
+                )
             continue
         released = releases.get(account.account_id, 0)
         outside = under_way.get(account.account_id)

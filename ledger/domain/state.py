@@ -45,6 +45,9 @@ _MOST_STANDING = 50_000
 PAYOUT: Final = "payout"
 #: Kind of the holds that wait for a bank's result of such a payout (rule D0.3).
 INSTRUCTED: Final = "payout"
+#: Kinds of the freezes of rule D0.16: two people or the authority itself end them, and nothing that
+#: may take an account below its floor takes what they keep.
+FREEZES: Final = frozenset({"authority", "banned", "evidence", "suspicious"})
 
 
 def _bounds_batches(state: State) -> bool:
@@ -65,6 +68,8 @@ class State:
         self.holds: dict[str, dict[str, Any]] = {}
         #: Minor units that banks were instructed to pay out and have not answered, by account.
         self.instructed: dict[tuple[str, str], int] = {}
+        #: Minor units that the freezes of rule D0.16 keep, those of whole accounts left out.
+        self.kept_frozen: dict[tuple[str, str], int] = {}
         #: Minor units that open holds keep for a denied payment, whoever took them over, by key.
         self.frozen: dict[str, int] = {}
         self.items: dict[str, dict[str, Any]] = {}
@@ -293,6 +298,10 @@ class State:
             self._undo.attribute(account, "held", account.held + after - before)
             if document["kind"] == INSTRUCTED:
                 self._instruct(document, after - before)
+            if old is not None and old["kind"] in FREEZES:
+                self._keep_frozen(old, -before)
+            if document["kind"] in FREEZES:
+                self._keep_frozen(document, after)
         if old is not None:
             self._freeze(old, -left(old))
         if not document["ended"]:
@@ -318,12 +327,19 @@ class State:
         key = (hold["account_id"], hold["currency_code"])
         self._undo.set(self.instructed, key, self.instructed.get(key, 0) + change or None)
 
+    def _keep_frozen(self, hold: Mapping[str, Any], change: int) -> None:
+        key = (hold["account_id"], hold["currency_code"])
+        self._undo.set(self.kept_frozen, key, self.kept_frozen.get(key, 0) + change or None)
+
     def read_hold(self, hold_id: str, document: dict[str, Any]) -> None:
         """A hold as a checkpoint wrote it down; its account knows of it already."""
         self.holds[hold_id] = document
         if document["kind"] == INSTRUCTED:
             key = (document["account_id"], document["currency_code"])
             self.instructed[key] = self.instructed.get(key, 0) + left(document)
+        elif document["kind"] in FREEZES and document["scope"] == "amount":
+            key = (document["account_id"], document["currency_code"])
+            self.kept_frozen[key] = self.kept_frozen.get(key, 0) + left(document)
         payment = document.get("original")
         if payment is not None:
             self.frozen[payment] = self.frozen.get(payment, 0) + left(document)

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from ledger.adapters.instructions import write_instructions
+from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN, DAY
 from tests.ledger.rules.test_d0_books import _bank_managed, _said
-from tests.ledger.rules.words import CNY, days, on, posted, run
+from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused, run
 from tests.ledger.test_instructions import read_files
 
 FROZEN = {
@@ -196,3 +197,59 @@ def test_d0_17_what_a_frozen_account_keeps_back_fills_the_amount_too(world):
     _freeze(world, amount=6_000)
     posted(world.send("account_status", account_id="2101:U1", status="frozen", reason="x", **CNY))
     assert _sent(world) == (set(), {"W1", "W2"})
+
+
+TAKES = ("refund", "void", "chargeback", "dispute", "fee")
+
+
+def _taken(world, type_, amount):
+    if type_ == "fee":
+        return world.do("fee", amount_minor=amount)
+    if type_ == "chargeback":
+        return world.send(type_, transaction_id=f"X{world.number}", case_number="N",
+                          original_transaction_id="P", amount_minor=amount, **CNY)
+    return world.do(type_, original_transaction_id="P",
+                    amount_minor=None if type_ == "void" else amount)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("taken_over", [False, True])
+@pytest.mark.parametrize("type_", TAKES)
+def test_d0_16_nothing_that_may_take_an_account_below_its_floor_takes_what_is_frozen(
+    world, type_, taken_over, restart
+):
+    """A merchant's refunds, fees and what else posts without money would take what an order keeps;
+    what is there beside it they take, and once it is released all."""
+    posted(world.do("payment", transaction_id="P", amount_minor=1_000, **PLAIN))
+    posted(world.do("payment", amount_minor=9_000, **PLAIN))
+    case = {"case_number": "ORDER"}
+    posted(world.send("hold", hold_id="H", hold_kind="suspicious" if taken_over else "authority",
+                      account_id="2201:M1", amount_minor=9_500, **case, **CNY))
+    if taken_over:
+        world.approved("hold_takeover", result_id="T", hold_id="H", **case)
+    if restart:
+        world.ledger.checkpoint()
+        world.reopen()
+    assert refused(_taken(world, type_, 501 if type_ != "void" else 1_000), "below_floor")
+    if type_ != "void":
+        posted(_taken(world, type_, 500))
+    world.approved("hold_release", result_id="R", hold_id="H", amount_minor=9_000, **case)
+    posted(_taken(world, type_, 500))
+    assert world.ledger.state.kept_frozen == {("2201:M1", "CNY"): 500}
+    world.approved("hold_release", result_id="R2", hold_id="H", **case)
+    assert world.ledger.state.kept_frozen == {}
+    assert verify(world.settings).broken is None
+
+
+def test_d0_16_where_less_is_there_than_is_frozen_nothing_of_it_is_taken(world):
+    """What comes in fills the freeze; below zero there is nothing to keep."""
+    posted(world.do("payment", transaction_id="P", amount_minor=1_000, **PLAIN))
+    posted(world.send("hold", hold_id="H", hold_kind="banned", account_id="2201:M1",
+                      amount_minor=5_000, case_number="C", **CNY))
+    assert refused(_taken(world, "refund", 1), "below_floor")
+    posted(world.do("payment", merchant_id="M2", transaction_id="Q", amount_minor=400, **PLAIN))
+    posted(world.do("settlement", merchant_id="M2", amount_minor=400))
+    posted(world.send("hold", hold_id="H2", hold_kind="banned", account_id="2201:M2",
+                      amount_minor=5_000, case_number="C", **CNY))
+    posted(world.do("refund", original_transaction_id="Q", amount_minor=400, **PLAIN))
+    assert world.balance("2201:M2") == -400
