@@ -23,16 +23,23 @@ FREEZING = (
 #: Operations that place a freeze, of an amount too.
 _PLACING = ("denied_payment", "hold")
 _NOTHING_OUT = frozenset({"closed", "frozen", "no_debit"})
+#: After a payout that was booked when it was made the account may close; that freezes nothing.
+_BOOKED_STAYS = frozenset({"frozen", "no_debit"})
 
 
 def kept_back(reader: SqlReader, day: date, payouts: list[Payout]) -> set[str]:
-    """Numbers of the payouts that hold their money and keep it. What was booked has left its
-    account."""
+    """Numbers of the payouts that stay: of those that hold their money, and of those of the
+    institution's own books, which were booked when they were made and are booked back
+    (`settlement_returned`). Self-managed money is no bank's to keep back: its books alone have
+    moved."""
     freezes = Freezes(reader.posted_of(day.isoformat(), FREEZING))
     held = [payout for payout in payouts if payout.held_minor is not None]
     kept = {
-        payout.number for payout in held if freezes.keep(
-            payout.sequence, payout.account_id, payout.currency_code, payout.rail
+        payout.number for payout in payouts
+        if payout.mode != "self" and (payout.held_minor is not None or payout.kind == "settlement")
+        and freezes.keep(
+            payout.sequence, payout.account_id, payout.currency_code, payout.rail,
+            booked=payout.held_minor is None,
         )
     }
     return kept | _for_amounts(reader, day, held, kept)
@@ -116,13 +123,17 @@ class Freezes:
             if effect[0] in ("hold", "account") or effect[:2] == ["put", "stop"]
         ]
 
-    def keep(self, sequence: int, account_id: str, currency: str, rail: str) -> bool:
-        """Whether money of an account that an entry holds for the bank stays: at the end of the
-        date the whole account was frozen, let nothing out or was under a stop of everything that
-        came after the entry. What was there before has refused it.
+    def keep(
+        self, sequence: int, account_id: str, currency: str, rail: str, *, booked: bool
+    ) -> bool:
+        """Whether money of an account that an entry holds for the bank, or has booked out, stays:
+        at the end of the date the whole account was frozen, let nothing out or was under a stop of
+        everything that came after the entry. What was there before has refused it.
 
         :param rail: over which the money leaves
+        :param booked: the entry is the payout itself, whose result nobody says
         """
+        stays = _BOOKED_STAYS if booked else _NOTHING_OUT
         frozen: dict[str, bool] = {}
         for at, effect in self._changes:
             if at < sequence:
@@ -132,7 +143,7 @@ class Freezes:
                     frozen[effect[1]] = not effect[2]["ended"]
             elif effect[0] == "account":
                 if effect[1:3] == [account_id, currency] and "status" in effect[3]:
-                    frozen["status of the account"] = effect[3]["status"] in _NOTHING_OUT
+                    frozen["status of the account"] = effect[3]["status"] in stays
             else:
                 frozen[f"stop {effect[2]}"] = _covers(effect[3], account_id, rail)
         return any(frozen.values())

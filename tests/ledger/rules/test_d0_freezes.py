@@ -29,17 +29,20 @@ ENDED = {
 
 
 @pytest.mark.parametrize("lifted", [False, True])
-@pytest.mark.parametrize("account", ["9201:MB", "2101:U1"])
+@pytest.mark.parametrize("account", ["9201:MB", "2101:U1", "2201:M1"])
 @pytest.mark.parametrize("name", FROZEN)
 def test_d0_17_what_was_frozen_or_stopped_since_is_not_in_the_files_for_the_banks(
     world, name, account, lifted
 ):
     """They are written after the close: the money, of a merchant or of a user's withdrawal, has
-    not left. The bank was told nothing, so the payout failed, and is due again later."""
+    not left, also where the payout was booked when it was made. The bank was told nothing, so the
+    payout failed, or comes back, and is due again later."""
     number = _bank_managed(world)
+    posted(world.do("payment", amount_minor=4_000, **PLAIN))
+    posted(world.do("settlement", payout_id="SO", amount_minor=4_000))
     posted(world.do("top_up", amount_minor=20_000))
     posted(world.do("withdrawal", withdrawal_id="W", amount_minor=5_000, fee_minor=25))
-    mine = {"9201:MB": number, "2101:U1": "W"}
+    mine = {"9201:MB": number, "2101:U1": "W", "2201:M1": "SO"}
     type_, values = FROZEN[name]
     given = dict(values)
     if type_ == "stop":
@@ -59,7 +62,7 @@ def test_d0_17_what_was_frozen_or_stopped_since_is_not_in_the_files_for_the_bank
     files = write_instructions(world.settings, DAY)
     wide = name in ("rail", "all")
     kept = set() if lifted else (set(mine.values()) if wide else {mine[account]})
-    assert sum(file.rows for file in files) == 2 - len(kept)
+    assert sum(file.rows for file in files) == 3 - len(kept)
     told = [json.loads(file.path.with_suffix(".control.json").read_bytes()) for file in files]
     assert {one for control in told for one in control.get("kept_back", ())} == kept
 
@@ -76,6 +79,32 @@ def test_d0_17_what_was_kept_back_is_answered_as_failed_and_is_due_again(world):
     assert run(world, 1).amounts == {"settlement": 3_000}
     world.close(days(1))
     assert [file.rows for file in write_instructions(world.settings, days(1))] == [1, 0, 0]
+
+
+def test_d0_17_a_booked_payout_that_was_kept_back_comes_back_and_is_due_again(world):
+    """No bank has it, so nobody answers it: it is booked back once the stop is lifted."""
+    posted(world.do("payment", amount_minor=4_000, **PLAIN))
+    posted(world.do("settlement", payout_id="SO", amount_minor=4_000))
+    posted(world.send("stop", stop_id="S", stop_scope="merchant", stop_target="M1", reason="x",
+                      stop_mode="everything"))
+    world.close()
+    assert [file.rows for file in write_instructions(world.settings, DAY)] == [0, 0, 0]
+    when = on(world, 1)
+    waits = world.send("stop_lift", ANN, stop_id="S", reason="x", **when)
+    posted(world.approve(waits["sequence"], **when))
+    posted(world.send("settlement_returned", return_id="B", payout_id="SO", **when))
+    assert run(world, 1).amounts == {"settlement": 4_000}
+    world.close(days(1))
+    assert [file.rows for file in write_instructions(world.settings, days(1))] == [0, 1, 0]
+
+
+def test_d0_17_an_account_that_closed_after_its_last_payout_keeps_nothing_back(world):
+    """Rule D4a.10: the final payout goes out, whatever becomes of its account."""
+    posted(world.do("payment", amount_minor=4_000, **PLAIN))
+    posted(world.do("settlement", payout_id="SO", amount_minor=4_000))
+    posted(world.send("account_status", account_id="2201:M1", status="closed", reason="x", **CNY))
+    world.close()
+    assert [file.rows for file in write_instructions(world.settings, DAY)] == [0, 1, 0]
 
 
 def test_d0_17_a_stop_of_new_business_keeps_nothing_back(world):
