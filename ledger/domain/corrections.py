@@ -108,8 +108,8 @@ def _knew_parts(journal: dict[str, Any]) -> bool:
 def _effects(state: State, journal: dict[str, Any]) -> list[list]:
     """What else it did and is taken back: money that it let rest is as before, what it captured of
     a hold that it decided on is held again, what it used of a mandate may be collected, its months
-    bind no other mandate, as those of other collections still do, a position is as it was, and a
-    fee of the start is not charged."""
+    bind no other mandate, as those of other collections still do, a position is as it was, a fee
+    of the start is not charged, and a bill not confirmed."""
     found: list[list] = []
     operation, entry = journal["operation"], journal["entry"]
     if operation is not None and operation.by_mandate:
@@ -126,6 +126,8 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
         elif effect[:2] == ["put", "charged"]:
             left = (state.get("charged", effect[2]) or 0) - entry["amount_minor"]
             found.append(["put", "charged", effect[2], left or None])
+        elif effect[:2] == ["put", "bill"]:
+            found.append([*effect[:3], {**effect[3], "confirmed_on": None}])
         elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found

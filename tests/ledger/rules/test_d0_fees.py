@@ -212,6 +212,26 @@ def _confirm(world, name, amount, when, **values):
         "evidence": "LETTER-1", **when, **values})
 
 
+def test_d0_27_a_confirmation_that_was_none_leaves_the_bill_to_be_confirmed(world):
+    """Its items wait on it again, and come on no other bill."""
+    _billed(world)
+    posted(_issue(world, 30, "B1"))
+    when = on(world, 31)
+    done = posted(_confirm(world, "B1", 75, when))
+    waits = world.send("reversal", ANN, adjustment_id="A", journal_id=done["journal_id"],
+                       incident_number="I", reason="x", **when)
+    posted(world.approve(waits["sequence"], **when))
+    assert world.ledger.state.get("bill", "B1")["confirmed_on"] is None
+    assert (world.balance("1204:M3"), world.balance("1205:M3")) == (84, 0)
+    posted(_issue(world, 61, "B2"))
+    assert world.ledger.state.get("bill", "B2")["amount_minor"] == 9
+    when = on(world, 62)
+    for name, amount in (("B1", 75), ("B2", 9)):
+        posted(_confirm(world, name, amount, when))
+    assert (world.balance("1204:M3"), world.balance("1205:M3")) == (0, 84)
+    assert verify(world.settings).broken is None
+
+
 def test_d0_27_a_bill_is_issued_confirmed_by_both_then_due_in_seven_working_days(world):
     """Nothing of it is due, offset or overdue before; the ledger sums the items itself."""
     _billed(world)
