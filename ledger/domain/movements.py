@@ -172,6 +172,7 @@ class Movements:
         if isinstance(amount, Refusal):
             return amount
         counters, route = None, hold.get("route")
+        effects: list[list] = [["hold", v["hold_id"], reduced(hold, "captured", amount)]]
         own = hold["kind"] == DENIED and route is not None
         if own and v["to_account_id"] != route:
             return Refusal("hold_not_allowed", f"the payment came from {route}", "to_account_id")
@@ -187,6 +188,12 @@ class Movements:
                     "amount_minor",
                 )
             counters = {"charged_back": original["charged_back"] + amount}
+            rested = min(original["rests"], amount)
+            if rested:  # what is given back rests no more (rule D0.11)
+                effects.append([
+                    "quiet", hold["account_id"], hold["currency_code"], hold["original"], -rested,
+                    original["rests_until"],
+                ])
         currency = hold["currency_code"]
         reference = v["result_id"] if v["to_account_id"] == c.codes["1001"] else None
         return Plan(
@@ -194,8 +201,7 @@ class Movements:
                 [hold["account_id"], currency, "D", amount, "capture", None],
                 [v["to_account_id"], currency, "C", amount, "capture", reference],
             ],
-            counters,
-            effects=[["hold", v["hold_id"], reduced(hold, "captured", amount)]],
+            counters, effects=effects,
         )
 
     def hold_takeover(self, state: State, v: Values, c: Context) -> Plan | Refusal:

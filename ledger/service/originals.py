@@ -1,6 +1,6 @@
 """What later commands need to know of earlier ones: the original's content, what was done to it
 since, whether it was reversed, in which books it stands, whether its merchant was paid out of its
-date, and what of it rests."""
+date, what of it rests, and what of it is frozen."""
 
 from __future__ import annotations
 
@@ -83,6 +83,7 @@ class Originals:
         rests = self._rests(key, record, row, legs)
         record.update(
             rests=sum(rests.values()), rests_until=max(rests, default=None),
+            frozen=self.state.frozen.get(key, 0),
             held=[parts_of(account_id)[0] for account_id in held],
             type=row[2], sequence=row[0], journal=row[1], booking_date=row[10], key=key,
             settled=self._settled(record, row, legs),

@@ -186,6 +186,7 @@ class LedgerModel(RuleBasedStateMachine):
         ):
             state["left"] -= amount
             state["refunded"] += amount
+            self._rests_no_more(payment, amount)
             state["returned"] = [a + b for a, b in zip(state["returned"], due, strict=True)]
             if state["refunded"] == state["gross"]:
                 assert tuple(state["returned"]) == state["fees"]
@@ -194,7 +195,7 @@ class LedgerModel(RuleBasedStateMachine):
     def dispute(self, payment, amount):
         state = self.left.get(payment)
         key = f"D{self.world.number}"
-        may = state is not None and amount <= state["left"]
+        may = state is not None and amount <= state["left"] - self._frozen(payment)
         moves = {}
         if may:
             moves = {f"2201:{state['merchant']}": -amount, f"2202:{state['merchant']}": amount}
@@ -202,8 +203,16 @@ class LedgerModel(RuleBasedStateMachine):
                         original_transaction_id=payment, amount_minor=amount):
             state["left"] -= amount
             self.open[key] = (payment, amount)
-            self.rests[payment] = max(0, self.rests.get(payment, 0) - amount)
+            self._rests_no_more(payment, amount)
         return key
+
+    def _rests_no_more(self, payment, amount):
+        """What is disputed again, or given back, does not rest."""
+        self.rests[payment] = max(0, self.rests.get(payment, 0) - amount)
+
+    def _frozen(self, payment):
+        """What denials of a payment hold of it."""
+        return sum(left for of, left in self.denied.values() if of == payment)
 
     @rule(dispute=disputes)
     def release(self, dispute):
@@ -227,6 +236,7 @@ class LedgerModel(RuleBasedStateMachine):
         moves = {account: -change for account, change in state["moves"].items()} if may else {}
         if self.attempt("void", moves, may, original_transaction_id=payment):
             state.update(left=0, refunded=state["gross"], returned=list(state["fees"]))
+            self._rests_no_more(payment, state["gross"])
 
     @rule(payment=payments)
     def reverse(self, payment):
@@ -234,7 +244,7 @@ class LedgerModel(RuleBasedStateMachine):
         state = self.left.get(payment)
         if state is None:
             return
-        frozen = sum(left for of, left in self.denied.values() if of == payment)
+        frozen = self._frozen(payment)
         may = state["left"] == state["gross"] and not state["refunded"] and not frozen
         moves = {account: -change for account, change in state["moves"].items()}
         may = may and self.may("reversal", moves, {})
@@ -400,7 +410,7 @@ class LedgerModel(RuleBasedStateMachine):
     @rule(target=denials, payment=payments)
     def deny(self, payment):
         state, key = self.left.get(payment), f"H{self.world.number}"
-        frozen = sum(left for of, left in self.denied.values() if of == payment)
+        frozen = self._frozen(payment)
         amount = 0 if state is None else state["left"] - frozen
         may = amount > 0  # what is frozen already is not frozen again
         hold = {f"2201:{state['merchant']}": amount} if may else {}
@@ -437,6 +447,7 @@ class LedgerModel(RuleBasedStateMachine):
             self.denied[denial] = (payment, left - part)
             if capture:  # it went back to where the payment came from
                 state["left"] -= part
+                self._rests_no_more(payment, part)
 
     @rule(user=USERS, merchant=MERCHANTS, amount=YUAN, taken=AMOUNTS)
     def linked(self, user, merchant, amount, taken):

@@ -53,6 +53,24 @@ def test_d0_13_the_same_payment_is_not_frozen_twice(world):
     assert refused(world.send("denied_payment", hold_id="H4", **again), "exceeds_original")
 
 
+def test_d0_13_what_is_frozen_of_a_payment_is_not_disputed_too(world):
+    """It would be kept from the merchant twice; what the denial leaves free of it is disputed."""
+    world.do("payment", amount_minor=9_000, **PLAIN)
+    account = _denied(world)
+    asked = {"transaction_id": "D", "original_transaction_id": "P"}
+    assert refused(world.do("dispute", amount_minor=1, **asked), "exceeds_original")
+    world.approved("hold_release", result_id="R", hold_id="H", case_number="C1",
+                   amount_minor=2_000)
+    asked["transaction_id"] = "DA"
+    assert refused(world.do("dispute", amount_minor=2_001, **asked), "exceeds_original")
+    asked["transaction_id"] = "DC"
+    posted(world.do("dispute", amount_minor=2_000, **asked))
+    assert (account.balance, account.held) == (13_000, 4_000)
+    again = {"hold_id": "H4", "original_transaction_id": "P", "case_number": "C2"}
+    assert refused(world.send("denied_payment", **again), "exceeds_original")
+    assert verify(world.settings).broken is None
+
+
 def test_d0_14_the_amount_is_deducted_and_goes_the_original_route_by_two(world):
     """Captured to the payer alone, linked to the original, by maker and checker."""
     world.do("top_up", amount_minor=10_000)

@@ -109,3 +109,15 @@ def test_d0_11_of_a_split_payment_its_merchants_own_share_rests_no_more(world):
     _given_back(world, "refund", 3_000)
     assert (_buckets(world), _buckets(world, "M2")) == ({}, {})
     assert verify(world.settings).broken is None
+
+
+def test_d0_11_what_was_captured_of_a_denied_payment_rests_no_more(resting):
+    """As what is refunded of it; reversed, it rests again."""
+    posted(resting.send("denied_payment", hold_id="H", original_transaction_id="P",
+                        case_number="C"))
+    done = resting.approved("hold_capture", result_id="X", hold_id="H", to_account_id="1001",
+                            amount_minor=4_000, case_number="C")
+    assert _buckets(resting) == {UNTIL: 2_000, days(0).isoformat(): 5_000}
+    _reversed(resting, done)
+    assert _buckets(resting) == {UNTIL: 6_000, days(0).isoformat(): 5_000}
+    assert verify(resting.settings).broken is None
