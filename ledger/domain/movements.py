@@ -23,14 +23,17 @@ class Movements:
     """The handlers, over the kinds of holds, the scenes of limits and the modules of rights.
 
     :param scenes: interface class by scene
+    :param scene_codes: by scene the codes of the accounts that it counts for
     """
 
     def __init__(
-        self, kinds: Mapping[str, HoldKind], scenes: Mapping[str, str], modules: Collection[str]
+        self, kinds: Mapping[str, HoldKind], scenes: Mapping[str, str], modules: Collection[str],
+        scene_codes: Mapping[str, Collection[str]],
     ) -> None:
         self.kinds = kinds
         self.scenes = scenes
         self.modules = modules
+        self.scene_codes = scene_codes
 
     def place(
         self, state: State, kind_name: str, hold_id: str, account_id: str, currency: str,
@@ -245,6 +248,16 @@ class Movements:
         if v["account_code"] not in state.chart.classes:
             return Refusal(
                 "register_differs", f"{v['account_code']} is not in the chart of accounts",
+                "account_code",
+            )
+        counted = {
+            codes.get(code, code) for codes in state.chart.modes.values()
+            for code in self.scene_codes[v["scene"]]
+        }
+        if v["account_code"] not in counted:  # it would limit nothing
+            return Refusal(
+                "register_differs",
+                f"{v['scene']} counts for accounts of " + ", ".join(sorted(counted)),
                 "account_code",
             )
         names = (

@@ -116,6 +116,7 @@ class Operation:
     mode_field: str | None  # names the settlement mode whose books move
     refers: bool  # to an original, a hold or a journal, which has to be looked up
     scenes: frozenset[str]
+    scene_codes: frozenset[tuple[str, str]]  # scene, and the code of an account that it counts
     counters: Mapping[str, int]
     approval: Callable[[Mapping[str, Any], Context], bool] | None
     approval_since: int  # the version from which it is asked like this
@@ -146,6 +147,12 @@ class Operations:
         self.versions = versions
         #: interface class by scene of the limits: that of the operations which use the scene
         self.scenes = _scenes(by_type.values())
+        #: codes of the accounts that each scene counts for
+        self.scene_codes = {
+            scene: frozenset(
+                code for o in by_type.values() for of, code in o.scene_codes if of == scene
+            ) for scene in self.scenes
+        }
         #: in which people enter and review; the ledger alone sends what is of `system`, and a
         #: review asks for the right in the module of what waits
         self.modules = frozenset(o.module for o in by_type.values()) - {"system", "approvals"}

@@ -247,6 +247,9 @@ class _Compiler(PlanSource):
             hold_field=spec.get("hold"), mode_field=spec.get("mode"),
             refers="original" in spec or "hold" in spec or self.type in OF_JOURNAL,
             scenes=frozenset(use["scene"] for use in spec.get("uses", ())),
+            scene_codes=frozenset(
+                (use["scene"], use["account"].partition(":")[0]) for use in spec.get("uses", ())
+            ),
             counters=dict.fromkeys(spec.get("counters", ()), 0),
             approval=space.get("approval"), approval_since=spec.get("approval_since", 1),
             approval_before=space.get("approval_before"),

@@ -83,7 +83,9 @@ class Ledger:
         self.chart = chart
         self.operations = operations
         self.hold_kinds = hold_kinds
-        self.movements = Movements(hold_kinds, operations.scenes, operations.modules)
+        self.movements = Movements(
+            hold_kinds, operations.scenes, operations.modules, operations.scene_codes
+        )
         self.clock = clock
         self.signer = signer
         self.vault = vault

@@ -57,7 +57,9 @@ class Log:
     ) -> None:
         self.reader = reader
         self.operations = operations
-        self.movements = Movements(kinds, operations.scenes, operations.modules)
+        self.movements = Movements(
+            kinds, operations.scenes, operations.modules, operations.scene_codes
+        )
         self.signature = signature
         self.state = State(chart)
         self.found = Verified()

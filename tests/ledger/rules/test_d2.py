@@ -399,6 +399,14 @@ def test_d2_24_class_is_an_attribute_of_endpoint_limit_and_indicator(http, world
     other = world.send("limit", ANN, limit_id="L2", scene="top_ups", account_code="2101",
                        valid_from=DAY.isoformat(), **CNY)
     assert refused(other, "register_differs", "scene")  # it would limit nothing
+    for scene, code, counted in (("top_up", "2201", "2101, 9101, 9111"),
+                                 ("collection", "2201", "2101, 9101, 9111"),
+                                 ("merchant_spend", "2101", "2211")):
+        other = world.send("limit", ANN, limit_id="L3", scene=scene, account_code=code,
+                           valid_from=DAY.isoformat(), **CNY)
+        assert refused(other, "register_differs", "account_code")  # nor would this one
+        assert other["detail"].endswith(f"accounts of {counted}")
+    _limit(world, limit_id="L4", account_code="9101")
     http.post("/v1/commands", content=orjson.dumps(world.command("payment")))
     counted = 'ledger_commands_total{interface_class="transaction",operation="payment",outcome="'
     assert counted in http.get("/metrics").text
