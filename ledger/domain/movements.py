@@ -121,7 +121,11 @@ class Movements:
         )
         if isinstance(document, Refusal):
             return document
-        first = original.get(FIRST_DENIED) or c.booking_date
+        # one that was placed by the template of before left its date in the hold alone
+        first = original.get(FIRST_DENIED) or min((
+            hold["placed_on"] for hold in state.holds.values()
+            if hold.get("original") == v["original_transaction_id"]
+        ), default=c.booking_date)
         ends = ends_on(self.kinds[DENIED], first, None)
         if ends is not None and ends < c.booking_date:
             return Refusal(

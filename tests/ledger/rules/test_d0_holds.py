@@ -205,6 +205,17 @@ def test_d0_15_a_payment_that_is_denied_again_is_not_frozen_beyond_its_180_days(
     assert verify(world.settings).broken is None
 
 
+def test_d0_15_the_days_of_a_freeze_by_the_template_of_before_count_too(world):
+    """It left its date in the hold alone."""
+    _denied(world)
+    world.approved("hold_release", result_id="R", hold_id="H", case_number="C1",
+                   amount_minor=2_000)
+    world.ledger.state.items["P"].pop("denied_on")
+    posted(world.send("denied_payment", hold_id="H2", original_transaction_id="P",
+                      case_number="C2", **on(world, 100)))
+    assert world.ledger.state.holds["H2"]["expires_on"] == days(180).isoformat()
+
+
 def test_d0_15_a_payment_that_was_denied_and_released_is_reversed(world):
     """That it was frozen once is not done to it any more."""
     payment = world.do("payment", transaction_id="P", amount_minor=6_000, **PLAIN)
