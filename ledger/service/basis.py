@@ -1,6 +1,7 @@
 """What a change of a register that waits for its checker would replace. A maker asks for a change
 of what is there; when somebody changes that meanwhile, what the checker would approve is another
-one: the lifting of a later stop, the end of a freeze that came since. Rules D0.16, D2.10, D4a.9."""
+one: the lifting of a later stop, the end of a freeze or suspension that came since. Rules D0.16,
+D0.46, D2.10, D4a.9."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from ledger.domain.state import State
 #: Operations that replace what stands in a register under the same name.
 _REPLACE = frozenset({
     "account_floor", "account_status", "breaker", "caller", "destination", "grade_change", "limit",
-    "operator", "stop_lift", "tariff",
+    "operator", "party", "party_state", "stop_lift", "tariff",
 })
 
 

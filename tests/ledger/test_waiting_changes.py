@@ -47,7 +47,25 @@ def test_d2_10_a_later_stop_of_the_same_name_is_not_lifted(world):
     world.approved("stop_lift", **stop)
 
 
+def test_d0_46_a_later_suspension_on_the_same_ground_is_not_lifted(world):
+    """Of two that lift the first, one is left over; the second suspension has other evidence."""
+    def suspended(evidence):
+        world.approved("party_state", party_id="M1", state="suspended", suspension_ground="7",
+                       evidence=evidence)
+    lift = {"party_id": "M1", "state": "active", "suspension_ground": "7"}
+    suspended("DOC-1")
+    first, second = (world.send("party_state", ANN, **lift) for _ in range(2))
+    posted(world.approve(first["sequence"]))
+    suspended("DOC-2")
+    _stale(world, second)
+    assert world.ledger.state.get("party", "M1")["evidence"] == "DOC-2"
+    world.approved("party_state", **lift)
+    assert world.ledger.state.get("party", "M1")["state"] == "active"
+
+
 @pytest.mark.parametrize(("type_", "asked", "since"), [
+    ("party", {"party_id": "M1", "party_kind": "merchant", "details": {"shop": "old"}},
+     {"party_id": "M1", "party_kind": "merchant", "details": {"shop": "new"}}),
     ("limit", {**LIMIT, "day_minor": 1_000}, {**LIMIT, "day_minor": 100}),
     ("tariff", {**TARIFF, "bank_ppm": 9}, {**TARIFF, "tariff_id": "T2", "bank_ppm": 5}),
     ("breaker", {"window_seconds": 9, "least_count": 9, "refused_percent": 90},
