@@ -33,36 +33,62 @@ class KeptNonces:
             key: at for path in (self._before, self._path) for at, key in _lines(path)
             if at > now - seconds
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = _opened(self._partial, os.O_TRUNC)
-        for key, at in self.found.items():
-            self.add(key, at, roll=False)
-        self._partial.replace(self._path)
-        self._before.unlink(missing_ok=True)
+        self._torn = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = _opened(self._partial, os.O_TRUNC)
+            for key, at in self.found.items():
+                self._write(key, at)
+            self._partial.replace(self._path)
+            self._before.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._named(error, "then start the service again") from error
         self._since = now
 
-    def add(self, key: str, now: float, *, roll: bool = True) -> None:
+    def add(self, key: str, now: float) -> None:
         """Keep one more.
 
         :raises DiskFull, EnvironmentFault: the request is then not to be answered
         """
         try:
-            if roll and now - self._since > self.seconds:
+            if now - self._since > self.seconds:
                 self._roll(now)
-            os.write(self._file, f"{now:.0f} {key}\n".encode())
+            self._write(key, now)
         except OSError as error:
-            raise (DiskFull if error.errno == errno.ENOSPC else EnvironmentFault)(
-                f"the nonce of a request cannot be kept ({error.strerror})",
-                "make room, then send it again", where=str(self._path),
-            ) from error
+            raise self._named(error, "then send it again") from error
+
+    def _write(self, key: str, at: float) -> None:
+        """Append a line. A full disk may take a part of it: the next one then begins a line."""
+        line = f"{at:.0f} {key}\n".encode()
+        if self._torn:
+            line = b"\n" + line
+        written = os.write(self._file, line)
+        if written < len(line):
+            self._torn = self._torn or written > 0
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
+
+    def _named(self, error: OSError, then: str) -> DiskFull | EnvironmentFault:
+        full = error.errno == errno.ENOSPC
+        return (DiskFull if full else EnvironmentFault)(
+            f"the nonce of a request cannot be kept ({error.strerror})",
+            f"make room, {then}" if full else f"see what keeps the folder from it, {then}",
+            where=str(self._path),
+        )
 
     def _roll(self, now: float) -> None:
-        """Begin the next file. Where it cannot be begun, all stays as it was."""
+        """Begin the next file. Where it cannot be begun, the next request tries it again: the
+        file before may then have its place already, and what is there is of the last minutes."""
         file = _opened(self._partial, os.O_TRUNC)
-        self._path.replace(self._before)
-        self._partial.replace(self._path)
+        try:
+            if self._path.exists():
+                self._path.replace(self._before)
+            self._partial.replace(self._path)
+        except OSError:
+            os.close(file)
+            raise
         os.close(self._file)
-        self._file, self._since = file, now
+        self._file, self._since, self._torn = file, now, False
 
     def close(self) -> None:
         """Close the file."""
