@@ -40,7 +40,7 @@ def check_chain(
     :param cores: how many processes; default: all of this process's cores
     :param least: entries that are worth a process
     """
-    reader = open_reader(settings)
+    reader = open_reader(settings, whoever_wrote=True)
     try:
         last, _ = reader.counts()
         cores = cores or len(os.sched_getaffinity(0))
@@ -71,7 +71,7 @@ def check_chain(
 
 
 def _range(settings: Settings, first: int, last: int, digest: bytes) -> ChainChecked:
-    reader = open_reader(settings)
+    reader = open_reader(settings, whoever_wrote=True)
     entries = journals = 0
     broken = None
     expected = first

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ledger.adapters.data_files import load_chart, load_operations
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.sqlite_store import SqliteStore
+from ledger.service.written import refuse_newer, versions_of
 from paylake.settings import Settings
 
 
@@ -24,26 +26,50 @@ def place(settings: Settings) -> str:
     return str(ledger_path(settings))
 
 
-def open_reader(settings: Settings, *, any_thread: bool = False) -> Any:
+def open_reader(
+    settings: Settings, *, any_thread: bool = False, whoever_wrote: bool = False
+) -> Any:
     """A reader with a connection of its own; close it.
 
     :param any_thread: for who reads by several threads, one after another
-    :raises PermanentFailure: when there is no ledger
+    :param whoever_wrote: for who reads bytes alone, and need not know what they mean
+    :raises PermanentFailure: when there is no ledger, or a newer program wrote to it
     """
+    found: Any
     if settings.ledger_database:
         from ledger.adapters.postgres import PostgresReader
 
-        return PostgresReader(settings.ledger_database)
-    return SqliteReader(ledger_path(settings), any_thread=any_thread)
+        found = PostgresReader(settings.ledger_database)
+    else:
+        found = SqliteReader(ledger_path(settings), any_thread=any_thread)
+    return found if whoever_wrote else known(found, place(settings))
+
+
+def known(opened: Any, where: str) -> Any:
+    """The same storage, if no newer program wrote to it; else it is closed.
+
+    :param where: what it is, for the message
+    :raises PermanentFailure: naming versions that this program does not know
+    """
+    try:
+        refuse_newer(opened, versions_of(load_chart(), load_operations()), where)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def open_store(settings: Settings, *, simulated: bool) -> Any:
     """The one writer; close it.
 
     :raises LeaseHeld: when another process writes
+    :raises PermanentFailure: when a newer program wrote to it
     """
+    found: Any
     if settings.ledger_database:
         from ledger.adapters.postgres import PostgresStore
 
-        return PostgresStore(settings.ledger_database, simulated=simulated)
-    return SqliteStore(ledger_path(settings), simulated=simulated)
+        found = PostgresStore(settings.ledger_database, simulated=simulated)
+    else:
+        found = SqliteStore(ledger_path(settings), simulated=simulated)
+    return known(found, place(settings))

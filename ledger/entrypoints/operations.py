@@ -28,7 +28,7 @@ from ledger.adapters.heads import (
     trusted_by,
 )
 from ledger.adapters.sqlite_reader import SqliteReader
-from ledger.adapters.storage import ledger_path, open_reader, open_store, place
+from ledger.adapters.storage import known, ledger_path, open_reader, open_store, place
 from ledger.adapters.tokens import Tokens, ensure_demo_token
 from ledger.adapters.vault import SealedVault
 from ledger.entrypoints import logs
@@ -275,7 +275,7 @@ def restore(settings: Settings, folder: Path) -> dict[str, object]:
         verify; then nothing was restored
     """
     backups.read_manifest(folder)
-    reader = SqliteReader(folder / "ledger.db")
+    reader = known(SqliteReader(folder / "ledger.db"), str(folder))
     try:
         found = verify_rows(
             reader, load_chart(), load_operations(), load_hold_kinds(),

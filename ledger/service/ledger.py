@@ -30,6 +30,8 @@ from ledger.service.hold_end import before, ended
 from ledger.service.ports import HeadSigner, Store, Vault
 from ledger.service.queried import Queried
 from ledger.service.units import Job, Pipeline
+from ledger.service.written import ROW as WRITTEN
+from ledger.service.written import Written
 
 if TYPE_CHECKING:
     from ledger.service.booking import Booked
@@ -103,6 +105,7 @@ class Ledger:
         last, clock = self.store.last_head(), self.store.meta("clock")
         state.closed, state.trial_balance = head.closed, self._trial_balance
         self.state, self.history, self.head = state, history, head
+        self.written = Written(self.store.meta(WRITTEN), self.chart.version)
         if last is not None:  # a crash between the commit of a head and the writing of its files
             self.signer.keep(last["name"], last["document"], last["signature"])
         if clock is not None and self.clock.simulated:

@@ -23,6 +23,8 @@ from ledger.service.folding import Fold
 from ledger.service.ports import Secret
 from ledger.service.posting import Batch
 from ledger.service.unwritten import Entries, Unwritten
+from ledger.service.written import ROW as WRITTEN
+from ledger.service.written import as_text
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
@@ -102,12 +104,17 @@ class Pipeline:
 
     def write(self, unit: Unit) -> list[Results]:
         """Commit a unit; its results."""
-        store = self.ledger.store
+        store, written = self.ledger.store, self.ledger.written
+        raised = written.raised(unit.entries.rows)
         with store.transaction():
             if unit.entries.rows:
                 store.append(unit.entries.rows)
             if unit.secrets:
                 store.keep_secrets(unit.secrets)
+            if raised is not None:
+                store.set_meta(WRITTEN, as_text(raised))
+        if raised is not None:
+            written.keep(raised)
         return unit.results
 
     def run(self, jobs: Sequence[Job]) -> list[Results]:

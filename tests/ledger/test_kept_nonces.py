@@ -1,4 +1,4 @@
-"""Nonces that are kept in files: what goes wrong with one write is over with the next that works."""
+"""Nonces kept in files: what goes wrong with one write is over with the next that works."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from paylake.errors import DiskFull, EnvironmentFault, PaylakeError
 SECONDS = 600
 
 
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.mark.parametrize("failing", ["nonces", "nonces.before"])
 def test_a_next_file_that_could_not_be_put_in_its_place_is_begun_again(
     tmp_path, monkeypatch, failing
@@ -22,7 +26,7 @@ def test_a_next_file_that_could_not_be_put_in_its_place_is_begun_again(
     """Whichever of the two renames it was; nothing that was kept is lost, no file stays open."""
     kept = KeptNonces(tmp_path, SECONDS, 1_000)
     kept.add("operator:ann/1", 1_500)
-    files = len(os.listdir("/proc/self/fd"))
+    files = _open_files()
     replace = Path.replace
 
     def refused(self, target):
@@ -37,7 +41,7 @@ def test_a_next_file_that_could_not_be_put_in_its_place_is_begun_again(
     monkeypatch.setattr(Path, "replace", replace)
     kept.add("operator:ann/2", 1_701)
     kept.add("operator:ann/3", 1_702)
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert _open_files() == files
     kept.close()
     again = KeptNonces(tmp_path, SECONDS, 1_800)
     assert list(again.found) == [f"operator:ann/{number}" for number in (1, 2, 3)]

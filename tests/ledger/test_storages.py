@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,13 +16,17 @@ from ledger.adapters.chain_check import check_chain
 from ledger.adapters.data_files import load_reconciliation_rules
 from ledger.adapters.instructions import write_instructions
 from ledger.adapters.reconciliation_files import ReconciliationFiles
-from ledger.adapters.storage import open_reader
+from ledger.adapters.storage import open_reader, open_store
 from ledger.domain.actors import Actor
 from ledger.domain.bank_statement import statement_of
 from ledger.domain.chain import linked_digest, rest_of
+from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import (
+    backup,
+    export_log,
     migrate,
     open_ledger,
+    reseal,
     state,
     verify,
     verify_chain,
@@ -31,6 +36,7 @@ from ledger.entrypoints.routes.house import LogLines
 from ledger.service import queries
 from ledger.service.reconciling import Reconciling, reconcile
 from ledger.service.steps import status
+from ledger.service.written import CHART, ROW
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
 from tests.ledger.conftest import ANN, DAY, World, at
 from tests.ledger.postgres import Server
@@ -506,3 +512,74 @@ def test_a_statement_is_reconciled_and_what_is_open_is_matched_after_a_start(wor
     done = send(later, first["closing_minor"], (9962, "CLR-unionpay-20260912"), (10000, "I0"))
     assert (done["postings"], done["carried_items"], done["open_items"]) == (0, 2, 0)
     assert verify(world.settings).entries == world.ledger.head.sequence
+
+
+def test_an_older_program_does_not_go_on_with_a_newer_ones_log(world, monkeypatch, tmp_path):
+    """Neither serves nor reads it, from the first entry that a newer template booked, also without
+    a checkpoint since; what reads digests alone goes on. A newer program that booked nothing new
+    keeps nobody out."""
+    settings, known = world.settings, world.ledger.operations
+    stands = world.ledger.store.meta(ROW)
+    assert json.loads(stands).keys() > {"open_account", "contract", CHART}
+    world.do("payment")
+    newer = {"payment": known.by_type["payment"].version + 1, "gift": 1}
+    later = Operations(
+        {**known.by_type,
+         "payment": replace(known.by_type["payment"], version=newer["payment"]),
+         "gift": replace(known.by_type["fee"], type="gift", version=1)},
+        {**known.versions, **newer},
+    )
+    world.ledger.operations = later
+    world.do("top_up")
+    assert state(settings).kind == "simulated"
+    world.do("payment")
+    world.ledger.apply([{**world.command("fee"), "type": "gift"}])
+    world.ledger.store.close()  # as a kill would, without the fold
+
+    def refused(call, *arguments, **named):
+        with pytest.raises(PermanentFailure, match="a newer program wrote to this ledger") as met:
+            call(*arguments, **named)
+        assert "gift is of version 1 there, here unknown; payment is of version " in met.value.what
+        assert met.value.where is not None
+
+    for call in (state, verify, reseal):
+        refused(call, settings, **({"new_key": False} if call is reseal else {}))
+    refused(export_log, settings, tmp_path / "log")
+    refused(backup, settings, tmp_path / "copy")
+    for _ in range(2):  # what was refused left no lock
+        refused(open_ledger, settings, simulated=True)
+    assert verify_chain(settings)["journals"] == 4
+    for name in ("ledger.adapters.storage", "ledger.entrypoints.operations"):
+        monkeypatch.setattr(f"{name}.load_operations", lambda: later)
+    world.ledger = open_ledger(settings, simulated=True)
+    assert verify(settings).journals == 4
+
+
+def test_a_newer_chart_keeps_an_older_program_out_too(world, monkeypatch):
+    newer = replace(world.ledger.chart, version=world.ledger.chart.version + 1)
+    for name in ("ledger.adapters.storage", "ledger.entrypoints.operations"):
+        monkeypatch.setattr(f"{name}.load_chart", lambda: newer)
+    world.reopen()
+    world.do("payment")
+    monkeypatch.undo()
+    with pytest.raises(PermanentFailure, match="chart_of_accounts is of version"):
+        state(world.settings)
+
+
+def test_a_ledger_of_before_versions_were_kept_is_served(world):
+    """Each program since then keeps them, so nobody newer wrote to it."""
+    world.ledger.close()
+    store = open_store(world.settings, simulated=True)
+    with store.transaction():
+        store._many("delete from meta where name = ?", [(ROW,)])
+    store.close()
+    world.ledger = open_ledger(world.settings, simulated=True)
+    assert world.ledger.store.meta(ROW) is None
+    world.do("payment")
+    assert json.loads(world.ledger.store.meta(ROW)) == {
+        "payment": world.ledger.operations.versions["payment"], CHART: world.ledger.chart.version,
+    }
+    with world.ledger.store.transaction():
+        world.ledger.store.set_meta(ROW, "[]")
+    with pytest.raises(PermanentFailure, match=f"the row {ROW} of the ledger's meta table"):
+        state(world.settings)

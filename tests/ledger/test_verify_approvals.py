@@ -307,14 +307,18 @@ def test_an_entry_says_whether_its_template_asked_for_a_channel(world, type_, ve
     assert verify(world.settings).broken is None
 
 
+_NEWER = "; if a newer program wrote it, verify with that"
+
+
 @pytest.mark.parametrize(("statement", "reason"), [
     ("approval = ''", "contract needs a checker, and it has no approval"),
     ("approval = '', type = 'approve', version = 1",
      "an approval stands by itself, without what it approved"),
-    ("approval = '', type = 'gift', version = 4", "no template gift of version 4 is known"),
+    ("approval = '', type = 'gift', version = 4",
+     f"no template gift of version 4 is known{_NEWER}"),
     ("approval = '', type = 'taken_over', version = 4, actor = 'system:format-1'",
-     "no template taken_over of version 4 is known"),
-    ("approval = '', version = 99", "no template contract of version 99 is known"),
+     f"no template taken_over of version 4 is known{_NEWER}"),
+    ("approval = '', version = 99", f"no template contract of version 99 is known{_NEWER}"),
 ])
 def test_an_approval_taken_out_by_hand_is_named(world, statement, reason):
     done = world.approve(_terms(world, 1))

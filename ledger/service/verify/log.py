@@ -19,7 +19,7 @@ from ledger.domain.operations import Operations
 from ledger.domain.state import State
 from ledger.requests import signed_bytes
 from ledger.service import folding, hold_end
-from ledger.service.approvals import lacks_approval, no_right, people_fault
+from ledger.service.approvals import TAKEN_OVER, lacks_approval, no_right, people_fault
 from ledger.service.authority import Verifier
 from ledger.service.day_statements import FEE_CODES, Fees
 from ledger.service.history import seconds
@@ -133,7 +133,7 @@ class Log:
             return f"expected journal {found.journals + 1}"
         if (row[1] is None) == bool(legs):
             return "it has legs and no journal number, or the other way round"
-        reason = self._older(row)
+        reason = self._unknown(row) or self._older(row)
         if reason is not None:
             return reason
         self._sender(row)
@@ -156,6 +156,17 @@ class Log:
             self._waiting[row[0]] = digest
         if row[8]:
             return self._evidence(row)
+        return None
+
+    def _unknown(self, row: tuple) -> str | None:
+        """Why nothing can be said of an entry: what newer templates ask is not known."""
+        if row[3] > self.operations.versions.get(row[2], 0) and (
+            (row[2], row[7]) != TAKEN_OVER or row[0] != 1
+        ):
+            return (
+                f"no template {row[2]} of version {row[3]} is known; if a newer program wrote it, "
+                "verify with that"
+            )
         return None
 
     def _older(self, row: tuple) -> str | None:
