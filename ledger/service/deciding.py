@@ -70,6 +70,41 @@ def books_of(
     )
 
 
+def parties_may(
+    state: State, operation: Operation, values: Mapping[str, Any], actor: Actor,
+    merchant: str | None, user: str | None, rail: str | None, day: str,
+) -> Refusal | None:
+    """The first reason why those whom a command names may not do this: the state of each, terminal,
+    channel, grade, stops. `verify` asks it of what was booked."""
+    refusal = (
+        guards.party(state, operation, merchant, "merchant_id")
+        or guards.party(state, operation, user, "user_id")
+    )
+    if refusal is not None:
+        return refusal
+    for name in operation.parties:
+        if name in values:
+            refusal = refusal or guards.party(state, operation, values[name], name)
+    if "terminal_id" in values:
+        refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
+    if refusal is None and merchant is not None and operation.needs_channel:
+        refusal = guards.channel(state, merchant, rail)
+    if refusal is not None:
+        return refusal
+    parties = [
+        merchant, user, values.get("terminal_id"),
+        *(values.get(name) for name in operation.parties),
+    ]
+    if state.tables.get("grade_terms"):
+        refusal = grades.barred(state, operation, parties, day)
+    if refusal is None and state.tables.get("stop"):
+        caller = actor.id if actor.kind == "caller" else None
+        if caller is not None:
+            parties.append((state.get("caller", caller) or _EMPTY).get("party_id"))
+        refusal = guards.stopped(state, operation, parties, rail, caller)
+    return refusal
+
+
 class Decider:
     """Decides for one batch.
 
@@ -213,33 +248,7 @@ class Decider:
             if refusal is not None:
                 self.seen = NOBODY
                 return refusal
-        refusal = (
-            guards.party(state, operation, merchant, "merchant_id")
-            or guards.party(state, operation, user, "user_id")
-        )
-        if refusal is not None:
-            return refusal
-        for name in operation.parties:
-            if name in values:
-                refusal = refusal or guards.party(state, operation, values[name], name)
-        if "terminal_id" in values:
-            refusal = refusal or guards.terminal(state, values["terminal_id"], merchant)
-        if refusal is None and merchant is not None and operation.needs_channel:
-            refusal = guards.channel(state, merchant, rail)
-        if refusal is not None:
-            return refusal
-        parties = [
-            merchant, user, values.get("terminal_id"),
-            *(values.get(name) for name in operation.parties),
-        ]
-        if state.tables.get("grade_terms"):
-            refusal = grades.barred(state, operation, parties, day)
-        if refusal is None and state.tables.get("stop"):
-            caller = actor.id if actor.kind == "caller" else None
-            if caller is not None:
-                parties.append((state.get("caller", caller) or _EMPTY).get("party_id"))
-            refusal = guards.stopped(state, operation, parties, rail, caller)
-        return refusal
+        return parties_may(state, operation, values, actor, merchant, user, rail, day)
 
     def _caller(
         self, operation: Operation, values: Mapping[str, Any], actor: Actor,

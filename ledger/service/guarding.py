@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.domain import guards, mandates, payouts
 from ledger.domain.holds import left, reduced
+from ledger.domain.movements import Movements
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
+from ledger.domain.state import State
 from ledger.service.backdating import Past
 
 if TYPE_CHECKING:
@@ -73,33 +75,12 @@ class Guard:
             )
             if refusal is not None:
                 return refusal
-        releases: dict[str, int] = {}
-        gone: set[str] = set()
-        under_way: dict[str, int] = {}
-        if plan.holds is not None:
-            refusal = self._hold_effects(
-                operation, plan, context, currency or "", held, releases, gone
-            )
-            if refusal is not None:
-                return refusal
-        elif context.hold is not None and plan.effects:
-            hold = context.hold
-            releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
-            gone.add(hold["account_id"])
-            if plan.legs:
-                under_way[hold["account_id"]] = self._under_way(hold)
+        refusal = moves(
+            state, self.ledger.movements, operation, context, plan, currency or "", held
+        )
+        if refusal is not None:
+            return refusal
         if plan.legs:
-            if state.tables.get("stop"):
-                refusal = guards.stopped_account(
-                    state, operation, [leg[0] for leg in plan.legs]
-                )
-                if refusal is not None:
-                    return refusal
-            refusal = guards.accounts(
-                state, operation, plan.legs, releases, gone, under_way
-            )
-            if refusal is not None:
-                return refusal
             value_date = values.get("value_date")
             if value_date is not None and value_date < day:
                 refusal = self.past.refusal(operation, plan.legs, value_date, day)
@@ -108,17 +89,6 @@ class Guard:
         if plan.uses:
             return guards.limits(state, plan.uses, currency or "", day, self.number)
         return None
-
-    def _under_way(self, hold: Mapping[str, Any]) -> int:
-        """What of a hold's account waits for an outsider's answer, minor units: it may have left,
-        so no other hold takes it (rules D0.3, D1.10)."""
-        kinds = self.ledger.movements.kinds
-        return sum(
-            left(other) for other in self.state.holds.values()
-            if other["account_id"] == hold["account_id"]
-            and other["currency_code"] == hold["currency_code"]
-            and other["scope"] == "amount" and kinds[other["kind"]].released_by == "operation"
-        )
 
     def _consent(
         self, operation: Operation, plan: Plan, values: Mapping[str, Any], currency: str, day: str
@@ -148,59 +118,106 @@ class Guard:
             ]
         return None
 
-    def _hold_effects(
-        self, operation: Operation, plan: Plan, context: Context, currency: str,
-        held: Collection[str], releases: dict[str, int], gone: set[str],
-    ) -> Refusal | None:
-        """Turn the template's holds into effects.
 
-        :param held: holds that were placed when the command began to wait for its checker
-        :param releases: what of each account's holds ends here, to be filled
-        :param gone: accounts whose held money may have left already, to be filled
-        """
-        changed: dict[str, dict[str, Any]] = {}
-        effects = plan.effects = list(plan.effects or ())
-        assert plan.holds is not None
-        for action, kind, hold_id, account_id, amount, case in plan.holds:
-            if action == "place":
-                refusal = guards.lowered_later(self.state, operation, account_id, currency)
-                if refusal is not None:
-                    return refusal
-                if hold_id in held:  # since the request; the entry says it as any other does
-                    there = self.state.holds.get(hold_id) or {}
-                    if (there.get("kind"), there.get("account_id"), there.get("placed")) != (
-                        kind, account_id, amount
-                    ):
-                        return Refusal(
-                            "hold_not_allowed", f"hold {hold_id} is not as it was asked for"
-                        )
-                    effects.append(["hold", hold_id, there])
-                    continue
-                document = self.ledger.movements.place(
-                    self.state, kind, hold_id, account_id, currency, amount, case, context
-                )
-                if isinstance(document, Refusal):
-                    return document
-                effects.append(["hold", hold_id, document])
-                continue
-            hold = changed.get(hold_id) or self.state.holds.get(hold_id)
-            if hold is None:
-                return Refusal("hold_unknown", f"hold {hold_id} is used up")
-            if kind is not None and hold["kind"] != kind:  # an authority took it over
-                return Refusal("hold_not_allowed", f"hold {hold_id} is of kind {hold['kind']}")
-            amount = left(hold) if action == "free" else amount
-            if amount > left(hold):
-                return Refusal("exceeds_hold", f"{left(hold)} minor units are left of the hold")
-            name = "captured" if action == "capture" else "released"
-            changed[hold_id] = reduced(hold, name, amount)
-            account_id = hold["account_id"]
-            releases[account_id] = releases.get(account_id, 0) + amount
-            if self.ledger.movements.kinds[hold["kind"]].released_by == "operation":
-                gone.add(account_id)
-        lost = sorted(set(held) - {hold[2] for hold in plan.holds if hold[0] == "place"})
-        if lost:  # nothing would ever end it
-            return Refusal(
-                "hold_not_allowed", f"hold {lost[0]} was asked for, and is not any more"
-            )
-        effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
+def moves(
+    state: State, movements: Movements, operation: Operation, context: Context, plan: Plan,
+    currency: str, held: Collection[str],
+) -> Refusal | None:
+    """The first reason why what a plan holds and moves may not be: holds, stops of accounts, their
+    status, books and floors. `verify` asks it of what was booked. What the holds come to is added
+    to the plan's effects.
+
+    :param held: holds that were placed when the command began to wait for its checker
+    """
+    releases: dict[str, int] = {}
+    gone: set[str] = set()
+    under_way: dict[str, int] = {}
+    if plan.holds is not None:
+        refusal = _hold_effects(
+            state, movements, operation, plan, context, currency, held, releases, gone
+        )
+        if refusal is not None:
+            return refusal
+    elif context.hold is not None and plan.effects:
+        hold = context.hold
+        releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
+        gone.add(hold["account_id"])
+        if plan.legs:
+            under_way[hold["account_id"]] = _under_way(state, movements, hold)
+    if not plan.legs:
         return None
+    if state.tables.get("stop"):
+        refusal = guards.stopped_account(state, operation, [leg[0] for leg in plan.legs])
+        if refusal is not None:
+            return refusal
+    return guards.accounts(state, operation, plan.legs, releases, gone, under_way)
+
+
+def _under_way(state: State, movements: Movements, hold: Mapping[str, Any]) -> int:
+    """What of a hold's account waits for an outsider's answer, minor units: it may have left, so no
+    other hold takes it (rules D0.3, D1.10)."""
+    return sum(
+        left(other) for other in state.holds.values()
+        if other["account_id"] == hold["account_id"]
+        and other["currency_code"] == hold["currency_code"]
+        and other["scope"] == "amount"
+        and movements.kinds[other["kind"]].released_by == "operation"
+    )
+
+
+def _hold_effects(
+    state: State, movements: Movements, operation: Operation, plan: Plan, context: Context,
+    currency: str, held: Collection[str], releases: dict[str, int], gone: set[str],
+) -> Refusal | None:
+    """Turn the template's holds into effects.
+
+    :param held: holds that were placed when the command began to wait for its checker
+    :param releases: what of each account's holds ends here, to be filled
+    :param gone: accounts whose held money may have left already, to be filled
+    """
+    changed: dict[str, dict[str, Any]] = {}
+    effects = plan.effects = list(plan.effects or ())
+    assert plan.holds is not None
+    for action, kind, hold_id, account_id, amount, case in plan.holds:
+        if action == "place":
+            refusal = guards.lowered_later(state, operation, account_id, currency)
+            if refusal is not None:
+                return refusal
+            if hold_id in held:  # since the request; the entry says it as any other does
+                there = state.holds.get(hold_id) or {}
+                if (there.get("kind"), there.get("account_id"), there.get("placed")) != (
+                    kind, account_id, amount
+                ):
+                    return Refusal(
+                        "hold_not_allowed", f"hold {hold_id} is not as it was asked for"
+                    )
+                effects.append(["hold", hold_id, there])
+                continue
+            document = movements.place(
+                state, kind, hold_id, account_id, currency, amount, case, context
+            )
+            if isinstance(document, Refusal):
+                return document
+            effects.append(["hold", hold_id, document])
+            continue
+        hold = changed.get(hold_id) or state.holds.get(hold_id)
+        if hold is None:
+            return Refusal("hold_unknown", f"hold {hold_id} is used up")
+        if kind is not None and hold["kind"] != kind:  # an authority took it over
+            return Refusal("hold_not_allowed", f"hold {hold_id} is of kind {hold['kind']}")
+        amount = left(hold) if action == "free" else amount
+        if amount > left(hold):
+            return Refusal("exceeds_hold", f"{left(hold)} minor units are left of the hold")
+        name = "captured" if action == "capture" else "released"
+        changed[hold_id] = reduced(hold, name, amount)
+        account_id = hold["account_id"]
+        releases[account_id] = releases.get(account_id, 0) + amount
+        if movements.kinds[hold["kind"]].released_by == "operation":
+            gone.add(account_id)
+    lost = sorted(set(held) - {hold[2] for hold in plan.holds if hold[0] == "place"})
+    if lost:  # nothing would ever end it
+        return Refusal(
+            "hold_not_allowed", f"hold {lost[0]} was asked for, and is not any more"
+        )
+    effects += [["hold", hold_id, document] for hold_id, document in changed.items()]
+    return None

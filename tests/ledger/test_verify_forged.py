@@ -202,7 +202,7 @@ def test_a_hold_that_its_request_does_not_ask_for_is_named(world, old, new):
             effect[2] = orjson.loads(orjson.dumps(effect[2]).decode().replace(old, new))
     rows[-1]["effects"] = orjson.dumps(effects).decode()
     _write(world, rows)
-    assert "it does not hold what its template holds as W" in _broken(world)
+    assert "the holds that it places or ends are not those of its template" in _broken(world)
 
 
 @pytest.mark.parametrize(("type_", "replaced", "values"), [

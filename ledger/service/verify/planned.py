@@ -1,13 +1,15 @@
 """What an entry booked, and what it changed beside balances, planned again: it is what its template
 makes of its content, of its original and of the registers as the log had made them by then, and its
-template's checks let it through. So nobody who can write the database books a refund above its
+template's checks let it through, and neither a stop, nor the state of a party, the status of an
+account or a floor kept it back. So nobody who can write the database books a refund above its
 payment, a result of an order twice, another amount than was exchanged, a debit without the payer's
-consent, or a limit that its checker did not sign, and only computes the digests anew.
+consent, out of a frozen account or below a floor, or a limit that its checker did not sign, and
+only computes the digests anew.
 
 Of the current version of a template alone: what another one asked is not known any more. So a
-change of what a template, a handler or a function of the templates makes of the same content needs
-another version. Floors, stops, status, the cycles of the calendar and what is in :data:`APART` are
-not judged here.
+change of what a template, a handler, a function of the templates or a guard makes of the same
+content needs another version. The cycles of the calendar, past floors under what is dated back, and
+what is in :data:`APART` are not judged here.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ from typing import Any, cast
 import orjson
 
 from ledger.domain import guards, payouts, shards, tariffs
+from ledger.domain.actors import Actor
 from ledger.domain.chart import SHARD
-from ledger.domain.holds import left, reduced
 from ledger.domain.movements import Movements
 from ledger.domain.operations import Context, Operation, Operations, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import HANDLERS
 from ledger.domain.state import State
 from ledger.service.basis import basis
-from ledger.service.deciding import books_of, original_of
+from ledger.service.deciding import books_of, original_of, parties_may
+from ledger.service.guarding import moves
 from ledger.service.originals import Originals
 from ledger.service.ports import Reader
 from ledger.service.unwritten import Unwritten
@@ -110,27 +113,37 @@ def plan_fault(
         if "original" in context.hold:
             context.original = originals.get(context.hold["original"])
             mode = None if context.original is None else context.original.get("mode")
-    merchant = operation.merchant(values, context)
-    owner = operation.books(values, context) or merchant or operation.user(values, context)
+    merchant, user = operation.merchant(values, context), operation.user(values, context)
+    rail = operation.rail(values, context)
+    owner = operation.books(values, context) or merchant or user
     context.mode, context.codes, context.contract, context.owner = books_of(
         state, owner, merchant, row[10], mode
     )
     plan = _planned(operation, movements, state, values, context)
     if isinstance(plan, Refusal):
         return f"its template refuses it: {plan.code}, {plan.detail}"
+    fault = _legs_fault(state, plan, legs)
     if operation.plan is None:
-        return (
-            _legs_fault(state, plan, legs)
-            or _register_fault(originals, context, plan, row, effects)
+        fault = (
+            fault or _register_fault(originals, context, plan, row, effects)
             or _basis_fault(state, operation, plan, row)
             or _due_fault(state, operation, plan, merchant, values, row[10])
         )
+    else:
+        fault = (
+            fault or _effects_fault(originals, context, plan, values, effects)
+            or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
+            or _due_fault(state, operation, plan, merchant, values, row[10])
+        )
+    kind, _, name = actor.partition(":")
     return (
-        _legs_fault(state, plan, legs)
-        or _effects_fault(originals, context, plan, values, effects)
-        or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
-        or _due_fault(state, operation, plan, merchant, values, row[10])
-        or _holds_fault(state, plan, values, effects)
+        fault
+        or _refused(parties_may(
+            state, operation, values, Actor(kind, name), merchant, user, rail, row[10]
+        ))
+        or _moves_fault(
+            state, movements, operation, context, plan, values, row, legs, effects
+        )
         or _waited_fault(state, row, effects)
     )
 
@@ -264,36 +277,30 @@ def _due_fault(
 
 
 def _refused(refusal: Refusal | None) -> str | None:
-    return refusal and f"it should have been refused: {refusal.code}, {refusal.detail}"
+    return None if refusal is None else (
+        f"it should have been refused: {refusal.code}, {refusal.detail}"
+    )
 
 
-def _holds_fault(
-    state: State, plan: Plan, values: Mapping[str, Any], effects: list[list]
+def _moves_fault(
+    state: State, movements: Movements, operation: Operation, context: Context, plan: Plan,
+    values: Mapping[str, Any], row: tuple, legs: list[list], effects: list[list],
 ) -> str | None:
-    """What its template places is there, what it captures or frees was held."""
-    there = {effect[1]: effect[2] for effect in effects if effect[0] == "hold"}
-    ended: dict[str, Any] = {}
-    placed: set[str] = set()
-    for action, kind, name, account, amount, _ in plan.holds or ():
-        if action == "place":
-            placed.add(name)
-            document, before = there.get(name, _NOTHING), state.holds.get(name)
-            asked = {"kind": kind, "account_id": account, "placed": amount,
-                     "currency_code": values.get("currency_code")}
-            if not asked.items() <= document.items() or before not in (None, document) or (
-                document["captured"] or document["released"] or document["ended"]
-            ):
-                return f"it does not hold what its template holds as {name}"
-            continue
-        hold = ended.get(name) or state.holds.get(name)
-        if hold is None or (kind is not None and hold["kind"] != kind):
-            return f"it uses hold {name}, which was not there"
-        amount = left(hold) if action == "free" else amount
-        if amount > left(hold):
-            return f"it takes more of hold {name} than was left"
-        ended[name] = reduced(hold, "captured" if action == "capture" else "released", amount)
-    if {name: document for name, document in there.items() if name not in placed} != ended:
-        return "the holds that it ends are not those of its template"
+    """No stop, status or purpose of an account kept it back, no floor either, and the holds that it
+    places, captures and frees are those of its template."""
+    held: Sequence[str] = ()
+    if row[15]:
+        waited = state.get("pending", str(orjson.loads(row[15])["pending"]))
+        held = waited.get("holds", ())
+    plan.legs = legs  # spread over shards as they were then
+    refusal = moves(
+        state, movements, operation, context, plan, values.get("currency_code") or "", held
+    )
+    if refusal is not None:
+        return _refused(refusal)
+    wanted = [effect for effect in plan.effects or () if effect[0] == "hold"]
+    if orjson.loads(orjson.dumps(wanted)) != [e for e in effects if e[0] == "hold"]:
+        return "the holds that it places or ends are not those of its template"
     return None
 
 
