@@ -22,11 +22,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ledger.adapters.heads import head_paths, write_whole
+from ledger.adapters.heads import head_paths
 from ledger.adapters.schema import SCHEMA_VERSION, statements
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
 from ledger.adapters.sqlite_store import take_lock
 from ledger.adapters.storage import ledger_path, open_reader, place
+from ledger.adapters.whole_files import write_whole
 from paylake.crypto import sm3_file
 from paylake.errors import NotVerified, UsageFault, disk_fault
 from paylake.settings import Settings

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from paylake.errors import PermanentFailure
+from ledger.adapters.storage import is_made, open_reader, place
+from ledger.adapters.whole_files import write_whole
+from paylake.errors import NotVerified, PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import Settings
 
@@ -63,11 +64,21 @@ class HeadFiles:
         return self._key.sign(document)
 
     def keep(self, day: str, document: bytes, signature: bytes) -> None:
-        """Write a head's two files if they are not there; never change one that is."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write a head's two files if they are not there; never change one that is.
+
+        :raises DiskFull, EnvironmentFault: to be tried again
+        """
         for path, data in zip(head_paths(self.folder, day), (document, signature), strict=True):
             if not path.exists():
                 write_whole(path, data)
+
+    def kept(self) -> set[str]:
+        """Names of the heads of which both files are there."""
+        found = {path.name for path in self.folder.glob("*.json*")}
+        return {
+            name.removesuffix(".json") for name in found
+            if name.endswith(".json") and f"{name}.sig" in found
+        }
 
 
 def day_of(name: str) -> date:
@@ -96,6 +107,32 @@ def heads_in(folder: Path) -> dict[str, tuple[bytes, bytes]]:
     return heads
 
 
+def refuse_older(settings: Settings) -> None:
+    """A head is committed before its file is written. So a file of one that the database lacks says
+    that the database was put back to an earlier state, or lost: to go on with it would close and
+    sign dates a second time.
+
+    :raises NotVerified: naming the first such head
+    """
+    folder = settings.path("ledger", "heads")
+    names = {path.stem for path in folder.glob("*.json")}
+    if not names:
+        return
+    known: set[str] = set()
+    if is_made(settings):
+        reader = open_reader(settings)
+        try:
+            known = {*reader.head_names(), *reader.closed_dates()}
+        finally:
+            reader.close()
+    if names - known:
+        raise NotVerified(
+            f"The ledger's database ({place(settings)}) is older than its heads, or another: it "
+            f"lacks {min(names - known)}, of which there is a signed file",
+            "Restore a copy that has it: docs/how-to/restore-the-ledger.md.", where=str(folder),
+        )
+
+
 def trusted_by(settings: Settings) -> Callable[[str, str, bytes, bytes], bool]:
     """(key id, day, document, signature) -> whether the trust file's key of that id is valid on
     that day and verifies the signature."""
@@ -111,18 +148,3 @@ def trusted_by(settings: Settings) -> Callable[[str, str, bytes, bytes], bool]:
         )
 
     return check
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a loss of power."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -211,6 +211,22 @@ class PostgresReader(SqlReader):
             self._loop.close()
 
 
+class _Looking(PostgresReader):
+    """Whatever is there."""
+
+    def _check(self) -> None:
+        pass
+
+
+def is_made(url: str) -> bool:
+    """Whether a ledger is in this database, of whatever schema."""
+    looking = _Looking(url)
+    try:
+        return looking.revision() is not None
+    finally:
+        looking.close()
+
+
 class PostgresStore(SqlStore, PostgresReader):
     """The one writer.
 

@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ledger.adapters.heads import signing_key_id, write_whole
+from ledger.adapters.heads import signing_key_id
+from ledger.adapters.whole_files import write_whole
 from paylake.crypto import sm3_hex
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -18,17 +19,19 @@ def write_signed(settings: Settings, path: Path, data: bytes, about: dict[str, A
     """Write a file and its control file.
 
     :param about: what the control file says beside name, digest and key
+    :raises DiskFull, EnvironmentFault: to be tried again
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     key_id = signing_key_id(settings)
     control = (json.dumps(
         {**about, "file": path.name, "sm3": sm3_hex(data), "key_id": key_id},
         ensure_ascii=False, indent=1, sort_keys=True,
     ) + "\n").encode()
     name = path.with_suffix(".control.json")
+    signed = name.with_name(name.name + ".sig")
     write_whole(path, data)
+    key = Keyring(settings).private(key_id)
     if not name.is_file() or name.read_bytes() != control:
         write_whole(name, control)
-        write_whole(
-            name.with_name(name.name + ".sig"), Keyring(settings).private(key_id).sign(control)
-        )
+    # asked by itself: what was broken off between the two left none, or that of another control
+    if not signed.is_file() or not key.public.verify(control, signed.read_bytes()):
+        write_whole(signed, key.sign(control))

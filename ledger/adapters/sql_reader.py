@@ -385,6 +385,15 @@ class SqlReader(ABC):
         row = self._one(f"select {', '.join(HEAD)} from head order by number desc limit 1")
         return dict(zip(HEAD, row, strict=True)) if row else None
 
+    def head_names(self) -> list[str]:
+        """Names of the signed heads in the order of signing."""
+        return [row[0] for row in self._all("select name from head order by number")]
+
+    def head(self, name: str) -> dict[str, Any] | None:
+        """A signed head."""
+        row = self._one(f"select {', '.join(HEAD)} from head where name = ?", (name,))
+        return dict(zip(HEAD, row, strict=True)) if row else None
+
     def heads(self) -> Iterator[dict[str, Any]]:
         """Every signed head in the order of signing."""
         for row in self._all(f"select {', '.join(HEAD)} from head order by number"):

@@ -26,6 +26,16 @@ def place(settings: Settings) -> str:
     return str(ledger_path(settings))
 
 
+def is_made(settings: Settings) -> bool:
+    """Whether there is a ledger's database, of whatever schema."""
+    if settings.ledger_database:
+        from ledger.adapters.postgres import is_made as is_made_there
+
+        return is_made_there(settings.ledger_database)
+    path = ledger_path(settings)
+    return path.is_file() and path.stat().st_size > 0
+
+
 def open_reader(
     settings: Settings, *, any_thread: bool = False, whoever_wrote: bool = False
 ) -> Any:

@@ -113,6 +113,7 @@ async def _anchor_hourly(ledger: Ledger, on_ledger: Callable[..., Any]) -> None:
     while not ledger.clock.simulated:
         wait = RETRY_SECONDS
         try:
+            await on_ledger(ledger.keep_heads)
             age = await on_ledger(ledger.unsigned_for)
             if age >= ANCHOR_SECONDS:
                 await on_ledger(ledger.end_holds_before_today)

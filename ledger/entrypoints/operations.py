@@ -24,6 +24,7 @@ from ledger.adapters.heads import (
     HeadFiles,
     heads_in,
     read_heads,
+    refuse_older,
     signing_key_id,
     trusted_by,
 )
@@ -324,7 +325,11 @@ def check_kind(settings: Settings, simulated: bool) -> None:
 
 
 def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
-    """Open (or make) the ledger of a home for writing. Close it by `ledger.close()`."""
+    """Open (or make) the ledger of a home for writing. Close it by `ledger.close()`.
+
+    :raises NotVerified: when its heads outside the database name what it lacks
+    """
+    refuse_older(settings)
     store = open_store(settings, simulated=simulated)
     try:
         clock = Clock(

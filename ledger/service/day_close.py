@@ -74,6 +74,7 @@ class DayClose:
         ledger.pipeline.sure()
         closed = self.store.find_close(day)
         if closed is not None:
+            ledger.keep_heads()
             ledger.signer.keep(day, closed["document"], closed["signature"])
             return shown_head(closed, replayed=True)
         _, last = self._in_order()
@@ -124,13 +125,14 @@ class DayClose:
                 "key_id": ledger.signer.key_id, "document": raw, "signature": signature,
             }
             self.store.insert_close(close, rows)
-            self.store.insert_head({
+            head = {
                 "name": day, "sequence": close["chain_sequence"],
                 "digest": close["chain_digest"], "key_id": close["key_id"],
                 "document": raw, "signature": signature,
-            })
+            }
+            self.store.insert_head(head)
         ledger.head.closed = ledger.state.closed = day
-        ledger.signer.keep(day, raw, signature)
+        ledger.keep_heads(head)
         return shown_head({"document": raw}, replayed=False)
 
     def _in_order(self) -> tuple[str, str | None]:

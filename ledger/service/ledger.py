@@ -102,12 +102,17 @@ class Ledger:
         """The fold at the last checkpoint, and the entries since then."""
         state, history, head = State(self.chart), History(), Head()
         folding.load(self.store, state, history, head)
-        last, clock = self.store.last_head(), self.store.meta("clock")
+        clock = self.store.meta("clock")
         state.closed, state.trial_balance = head.closed, self._trial_balance
         self.state, self.history, self.head = state, history, head
         self.written = Written(self.store.meta(WRITTEN), self.chart.version)
-        if last is not None:  # a crash between the commit of a head and the writing of its files
-            self.signer.keep(last["name"], last["document"], last["signature"])
+        # a crash, or a full disk, between the commit of a head and the writing of its files
+        kept = self.signer.kept()
+        self._unkept = [
+            head for name in self.store.head_names() if name not in kept
+            and (head := self.store.head(name)) is not None
+        ]
+        self.keep_heads()
         if clock is not None and self.clock.simulated:
             self.clock.set(clock)
 
@@ -314,6 +319,7 @@ class Ledger:
         :raises RequestRefused: `clock_not_set`
         """
         self.pipeline.sure()
+        self.keep_heads()
         last = self.store.last_head()
         if last is not None and last["sequence"] == self.head.sequence:
             return json.loads(last["document"])
@@ -329,13 +335,26 @@ class Ledger:
         }
         raw = head_bytes(document)
         signature = self.signer.sign(name, raw)
+        head = {
+            "name": name, "sequence": self.head.sequence, "digest": self.head.digest,
+            "key_id": self.signer.key_id, "document": raw, "signature": signature,
+        }
         with self.store.transaction():
-            self.store.insert_head({
-                "name": name, "sequence": self.head.sequence, "digest": self.head.digest,
-                "key_id": self.signer.key_id, "document": raw, "signature": signature,
-            })
-        self.signer.keep(name, raw, signature)
+            self.store.insert_head(head)
+        self.keep_heads(head)
         return document
+
+    def keep_heads(self, *signed: dict[str, Any]) -> None:
+        """Write the files of heads that are committed and lack them.
+
+        :param signed: one that was committed just now
+        :raises DiskFull, EnvironmentFault: the next call tries those again
+        """
+        self._unkept += signed
+        while self._unkept:
+            head = self._unkept[0]
+            self.signer.keep(head["name"], head["document"], head["signature"])
+            del self._unkept[0]
 
     def unsigned_for(self) -> float:
         """Seconds since the last signed head by the ledger's clock; infinite without one, 0 while

@@ -135,6 +135,10 @@ class Reader(Protocol):
 
     def closed_dates(self) -> list[str]: ...
 
+    def head_names(self) -> list[str]: ...
+
+    def head(self, name: str) -> dict[str, Any] | None: ...
+
     def heads(self) -> Iterator[dict[str, Any]]:
         """Every signed head in order: name, sequence, digest, key id, document, signature."""
 
@@ -195,6 +199,8 @@ class HeadSigner(Protocol):
     def sign(self, day: str, document: bytes) -> bytes: ...
 
     def keep(self, name: str, document: bytes, signature: bytes) -> None: ...
+
+    def kept(self) -> set[str]: ...
 
 
 class Vault(Protocol):
