@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -27,7 +27,7 @@ from ledger.adapters.schema import SCHEMA_VERSION, statements
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
 from ledger.adapters.sqlite_store import take_lock
 from ledger.adapters.storage import ledger_path, open_reader, place
-from ledger.adapters.whole_files import write_whole
+from ledger.adapters.whole_files import flush_folder, named_writes, write_whole
 from paylake.crypto import sm3_file
 from paylake.errors import NotVerified, UsageFault, disk_fault
 from paylake.settings import Settings
@@ -154,22 +154,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def restore(settings: Settings, folder: Path) -> Copied:
-    """Put a backup in the place of a ledger that is not there. The caller has verified it.
+    """Put a backup in the place of a ledger that is not there. The caller has verified it. The
+    database comes last: what is broken off before leaves none, and can be called again.
 
     :raises UsageFault: when there is a ledger: none is overwritten
     :raises LeaseHeld: when a service writes to it
+    :raises DiskFull, EnvironmentFault: when there is no room; there is no ledger then
     """
     said = read_manifest(folder)
+
+    def beside() -> None:
+        for path in sorted((folder / "heads").iterdir()):
+            there = settings.path("ledger", "heads") / path.name
+            if not there.exists():  # one that is there is evidence, and stays
+                write_whole(there, path.read_bytes())
+        _copied(folder / _FILES, settings.path("ledger", _FILES))
+
     if settings.ledger_database:
-        _into_postgres(settings.ledger_database, folder / "ledger.db")
+        _into_postgres(settings.ledger_database, folder / "ledger.db", beside)
     else:
-        _into_sqlite(ledger_path(settings), folder / "ledger.db")
-    heads = settings.path("ledger", "heads")
-    heads.mkdir(parents=True, exist_ok=True)
-    for path in sorted((folder / "heads").iterdir()):
-        if not (heads / path.name).exists():  # one that is there is evidence, and stays
-            write_whole(heads / path.name, path.read_bytes())
-    _copied(folder / _FILES, settings.path("ledger", _FILES))
+        _into_sqlite(ledger_path(settings), folder / "ledger.db", beside)
     reader = open_reader(settings)
     try:
         found = _end(reader)
@@ -229,7 +233,7 @@ def _chunks(reader: Any, table: str, order: str) -> Iterator[Sequence[tuple]]:
         yield chunk
 
 
-def _into_sqlite(path: Path, source: Path) -> None:
+def _into_sqlite(path: Path, source: Path, beside: Callable[[], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = take_lock(path.with_suffix(".lock"))
     try:
@@ -241,16 +245,22 @@ def _into_sqlite(path: Path, source: Path) -> None:
                     "Restore into another home, or move it away.", where=str(there),
                 )
         partial = path.with_name(f".{path.name}.restoring")
-        shutil.copyfile(source, partial)
-        partial.chmod(0o600)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with named_writes(path):
+            try:
+                shutil.copyfile(source, partial)
+                partial.chmod(0o600)
+                with partial.open("rb+") as file:
+                    os.fsync(file.fileno())
+                beside()
+                partial.replace(path)
+                flush_folder(path.parent)
+            finally:
+                partial.unlink(missing_ok=True)
     finally:
         os.close(lock)
 
 
-def _into_postgres(url: str, source: Path) -> None:
+def _into_postgres(url: str, source: Path, beside: Callable[[], None]) -> None:
     from ledger.adapters.postgres import PostgresStore, shown
 
     store = PostgresStore(url, simulated=None)
@@ -266,6 +276,7 @@ def _into_postgres(url: str, source: Path) -> None:
             for table, order in TABLES.items():
                 for rows in _chunks(copy, table, order):
                     store.copy_rows(table, rows)
+            beside()
     finally:
         copy.close()
         store.close()

@@ -12,10 +12,11 @@ from datetime import timedelta
 
 import pytest
 
+from ledger.adapters import backup as backups
 from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.entrypoints.operations import backup, open_ledger, restore, verify
 from paylake import settings as settings_module
-from paylake.errors import LeaseHeld, NotVerified, PermanentFailure, UsageFault
+from paylake.errors import DiskFull, LeaseHeld, NotVerified, PermanentFailure, UsageFault
 from paylake.settings import ROOT
 from tests.ledger.banks import Bank, line
 from tests.ledger.conftest import DAY, World, at
@@ -217,3 +218,32 @@ def test_the_commands(settings, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["heads"] == 0, done.stderr
     again = run("restore", "--home", str(settings.home), "--from", str(tmp_path / "copy"))
     assert again.returncode == 2 and "There is a ledger" in again.stderr
+
+
+@pytest.mark.parametrize("kind", STORAGES)
+def test_a_restore_that_found_no_room_leaves_no_ledger_and_can_be_called_again(
+    settings, tmp_path, server, monkeypatch, kind
+):
+    """Nor does one that was killed between the database and the files beside it."""
+    made = World(settings)
+    made.start()
+    made.do("payment")
+    made.close()
+    backup(settings, tmp_path / "copy")
+    made.ledger.close()
+    there = elsewhere(made, tmp_path, kind, server)
+    write = backups.write_whole
+
+    def full(path, data):
+        if path.name.endswith(".sig"):
+            raise DiskFull("the disk is full", "make room", where=str(path))
+        write(path, data)
+
+    monkeypatch.setattr(backups, "write_whole", full)
+    with pytest.raises(DiskFull):
+        restore(there, tmp_path / "copy")
+    assert not there.path("ledger", "ledger.db").exists()
+    assert not list(there.path("ledger").glob(".*"))
+    monkeypatch.setattr(backups, "write_whole", write)
+    assert restore(there, tmp_path / "copy")["heads"] == 1
+    assert verify(there).heads == 1
