@@ -327,7 +327,8 @@ def check_kind(settings: Settings, simulated: bool) -> None:
 def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
     """Open (or make) the ledger of a home for writing. Close it by `ledger.close()`.
 
-    :raises NotVerified: when its heads outside the database name what it lacks
+    :raises NotVerified: when its heads outside the database name what it lacks, or its checkpoint
+        or an entry since is damaged
     """
     refuse_older(settings)
     store = open_store(settings, simulated=simulated)
@@ -341,6 +342,9 @@ def open_ledger(settings: Settings, *, simulated: bool) -> Ledger:
             store, load_chart(), load_operations(), load_hold_kinds(), clock,
             HeadFiles(settings), SealedVault.of_home(keyring), verify_hex,
         )
+    except NotVerified as error:
+        store.close()
+        raise NotVerified(error.what, error.next_step, where=place(settings)) from error
     except BaseException:
         store.close()
         raise

@@ -9,34 +9,78 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.account import Account
+from ledger.domain.chain import entry_digest
 from ledger.domain.state import State
 from ledger.service.history import History, Tail
 from ledger.service.ports import Checkpoint, Reader, Store
+from paylake.errors import NotVerified
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
 
+#: What reading a damaged row may raise.
+_UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 _ATTRIBUTES = ("balance", "held", "frozen", "status", "parent", "tenant", "buckets", "taken")
 
 
 def load(reader: Reader, state: State, history: History, head: Head) -> None:
-    """Fill an empty state from the last checkpoint and the entries since."""
+    """Fill an empty state from the last checkpoint and the entries since.
+
+    :raises NotVerified: when the checkpoint, or an entry since, cannot be what was written
+    """
     at = reader.checkpoint()
+    if at is None and reader.has_documents():
+        raise _damaged("the checkpoint that its documents are of is missing")
     if at is not None:
+        if not _stands(reader, at):
+            raise _damaged(
+                f"the log is not as the checkpoint at entry {at.sequence} says that it was"
+            )
         head.sequence, head.digest = at.sequence, at.digest
         head.journal, head.booked_at = at.journal, at.booked_at
         for kind, key, document in reader.documents():
-            _read(state, kind, key, document)
+            try:
+                _read(state, kind, key, document)
+            except _UNREADABLE as error:
+                raise _damaged(f"document {kind} {key} of the checkpoint is not what a program "
+                               f"writes ({type(error).__name__})") from error
     closed = reader.closed_dates()
     head.closed = closed[-1] if closed else None
     for row in reader.entries(head.sequence + 1):
-        posting = replay(state, row)
+        if row[0] != head.sequence + 1:
+            raise _damaged(f"entry {head.sequence + 1} is missing in the log")
+        if entry_digest(head.digest, row) != row[16]:
+            raise _damaged(f"the digest of entry {row[0]} is not that of its content")
+        try:
+            posting = replay(state, row)
+        except _UNREADABLE as error:
+            raise _damaged(f"entry {row[0]} is not what a program writes "
+                           f"({type(error).__name__})") from error
         if posting is not None:
             history.add([posting])
         head.sequence, head.digest = row[0], row[16]
         head.journal = row[1] or head.journal
         head.booked_at = max(head.booked_at, row[9])
     state.keep()
+
+
+def _stands(reader: Reader, at: Checkpoint) -> bool:
+    """Whether the log has the entry that a checkpoint reaches to, and its journals are as many."""
+    reached = next(iter(reader.entries(at.sequence, at.sequence)), None)
+    last, beyond = reader.find_by_journal(at.journal), reader.find_by_journal(at.journal + 1)
+    return (
+        (reached is not None and reached[16] == at.digest if at.sequence else True)
+        and (last is not None and last[0] <= at.sequence if at.journal else True)
+        and (beyond is None or beyond[0] > at.sequence)
+    )
+
+
+def _damaged(what: str) -> NotVerified:
+    return NotVerified(
+        f"The ledger is damaged: {what}",
+        "Run `python -m ledger verify`, and restore the last backup that verifies; nothing was "
+        "changed.",
+    )
 
 
 def replay(state: State, row: tuple) -> tuple | None:

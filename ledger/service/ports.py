@@ -101,6 +101,9 @@ class Reader(Protocol):
 
     def checkpoint(self) -> Checkpoint | None: ...
 
+    def has_documents(self) -> bool:
+        """Whether a checkpoint ever wrote something down."""
+
     def documents(self, kinds: Sequence[str] | None = None) -> Iterator[tuple[str, str, Any]]:
         """Documents of the checkpoint: kind, key, document; without `kinds`, all but items."""
 
