@@ -22,6 +22,7 @@ import orjson
 
 from ledger.adapters.data_files import load_operations
 from ledger.adapters.row_files import Row, rows_of
+from ledger.adapters.whole_files import named_writes
 from ledger.domain.fields import COMMON
 from ledger.domain.forms import Form
 from ledger.domain.sensitive import looks
@@ -58,6 +59,7 @@ def import_file(
     :param begin: how the keys that are made begin: a caller's id and a full stop
     :raises UsageFault: for a file that is neither CSV nor Parquet, cannot be read as what it is
         (what was read before is posted), or has no `type` column
+    :raises DiskFull, EnvironmentFault: when the rejects cannot be written; what was sent is posted
     """
     done = Imported()
     made = f"{begin}import-{sm3_file(path)[:16]}-"
@@ -68,30 +70,36 @@ def import_file(
     }
     clear = _clear(forms.values())
     partial = rejects.with_name(f".{rejects.name}.partial")
-    with _private(partial) as file:
+    with named_writes(rejects):
+        rejected = _private(partial)
+    with rejected as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("line", "idempotency_key", "reason", "field", "detail", "row"))
         while part := list(islice(rows, BATCH)):
             commands = [
                 _command(row.cells, f"{made}{row.line}", kinds) for row in part if not row.beyond
             ]
-            results = iter(send(commands) if commands else ())
+            results, refused = iter(send(commands) if commands else ()), []
             for row in part:
                 result = _unclear(row) or next(results)
                 _count(done, result)
                 if result["status"] == "refused":
-                    writer.writerow((
+                    refused.append((
                         row.line, result["idempotency_key"], result["reason"],
                         result.get("field", ""), result["detail"],
                         orjson.dumps(_shown(row.cells, clear), default=str).decode(),
                     ))
+            with named_writes(rejects):  # what the sending raises is another matter
+                writer.writerows(refused)
+                file.flush()
             if progress is not None:
                 progress(done.rows, done.refused)
-    if done.refused:
-        partial.replace(rejects)
-        done.rejects = str(rejects)
-    else:
-        partial.unlink()
+    with named_writes(rejects):
+        if done.refused:
+            partial.replace(rejects)
+            done.rejects = str(rejects)
+        else:
+            partial.unlink()
     return done
 
 

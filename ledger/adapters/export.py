@@ -21,6 +21,7 @@ from ledger.adapters.evidence_feeds import event_file, head_file
 from ledger.adapters.heads import signing_key_id
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import ledger_path, open_reader, place
+from ledger.adapters.whole_files import named_writes
 from ledger.domain.chain import journal_id
 from ledger.domain.chart import Chart, parts_of
 from paylake.deliveries import DeliveryFile, write_delivery
@@ -60,6 +61,7 @@ def export_day(
     :param sent_at: the time that the control files carry, aware
     :raises PermanentFailure: when the date is not closed, the inbox holds other content, or a
         head's file is not the head in the database
+    :raises DiskFull, EnvironmentFault: when the inbox takes no file; what is whole there stays
     """
     reader = open_reader(settings)
     try:
@@ -78,14 +80,16 @@ def export_day(
             )
     finally:
         reader.close()
-    written = [
-        (
-            write_delivery(
-                settings, feed, day, sequence, [file], sent_at, signing_key_id(settings), totals,
-            ), file.rows,
-        )
-        for feed, file, totals in made
-    ]
+    with named_writes(settings.path("landing")):
+        written = [
+            (
+                write_delivery(
+                    settings, feed, day, sequence, [file], sent_at, signing_key_id(settings),
+                    totals,
+                ), file.rows,
+            )
+            for feed, file, totals in made
+        ]
     return Exported(day, sequence, *(value for pair in written for value in pair))
 
 

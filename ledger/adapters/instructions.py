@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +28,7 @@ from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
 from ledger.adapters.vault import SealedVault, SealingKeys
+from ledger.adapters.whole_files import named_writes
 from paylake.crypto import seal, unseal
 from paylake.durable import write_private
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
@@ -166,7 +168,7 @@ def _sealed(settings: Settings, path: Path, data: bytes) -> bytes:
 
 def unsealed(settings: Settings, day: date, folder: Path) -> list[Path]:
     """Write a date's sealed files as CSV, for the owner alone, into a new folder: what goes over
-    the bank's channel and is deleted then.
+    the bank's channel and is deleted then. The folder appears when all of them are in it.
 
     :raises UsageFault: when the folder is there
     :raises PermanentFailure: when the files are not written yet
@@ -185,8 +187,13 @@ def unsealed(settings: Settings, day: date, folder: Path) -> list[Path]:
     opened = [
         (path.stem, keys.unsealed(path.read_bytes(), path.name.encode())) for path in sealed
     ]
-    written = []
-    for name, data in opened:
-        written.append(folder / f"{name}.csv")
-        write_private(written[-1], data)
-    return written
+    partial = folder.with_name(f".{folder.name}.partial")
+    with named_writes(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            for name, data in opened:
+                write_private(partial / f"{name}.csv", data)
+            partial.rename(folder)
+        finally:  # nothing in clear stays where only half of it was written
+            shutil.rmtree(partial, ignore_errors=True)
+    return [folder / f"{name}.csv" for name, _ in opened]

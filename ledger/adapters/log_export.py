@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from ledger.adapters.storage import open_reader
+from ledger.adapters.whole_files import named_writes
 from ledger.service.ports import Row
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
@@ -65,12 +66,13 @@ def export_log(settings: Settings, folder: Path) -> LogExported:
     """Write the whole log and its heads into a folder; files appear when they are whole.
 
     :raises PermanentFailure: when there is no ledger
+    :raises DiskFull, EnvironmentFault: when the folder takes no file
     """
-    folder.mkdir(parents=True, exist_ok=True)
     reader = open_reader(settings)
     counts = []
     try:
-        with reader.snapshot():
+        with named_writes(folder), reader.snapshot():
+            folder.mkdir(parents=True, exist_ok=True)
             for name, lines in (
                 (ENTRIES, (line(row) for row in reader.entries(1))),
                 (HEADS, (_head(head) for head in reader.heads())),

@@ -15,6 +15,7 @@ from typing import Any
 from ledger.adapters.schema import SCHEMA_VERSION, sqlite_additions, statements
 from ledger.adapters.sql_store import SqlStore
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
+from ledger.adapters.whole_files import named_writes
 from ledger.service.ports import Secret
 from paylake.errors import LeaseHeld, PermanentFailure
 
@@ -32,14 +33,17 @@ class SqliteStore(SqlStore, SqliteReader):
     :param simulated: what kind of ledger to make, or what an existing one must be
     :raises LeaseHeld: when another process has it open
     :raises PermanentFailure: when the ledger is of the other kind
+    :raises DiskFull, EnvironmentFault: when the home takes no file
     """
 
     def __init__(self, path: Path, *, simulated: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = take_lock(path.with_suffix(".lock"))
-        # Made here so that database, WAL and shared memory are the owner's alone.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with named_writes(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = take_lock(path.with_suffix(".lock"))
         try:
+            with named_writes(path):
+                # Made here so that database, WAL and shared memory are the owner's alone.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             super().__init__(path, writable=True, any_thread=True)
             with named_faults(path):
                 self._prepare(simulated)

@@ -1,4 +1,4 @@
-"""A service does not go on with a damaged log or checkpoint: it names what is wrong at its start."""
+"""A service does not go on with a damaged log or checkpoint: it names at its start what it is."""
 
 from __future__ import annotations
 

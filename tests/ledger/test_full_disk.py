@@ -12,14 +12,18 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from ledger.adapters import whole_files
+from ledger.adapters import instructions, whole_files
+from ledger.adapters.bulk_import import import_file
+from ledger.adapters.export import export_day
 from ledger.adapters.heads import head_paths
+from ledger.adapters.instructions import write_instructions
+from ledger.adapters.log_export import export_log
 from ledger.adapters.statement_files import write_statements
 from ledger.adapters.storage import ledger_path
 from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
-from paylake.errors import DiskFull, NotVerified
+from paylake.errors import DiskFull, EnvironmentFault, NotVerified
 from tests.ledger.conftest import DAY, at
 
 NEXT = DAY + timedelta(1)
@@ -159,3 +163,76 @@ def test_a_database_that_is_older_than_its_heads_is_not_served(world, lost):
     world.ledger = open_ledger(world.settings, simulated=True)
     world.ledger.set_clock(at(NEXT, "12:00:00"))
     assert verify(world.settings).heads == 1
+
+
+# places that take no file: the error says which, and what to do
+
+
+def _blocked(path: Path) -> Path:
+    """A file where a folder should be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+def test_a_home_that_takes_no_file_is_named_at_the_start(settings):
+    _blocked(settings.path("ledger"))
+    for _ in range(2):
+        with pytest.raises(EnvironmentFault, match="a file cannot be written") as caught:
+            open_ledger(settings, simulated=True)
+        assert caught.value.where == str(ledger_path(settings))
+
+
+def test_a_database_that_cannot_be_made_leaves_the_lock_free(settings, monkeypatch):
+    opened = os.open
+
+    def full(path, *more):
+        if Path(path).name == "ledger.db":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, *more)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(DiskFull):
+        open_ledger(settings, simulated=True)
+    monkeypatch.setattr(os, "open", opened)
+    open_ledger(settings, simulated=True).close()
+
+
+def test_an_export_into_no_folder_is_named(world, tmp_path, sent_at):
+    world.close()
+    out = _blocked(tmp_path / "out")
+    with pytest.raises(EnvironmentFault, match="a file cannot be written") as caught:
+        export_log(world.settings, out / "log")
+    assert str(out) in caught.value.where
+    _blocked(world.settings.path("landing", "inbox"))
+    with pytest.raises(EnvironmentFault, match="a file cannot be written"):
+        export_day(world.settings, DAY, sent_at=sent_at)
+
+
+def test_rejects_that_cannot_be_written_are_named(world, tmp_path):
+    file = tmp_path / "commands.csv"
+    file.write_text("type\nfee\n")
+    with pytest.raises(EnvironmentFault, match="a file cannot be written"):
+        import_file(file, world.ledger.apply, tmp_path / "none" / "rejects.csv")
+
+
+def test_no_half_of_the_instructions_stays_in_clear(world, tmp_path, monkeypatch):
+    """The second file finds no room: the first has payees in it, and is not left."""
+    world.do("payment")
+    world.close()
+    write_instructions(world.settings, DAY)
+    write, out = instructions.write_private, tmp_path / "bank"
+
+    def full(path, data):
+        if path.parent.is_dir():
+            raise DiskFull("The disk is full", "Free some space.", where=str(path))
+        write(path, data)
+
+    monkeypatch.setattr(instructions, "write_private", full)
+    with pytest.raises(DiskFull):
+        instructions.unsealed(world.settings, DAY, out)
+    assert [path.name for path in tmp_path.iterdir() if "bank" in path.name] == []
+    monkeypatch.setattr(instructions, "write_private", write)
+    assert {path.parent for path in instructions.unsealed(world.settings, DAY, out)} == {out}
+    assert len(list(out.iterdir())) == 2
+    assert out.stat().st_mode & 0o077 == 0
