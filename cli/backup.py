@@ -29,16 +29,20 @@ FORMAT = "paylake-backup/1"
 FOLDERS = ("keys", "landing", "lake", "ledger", "reports", "simulator")
 FILES = ("home.json", "paylake.toml")
 MANIFEST = "backup.json"
+#: What a running ledger changes all the time: nonces of the last minutes, files not whole yet.
+_UNDER_WAY = ("nonces", ".")
 
 
 def members(settings: Settings) -> list[Path]:
-    """Every file that a backup holds, sorted; the ledger's database files are not among them."""
+    """Every file that a backup holds, sorted; the ledger's database files, and what it is writing,
+    are not among them."""
     found = [settings.path(name) for name in FILES if settings.path(name).is_file()]
     for folder in FOLDERS:
         found += [
             path
             for path in settings.path(folder).rglob("*")
-            if path.is_file() and not path.name.startswith("ledger.db")
+            if path.is_file() and not (folder == "ledger" and path.name.startswith(_UNDER_WAY))
+            and not path.name.startswith("ledger.db")
         ]
     return sorted(found)
 

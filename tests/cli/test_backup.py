@@ -63,3 +63,33 @@ def test_another_archive_is_no_backup(tmp_path: Path, document: str) -> None:
     assert json.loads(document) is not None
     with pytest.raises(NotVerified, match="Not a backup of the format"):
         read(tmp_path, data.getvalue())
+
+
+def test_what_a_running_ledger_writes_meanwhile_spoils_no_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It appends nonces, which serve for minutes, and puts files in their place when they are
+    whole; a member that changed between its digest and its copy would not be believed."""
+    here = settings.load({}, home=tmp_path / "home")
+    heads = here.path("ledger", "heads")
+    for folder in (heads, here.path("keys")):
+        folder.mkdir(parents=True)
+    here.path("keys", "one.key").write_bytes(b"k")
+    changing = [here.path("ledger", name) for name in ("nonces", "nonces.before")]
+    partial = heads / ".hour.json.7"
+    for path in (*changing, partial, heads / "hour.json"):
+        path.write_bytes(b"1")
+    digest = backup.sm3_file
+
+    def meanwhile(path: Path) -> str:
+        found = digest(path)
+        partial.unlink(missing_ok=True)
+        for each in changing:
+            with each.open("ab") as file:
+                file.write(b"2")
+        return found
+
+    monkeypatch.setattr(backup, "sm3_file", meanwhile)
+    backup.write(here, tmp_path / "kept.tar.gz")
+    monkeypatch.setattr(backup, "sm3_file", digest)
+    assert read(tmp_path, (tmp_path / "kept.tar.gz").read_bytes()) == 2
