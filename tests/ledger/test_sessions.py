@@ -134,10 +134,16 @@ def test_a_signature_over_other_digests_covers_nothing(client, world, settings, 
 def test_a_cover_altered_in_the_log_does_not_verify(client, world, settings):
     with client.session() as session:
         session.command(world.of("C1", world.command("payment")))
-    _forge(world, "update entry set content = json_set(content, '$.signature', "
-           "'3006020101020101') where type = 'session_cover'")
+    (signed,) = world.ledger.store._one(
+        "select content ->> '$.signature' from entry where type = 'session_cover'"
+    )
+    altered = ("update entry set content = json_set(content, '$.signature', '{}') "
+               "where type = 'session_cover'")
+    _forge(world, altered.format("3006020101020101"))
     with pytest.raises(NotVerified, match="over its session does not verify"):
         verify(settings)
+    _forge(world, altered.format(signed))  # a damaged ledger is not opened again
+    assert verify(settings).broken is None
 
 
 def test_only_signing_callers_open_sessions(client, world, bridge, settings):
