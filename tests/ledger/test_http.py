@@ -41,8 +41,7 @@ def http(world, settings, token):
     ) as client:
         client.headers["authorization"] = f"Bearer {token}"
         yield client
-    # shutdown closed the store; reopen for the world's own tear-down
-    world.ledger = open_ledger(settings, simulated=True)
+    world.ledger.close = lambda: None  # shutdown did; what a test damaged is not opened again
 
 
 @pytest.fixture
