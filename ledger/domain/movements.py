@@ -109,9 +109,10 @@ class Movements:
         However often it is denied, its days count from the first freeze (rule D0.15)."""
         original = c.original
         assert original is not None
+        frozen = state.frozen.get(v["original_transaction_id"], 0)
         amount = (
             original["amount_minor"] - original["refunded"] - original["charged_back"]
-            - original["disputed"] - state.frozen.get(v["original_transaction_id"], 0)
+            - original["disputed"] - frozen
         )
         if amount <= 0:
             return Refusal("exceeds_original", "nothing is left of the payment that is not frozen")
@@ -121,11 +122,13 @@ class Movements:
         )
         if isinstance(document, Refusal):
             return document
-        # one that was placed by the template of before left its date in the hold alone
-        first = original.get(FIRST_DENIED) or min((
-            hold["placed_on"] for hold in state.holds.values()
-            if hold.get("original") == v["original_transaction_id"]
-        ), default=c.booking_date)
+        first = original.get(FIRST_DENIED)
+        if not first and frozen:  # the template of before left the date in the hold alone
+            first = min(
+                hold["placed_on"] for hold in state.holds.values()
+                if hold.get("original") == v["original_transaction_id"]
+            )
+        first = first or c.booking_date
         ends = ends_on(self.kinds[DENIED], first, None)
         if ends is not None and ends < c.booking_date:
             return Refusal(
