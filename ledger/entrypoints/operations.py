@@ -35,6 +35,7 @@ from ledger.adapters.vault import SealedVault
 from ledger.entrypoints import logs
 from ledger.service.clock import Clock
 from ledger.service.ledger import Ledger
+from ledger.service.turns import take_turns
 from ledger.service.verify import Verified
 from ledger.service.verify import verify as verify_rows
 from ledger.service.verify import verify_export as verify_exported_rows
@@ -396,6 +397,7 @@ def serve(settings: Settings, *, simulated: bool, port: int | None = None) -> No
     )
     server = uvicorn.Server(config)
     _calm_collector()
+    take_turns()
     # Uvicorn raises the signal again after its clean stop; that, too, is exit code 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

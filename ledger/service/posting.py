@@ -25,6 +25,7 @@ from ledger.service.deciding import Decider
 from ledger.service.originals import Originals
 from ledger.service.ports import Secret
 from ledger.service.results import committed, posted, refused, replay
+from ledger.service.turns import give_way
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Head, Ledger
@@ -116,6 +117,7 @@ class Batch:
         self, index: int, command: Command, known: Mapping[str, tuple],
         here: dict[str, tuple[int, tuple]],
     ) -> dict[str, Any]:
+        give_way()
         seen = self._seen(command, known, here)
         if seen is not None:
             return seen

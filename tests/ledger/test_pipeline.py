@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 
 from ledger.entrypoints.operations import verify
+from ledger.service.command import read
 from ledger.service.ledger import Job
+from ledger.service.posting import Batch
+from ledger.service.turns import take_turns
 from paylake.errors import TransientFault
 from tests.ledger.conftest import SYSTEM
 
@@ -268,3 +273,31 @@ def test_what_was_found_of_a_party_holds_until_a_register_changes(world):
         "posted", "posted", "posted", "posted", "posted", "stopped", "posted"
     ]
     assert status([world.ledger.apply([pays("P5")], SYSTEM)]) == ["stopped"]
+
+
+def test_other_threads_have_their_turn_while_a_batch_is_planned(world):
+    """Also where all of the planning is compiled code, which asks nobody."""
+    commands = [world.command("payment") for _ in range(1000)]
+    told: list[int] = []
+    ended = threading.Event()
+    batch = Batch(world.ledger, SYSTEM, "", world.ledger.head.copy())
+
+    def wanting() -> None:
+        while not ended.is_set():
+            told.append(len(batch.booked.rows))
+            time.sleep(0)  # gives the lock up, so each turn is asked for anew
+
+    forms = [read(world.ledger, command) for command in commands]
+    other = threading.Thread(target=wanting)
+    before = sys.getswitchinterval()
+    take_turns()
+    other.start()
+    try:
+        batch.run(commands, forms)
+    finally:
+        ended.set()
+        other.join()
+        sys.setswitchinterval(before)
+        world.ledger.state.back()
+    assert len(batch.booked.rows) == 1000
+    assert len({count for count in told if 0 < count < 1000}) > 2
