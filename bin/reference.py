@@ -277,10 +277,11 @@ def settings_page() -> str:
     lines += table(("setting", "variable", "default", "what it is"), rows)
     lines += [
         "Three more variables are read before the settings: by `bin/`, `PAYLAKE_PYTHON` (the "
-        "Python to make environments from, 3.11 or 3.12) and `PAYLAKE_ENVIRONMENTS` (where they "
-        "are kept; `var/env` by default); by the ledger, `PAYLAKE_LEDGER_CORE` (`compiled` or "
-        "`interpreted`, where its core has to be that one; by default it is compiled if "
-        "`bin/compile-ledger` made it of the files as they are).",
+        "Python to make environments from, 3.11 or 3.12; by default the quickest on `PATH`, "
+        "which the file `python` beside the environments keeps) and `PAYLAKE_ENVIRONMENTS` "
+        "(where they are kept; `var/env` by default); by the ledger, `PAYLAKE_LEDGER_CORE` "
+        "(`compiled` or `interpreted`, where its core has to be that one; by default it is "
+        "compiled if `bin/compile-ledger` made it of the files as they are).",
         "",
     ]
     return "\n".join(lines)
