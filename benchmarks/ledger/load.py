@@ -101,17 +101,19 @@ def signing(service: Service) -> Iterator[Opened]:
 class _InSession(Connection):
     """Covers what it sent when that is due, on its own connection: the others go on meanwhile."""
 
-    def __init__(self, service: Service, session: LedgerSession) -> None:
+    def __init__(self, service: Service, session: LedgerSession, first: int) -> None:
         super().__init__(service, session.session)
         self.session = session
+        self._count = first  # of requests until the next cover
         self._caller = service.signer()
         self._after: tuple[str, bytes] | None = None  # what waits for the cover under way
 
     def send(self, path: str, body: bytes) -> None:
         opened = self.session.session
-        if len(opened.digests) < opened.cover_count:
+        if len(opened.digests) < self._count:
             super().send(path, body)
             return
+        self._count = opened.cover_count
         self._after = path, body
         signature = self._caller.key.sign(
             cover_bytes(opened.session_id, opened.covered + 1, opened.digests)
@@ -138,12 +140,14 @@ class _InSession(Connection):
 def in_sessions(service: Service, every: int = 250) -> Iterator[Opened]:
     """Connections with a session each: HMAC-SM3 on every request, the caller's SM2 signature
     over their running digest every so many, which each of 32 reaches within 10,000 commands, and
-    at the end."""
+    at the end. Their first covers fall due one after the other: callers do not open their sessions
+    in the same moment."""
     client = service.client(service.signer())
     made: list[_InSession] = []
 
     def opened() -> Connection:
-        made.append(_InSession(service, LedgerSession(client, service.signer(), every)))
+        first = every - len(made) * 8 % every
+        made.append(_InSession(service, LedgerSession(client, service.signer(), every), first))
         return made[-1]
 
     yield opened

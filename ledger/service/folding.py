@@ -12,7 +12,7 @@ from ledger.domain.account import Account
 from ledger.domain.chain import entry_digest
 from ledger.domain.state import State
 from ledger.service.history import History, Tail
-from ledger.service.ports import Checkpoint, Reader, Store
+from ledger.service.ports import Checkpoint, Reader, Segment, Store
 from paylake.errors import NotVerified
 
 if TYPE_CHECKING:
@@ -108,11 +108,18 @@ class Fold:
             for kind, key, document in _changed(ledger.state, ledger.history.tail)
         ]
         self.tail = ledger.history.take()
+        self._segments: list[Segment] | None = None
+
+    def prepare(self) -> None:
+        """Make of what was taken what is written, beside both the writer and the storage."""
+        self._segments = self.tail.segments()
 
     def write(self, store: Store) -> None:
         """Write it down, in a transaction of its own."""
+        if self._segments is None:
+            self.prepare()
         with store.transaction():
-            store.write_checkpoint(self.at, self.documents, self.tail.segments())
+            store.write_checkpoint(self.at, self.documents, self._segments)
 
     def written(self, ledger: Ledger) -> None:
         """The store has it: memory may forget it."""

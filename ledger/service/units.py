@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ledger")
 Results = list[dict[str, Any]]
+#: Entries from which a checkpoint takes some time to be made ready.
+_MANY = 1000
 
 
 class Job(NamedTuple):
@@ -79,6 +81,7 @@ class Pipeline:
         self._flying: tuple[Unit, Future] | None = None
         self._folding: tuple[Fold, Future] | None = None
         self._storage: ThreadPoolExecutor | None = None
+        self._preparing: ThreadPoolExecutor | None = None
 
     def plan(self, jobs: Sequence[Job], after: Head) -> Unit:
         """Plan jobs on top of what is planned already; a fault leaves no trace of them."""
@@ -148,8 +151,7 @@ class Pipeline:
         if self.ledger.due():
             self._folded()
             self.sure()
-            fold = Fold(self.ledger)
-            self._folding = fold, self._storage.submit(fold.write, self.ledger.store)
+            self._fold(self._storage)
         before = self.ledger.head if self._flying is None else self._flying[0].head
         unit = self.plan(jobs, before)
         if not self._finish():
@@ -183,6 +185,8 @@ class Pipeline:
         """Settle and give the second connection back."""
         self._finish()
         self._folded()
+        if self._preparing is not None:
+            self._preparing.shutdown()
         if self._storage is not None:
             self._storage.shutdown()
             self.reads.reader.close()
@@ -191,6 +195,22 @@ class Pipeline:
         """Whether the storage has a checkpoint that the history does not know of yet; waits for
         one that is being written."""
         return self._folding is not None and self._folding[1].exception() is None
+
+    def _fold(self, storage: ThreadPoolExecutor) -> None:
+        """Begin a checkpoint. One of many entries is made ready in a thread of its own, while the
+        storage goes on with units: it then waits for a checkpoint half as long."""
+        fold, store = Fold(self.ledger), self.ledger.store
+        if fold.tail.number < _MANY:
+            self._folding = fold, storage.submit(fold.write, store)
+            return
+
+        def write() -> None:
+            fold.prepare()
+            storage.submit(fold.write, store).result()
+
+        if self._preparing is None:
+            self._preparing = ThreadPoolExecutor(1, thread_name_prefix="ledger-checkpoint")
+        self._folding = fold, self._preparing.submit(write)
 
     def _folded(self) -> None:
         """Wait for the checkpoint under way. One that failed is part of the next: the log, which
