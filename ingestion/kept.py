@@ -18,6 +18,7 @@ import pyarrow as pa
 from ingestion.control import Received
 from paylake.crypto import seal, sm3_hex, unseal
 from paylake.deliveries import CONTROL_NAME, SIGNATURE_NAME
+from paylake.durable import flush_folder, put
 from paylake.errors import NotVerified, PermanentFailure, disk_fault
 from paylake.settings import Settings
 
@@ -70,7 +71,7 @@ def keep(
         files = []
         for name, data in sorted(clean.items()):
             packed = pa.Codec("zstd", 1).compress(data, asbytes=True)
-            _write(partial / f"{name}.sealed", seal(key, packed, _context(delivery_id, name)))
+            put(partial / f"{name}.sealed", seal(key, packed, _context(delivery_id, name)))
             files.append(
                 {
                     "name": name,
@@ -83,13 +84,13 @@ def keep(
                     ),
                 }
             )
-        _write(partial / CONTROL_NAME, received.control_bytes)
-        _write(partial / SIGNATURE_NAME, received.signature)
+        put(partial / CONTROL_NAME, received.control_bytes)
+        put(partial / SIGNATURE_NAME, received.signature)
         manifest = {"format": FORMAT, "delivery_id": delivery_id, "codec": "zstd", "files": files}
-        _write(partial / MANIFEST, json.dumps(manifest, indent=1).encode())
-        _sync(partial)
+        put(partial / MANIFEST, json.dumps(manifest, indent=1).encode())
+        flush_folder(partial)
         partial.rename(target)
-        _sync(target.parent)
+        flush_folder(target.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise disk_fault(error, partial) from error
@@ -129,16 +130,3 @@ def _context(delivery_id: str, name: str) -> bytes:
     return f"kept:{delivery_id}/{name}".encode()
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

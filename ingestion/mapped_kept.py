@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from paylake.crypto import seal, sm3_hex, unseal
+from paylake.durable import flush_folder, put
 from paylake.errors import NotVerified, PermanentFailure, disk_fault
 from paylake.settings import Settings
 
@@ -69,11 +70,10 @@ def keep(
             ("mapping.yml", mapping),
             ("kept.json", json.dumps(manifest, indent=1).encode()),
         ):
-            with (partial / file).open("wb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
+            put(partial / file, content)
+        flush_folder(partial)
         partial.rename(target)
+        flush_folder(target.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise disk_fault(error, partial) from error

@@ -24,6 +24,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from paylake.crypto import sm3_file, sm3_hex
+from paylake.durable import flush_folder, put
 from paylake.errors import PermanentFailure
 from paylake.keys import Keyring
 
@@ -194,17 +195,17 @@ def write_delivery(
     partial.mkdir()
     try:
         for item in listed:
-            _write_synced(partial / item.name, item.content)
-        _write_synced(partial / CONTROL_NAME, raw)
+            put(partial / item.name, item.content)
+        put(partial / CONTROL_NAME, raw)
         signature = Keyring(settings).private(signing_key or key_id).sign(raw)
-        _write_synced(partial / SIGNATURE_NAME, signature)
-        _sync_folder(partial)
+        put(partial / SIGNATURE_NAME, signature)
+        flush_folder(partial)
         # rename(2) onto a folder with content fails, so two senders cannot both win.
         partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _sync_folder(target.parent)
+    flush_folder(target.parent)
     return target
 
 
@@ -405,20 +406,3 @@ def _same_or_refuse(target: Path, control: Control, raw: bytes) -> Path:
     )
 
 
-def _write_synced(path: Path, content: bytes | Path) -> None:
-    with path.open("wb") as target:
-        if isinstance(content, Path):
-            with content.open("rb") as source:
-                shutil.copyfileobj(source, target, 1 << 20)
-        else:
-            target.write(content)
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ Only a `TransientFault` is ever retried. Exit codes are part of the interface
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,14 @@ class TransientFault(PaylakeError):
     exit_code = 17
 
 
-def disk_fault(error: OSError, path: Path | str) -> PermanentFailure | DiskFull | EnvironmentFault:
-    """An OSError of writing, as the error that a user should see."""
-    if error.errno == 28 or "No space left" in str(error):
+#: No room, or none left for this user.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_fault(error: OSError, path: Path | str) -> DiskFull | EnvironmentFault:
+    """An OSError of writing, as the error that a user should see; what was asked can be asked
+    again. That of a library may have its number in its words alone."""
+    if error.errno in _FULL or "No space left" in str(error):
         return DiskFull(
             "The disk is full", "Free some space and run the command again.", where=str(path)
         )
@@ -103,6 +109,8 @@ def disk_fault(error: OSError, path: Path | str) -> PermanentFailure | DiskFull 
             "Check that it runs, AWS_ENDPOINT, and what these keys may do.",
             where=str(path),
         )
-    return PermanentFailure(
-        f"Cannot write: {error}", "Check the folder and its rights.", where=str(path)
+    return EnvironmentFault(
+        f"Cannot write: {error.strerror or error}",
+        "See what keeps the folder from it, its rights first, and run the command again.",
+        where=str(path),
     )

@@ -5,7 +5,6 @@ Written before anything is posted. No pipeline code may read it. Amounts are yua
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from paylake import durable
 from paylake.crypto import sm3_hex
 from paylake.settings import Settings
 from simulator import reference as ref
@@ -85,13 +85,7 @@ def write_answers(
     """Write the answer file and return its SM3 digest."""
     raw = encode(answers(world, boxes))
     path = answers_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    durable.write(path, raw)
     return sm3_hex(raw)
 
 

@@ -27,7 +27,7 @@ from ledger.adapters.schema import SCHEMA_VERSION, statements
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
 from ledger.adapters.sqlite_store import take_lock
 from ledger.adapters.storage import ledger_path, open_reader, place
-from ledger.adapters.whole_files import flush_folder, named_writes, write_whole
+from paylake import durable
 from paylake.crypto import sm3_file
 from paylake.errors import NotVerified, UsageFault, disk_fault
 from paylake.settings import Settings
@@ -103,7 +103,7 @@ def _described(partial: Path) -> tuple[int, str, int]:
     for head in heads:
         _write_head(partial / "heads", head)
     files = sorted(path for path in partial.rglob("*") if path.is_file())
-    write_whole(partial / "backup.json", (json.dumps({
+    durable.write(partial / "backup.json", (json.dumps({
         "format": FORMAT, "kind": kind, "schema": SCHEMA_VERSION, "entries": entries,
         "chain_digest": digest, "heads": len(heads),
         "files": {str(path.relative_to(partial)): sm3_file(path) for path in files},
@@ -118,7 +118,7 @@ def _copied(source: Path, target: Path) -> None:
         # a name that begins with a full stop is a file that is being written
         if path.is_file() and not path.name.startswith(".") and not there.exists():
             there.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(there, path.read_bytes())
+            durable.write(there, path.read_bytes())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def restore(settings: Settings, folder: Path) -> Copied:
         for path in sorted((folder / "heads").iterdir()):
             there = settings.path("ledger", "heads") / path.name
             if not there.exists():  # one that is there is evidence, and stays
-                write_whole(there, path.read_bytes())
+                durable.write(there, path.read_bytes())
         _copied(folder / _FILES, settings.path("ledger", _FILES))
 
     if settings.ledger_database:
@@ -196,7 +196,7 @@ def _write_head(folder: Path, head: dict[str, Any]) -> None:
     for path, data in zip(
         head_paths(folder, head["name"]), (head["document"], head["signature"]), strict=True
     ):
-        write_whole(path, data)
+        durable.write(path, data)
 
 
 def _from_sqlite(source: Path, target: Path) -> None:
@@ -245,7 +245,7 @@ def _into_sqlite(path: Path, source: Path, beside: Callable[[], None]) -> None:
                     "Restore into another home, or move it away.", where=str(there),
                 )
         partial = path.with_name(f".{path.name}.restoring")
-        with named_writes(path):
+        with durable.named_writes(path):
             try:
                 shutil.copyfile(source, partial)
                 partial.chmod(0o600)
@@ -253,7 +253,7 @@ def _into_sqlite(path: Path, source: Path, beside: Callable[[], None]) -> None:
                     os.fsync(file.fileno())
                 beside()
                 partial.replace(path)
-                flush_folder(path.parent)
+                durable.flush_folder(path.parent)
             finally:
                 partial.unlink(missing_ok=True)
     finally:

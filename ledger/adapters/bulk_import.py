@@ -22,11 +22,11 @@ import orjson
 
 from ledger.adapters.data_files import load_operations
 from ledger.adapters.row_files import Row, rows_of
-from ledger.adapters.whole_files import named_writes
 from ledger.domain.fields import COMMON
 from ledger.domain.forms import Form
 from ledger.domain.sensitive import looks
 from paylake.crypto import sm3_file
+from paylake.durable import named_writes
 
 BATCH = 1000
 #: Sends a batch, gives a result each.

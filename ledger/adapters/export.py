@@ -21,10 +21,10 @@ from ledger.adapters.evidence_feeds import event_file, head_file
 from ledger.adapters.heads import signing_key_id
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import ledger_path, open_reader, place
-from ledger.adapters.whole_files import named_writes
 from ledger.domain.chain import journal_id
 from ledger.domain.chart import Chart, parts_of
 from paylake.deliveries import DeliveryFile, write_delivery
+from paylake.durable import named_writes
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
 

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from ledger.adapters.storage import is_made, open_reader, place
-from ledger.adapters.whole_files import write_whole
+from paylake import durable
 from paylake.errors import NotVerified, PermanentFailure
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -70,7 +70,7 @@ class HeadFiles:
         """
         for path, data in zip(head_paths(self.folder, day), (document, signature), strict=True):
             if not path.exists():
-                write_whole(path, data)
+                durable.write(path, data)
 
     def kept(self) -> set[str]:
         """Names of the heads of which both files are there."""

@@ -28,9 +28,8 @@ from ledger.adapters.signed_files import write_signed
 from ledger.adapters.sql_reader import SqlReader
 from ledger.adapters.storage import open_reader, place
 from ledger.adapters.vault import SealedVault, SealingKeys
-from ledger.adapters.whole_files import named_writes
 from paylake.crypto import seal, unseal
-from paylake.durable import write_private
+from paylake.durable import named_writes, write_private
 from paylake.errors import NotVerified, PermanentFailure, UsageFault
 from paylake.keys import Keyring
 from paylake.settings import Settings

@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 from ledger.adapters.storage import open_reader
-from ledger.adapters.whole_files import named_writes
 from ledger.service.ports import Row
+from paylake.durable import named_writes
 from paylake.errors import PermanentFailure
 from paylake.settings import Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.adapters.heads import signing_key_id
-from ledger.adapters.whole_files import write_whole
+from paylake import durable
 from paylake.crypto import sm3_hex
 from paylake.keys import Keyring
 from paylake.settings import Settings
@@ -28,10 +28,10 @@ def write_signed(settings: Settings, path: Path, data: bytes, about: dict[str, A
     ) + "\n").encode()
     name = path.with_suffix(".control.json")
     signed = name.with_name(name.name + ".sig")
-    write_whole(path, data)
+    durable.write(path, data)
     key = Keyring(settings).private(key_id)
     if not name.is_file() or name.read_bytes() != control:
-        write_whole(name, control)
+        durable.write(name, control)
     # asked by itself: what was broken off between the two left none, or that of another control
     if not signed.is_file() or not key.public.verify(control, signed.read_bytes()):
-        write_whole(signed, key.sign(control))
+        durable.write(signed, key.sign(control))

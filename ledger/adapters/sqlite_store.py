@@ -15,8 +15,8 @@ from typing import Any
 from ledger.adapters.schema import SCHEMA_VERSION, sqlite_additions, statements
 from ledger.adapters.sql_store import SqlStore
 from ledger.adapters.sqlite_reader import SqliteReader, named_faults
-from ledger.adapters.whole_files import named_writes
 from ledger.service.ports import Secret
+from paylake.durable import named_writes
 from paylake.errors import LeaseHeld, PermanentFailure
 
 #: Rows of one statement, if there are as many; fewer make a statement of their own. SQLite takes

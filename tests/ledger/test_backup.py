@@ -12,9 +12,9 @@ from datetime import timedelta
 
 import pytest
 
-from ledger.adapters import backup as backups
 from ledger.adapters.reconciliation_files import ReconciliationFiles
 from ledger.entrypoints.operations import backup, open_ledger, restore, verify
+from paylake import durable
 from paylake import settings as settings_module
 from paylake.errors import DiskFull, LeaseHeld, NotVerified, PermanentFailure, UsageFault
 from paylake.settings import ROOT
@@ -232,18 +232,18 @@ def test_a_restore_that_found_no_room_leaves_no_ledger_and_can_be_called_again(
     backup(settings, tmp_path / "copy")
     made.ledger.close()
     there = elsewhere(made, tmp_path, kind, server)
-    write = backups.write_whole
+    write = durable.write
 
     def full(path, data):
         if path.name.endswith(".sig"):
             raise DiskFull("the disk is full", "make room", where=str(path))
         write(path, data)
 
-    monkeypatch.setattr(backups, "write_whole", full)
+    monkeypatch.setattr(durable, "write", full)
     with pytest.raises(DiskFull):
         restore(there, tmp_path / "copy")
     assert not there.path("ledger", "ledger.db").exists()
     assert not list(there.path("ledger").glob(".*"))
-    monkeypatch.setattr(backups, "write_whole", write)
+    monkeypatch.setattr(durable, "write", write)
     assert restore(there, tmp_path / "copy")["heads"] == 1
     assert verify(there).heads == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from ledger.adapters import instructions, whole_files
+from ledger.adapters import instructions
 from ledger.adapters.bulk_import import import_file
 from ledger.adapters.export import export_day
 from ledger.adapters.heads import head_paths
@@ -23,6 +23,7 @@ from ledger.adapters.storage import ledger_path
 from ledger.adapters.tokens import Tokens
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
+from paylake import durable
 from paylake.errors import DiskFull, EnvironmentFault, NotVerified
 from tests.ledger.conftest import DAY, at
 
@@ -43,7 +44,7 @@ def full(monkeypatch):
                 room[0] -= 1
         flush(descriptor)
 
-    monkeypatch.setattr(whole_files.os, "fsync", fsync)
+    monkeypatch.setattr(durable.os, "fsync", fsync)
 
     def left(files):
         room[0] = files
@@ -61,7 +62,7 @@ def _there(world, name: str) -> list[bool]:
 def test_a_close_whose_head_found_no_room_writes_it_when_asked_again(world, full, written):
     world.do("payment")
     full(written)
-    with pytest.raises(DiskFull, match="a file could not be written"):
+    with pytest.raises(DiskFull, match="The disk is full"):
         world.close()
     assert _there(world, DAY.isoformat()) == [written == 1, False]
     full(None)
@@ -178,7 +179,7 @@ def _blocked(path: Path) -> Path:
 def test_a_home_that_takes_no_file_is_named_at_the_start(settings):
     _blocked(settings.path("ledger"))
     for _ in range(2):
-        with pytest.raises(EnvironmentFault, match="a file cannot be written") as caught:
+        with pytest.raises(EnvironmentFault, match="Cannot write: ") as caught:
             open_ledger(settings, simulated=True)
         assert caught.value.where == str(ledger_path(settings))
 
@@ -201,18 +202,18 @@ def test_a_database_that_cannot_be_made_leaves_the_lock_free(settings, monkeypat
 def test_an_export_into_no_folder_is_named(world, tmp_path, sent_at):
     world.close()
     out = _blocked(tmp_path / "out")
-    with pytest.raises(EnvironmentFault, match="a file cannot be written") as caught:
+    with pytest.raises(EnvironmentFault, match="Cannot write: ") as caught:
         export_log(world.settings, out / "log")
     assert str(out) in caught.value.where
     _blocked(world.settings.path("landing", "inbox"))
-    with pytest.raises(EnvironmentFault, match="a file cannot be written"):
+    with pytest.raises(EnvironmentFault, match="Cannot write: "):
         export_day(world.settings, DAY, sent_at=sent_at)
 
 
 def test_rejects_that_cannot_be_written_are_named(world, tmp_path):
     file = tmp_path / "commands.csv"
     file.write_text("type\nfee\n")
-    with pytest.raises(EnvironmentFault, match="a file cannot be written"):
+    with pytest.raises(EnvironmentFault, match="Cannot write: "):
         import_file(file, world.ledger.apply, tmp_path / "none" / "rejects.csv")
 
 
