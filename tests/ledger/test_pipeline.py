@@ -11,6 +11,7 @@ import pytest
 
 from ledger.entrypoints.operations import verify
 from ledger.service.command import read
+from ledger.service.folding import Fold
 from ledger.service.ledger import Job
 from ledger.service.posting import Batch
 from ledger.service.turns import take_turns
@@ -166,8 +167,10 @@ def test_units_overlap_only_with_a_connection_to_read_by(world, monkeypatch):
     assert verify(world.settings).broken is None
 
 
-def test_the_fold_is_written_down_between_units_alone(world, monkeypatch):
+@pytest.mark.parametrize("many", [1, 1000])
+def test_the_fold_is_written_down_between_units_alone(world, monkeypatch, many):
     monkeypatch.setattr("ledger.service.ledger.CHECKPOINT_ENTRIES", 20)
+    monkeypatch.setattr("ledger.service.units._MANY", many)
     ledger = world.ledger
     ledger.settle()
     for n in range(12):
@@ -233,6 +236,35 @@ def test_units_go_on_while_a_checkpoint_is_written(world, slow, monkeypatch):
     slow.go.release()
     world.reopen()
     assert world.balance("2201:M1") == 100
+
+
+def test_units_are_written_while_a_large_checkpoint_is_made_ready(world, monkeypatch):
+    monkeypatch.setattr("ledger.service.ledger.CHECKPOINT_ENTRIES", 4)
+    monkeypatch.setattr("ledger.service.units._MANY", 1)
+    world.ledger.settle()
+    before = world.ledger.store.checkpoint()
+    go, prepare = threading.Event(), Fold.prepare
+
+    def held(fold):
+        assert go.wait(20)
+        prepare(fold)
+
+    monkeypatch.setattr(Fold, "prepare", held)
+    ledger = world.ledger
+    for number in range(4):
+        written = ledger.begin([
+            job(world, transaction_id=f"P{number}-{n}", amount_minor=1000, **FEES)
+            for n in range(2)
+        ])
+        assert status(written.result(20)) == ["posted"] * 2
+    assert ledger.store.checkpoint() == before and not ledger.pipeline.idle
+    go.set()
+    ledger.settle()
+    assert ledger.store.checkpoint().sequence == ledger.head.sequence
+    assert world.balance("2201:M1") == 8000
+    assert verify(world.settings).broken is None
+    world.reopen()
+    assert world.balance("2201:M1") == 8000
 
 
 def test_a_checkpoint_that_fails_is_part_of_the_next(world, slow, monkeypatch, caplog):

@@ -127,6 +127,24 @@ def test_a_checkpoint_over_two_dates_of_a_month(world):
     assert verify(world.settings).broken is None
 
 
+def test_postings_of_a_busy_account_are_packed_the_quick_way(server, settings):
+    """PostgreSQL's own compression kept what followed waiting for a quarter of a second."""
+    world = World(replace(settings, ledger_database=server.database()))
+    world.start()
+    world.ledger.apply([
+        world.command("payment", transaction_id=f"P{n}") for n in range(200)
+    ])
+    world.ledger.checkpoint()
+    packed = set(world.ledger.store._all(
+        "select pg_column_compression(postings) from segment where length(postings) > 4000"
+    ))
+    (offered,) = world.ledger.store._one(
+        "select 'lz4' = any(enumvals) from pg_settings where name = 'default_toast_compression'"
+    )
+    assert packed == {("lz4" if offered else "pglz",)}
+    world.ledger.close()
+
+
 def test_the_chain_alone_and_since_a_head(world):
     """On every core, whichever storage."""
     trade(world)
