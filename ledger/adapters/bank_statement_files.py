@@ -45,6 +45,9 @@ def read_statement(path: Path) -> StatementFile:
             if name not in (*COLUMNS, "entry_type"):
                 raise _wrong(path, number, f"column {name[:40]!r} is not of a statement")
         cells = {name: _cell(row.get(name)) for name in COLUMNS}
+        for name, cell in cells.items():
+            if name != "amount_minor" and cell is not None and not isinstance(cell, str):
+                raise _wrong(path, number, f"{name} is not a text")
         amount = cells["amount_minor"]
         if (isinstance(amount, str) and _WHOLE.match(amount)) or (
             isinstance(amount, Decimal) and amount.as_tuple().exponent == 0
@@ -66,6 +69,7 @@ def read_statement(path: Path) -> StatementFile:
 
 
 def _cell(value: Any) -> Any:
+    """A cell of a Parquet file may be a date, as it stands in CSV a text."""
     if value == "":
         return None
     return value.isoformat() if hasattr(value, "isoformat") else value

@@ -52,7 +52,8 @@ def _parquet_rows(path: Path, column: str, what: str, again: str) -> Iterator[Ro
                 for row in batch.to_pylist():
                     number += 1
                     yield Row(number, row)
-    except (pa.ArrowException, OSError) as error:
+    # a date that Python has not, for one: Arrow names it by Python's own errors
+    except (pa.ArrowException, OSError, OverflowError, ValueError) as error:
         raise UsageFault(
             f"{path.name} cannot be read as Parquet ({error})", again, where=str(path)
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
@@ -35,3 +36,28 @@ def test_a_decimal_column_without_places_is_of_whole_numbers(tmp_path, column, a
             read_statement(path)
     else:
         assert read_statement(path).lines[0]["amount_minor"] == amount
+
+
+@pytest.mark.parametrize("column", [
+    pa.array([b"\xff"]), pa.array([["1"]]), pa.array([{"a": 1}]), pa.array([7]), pa.array([True]),
+])
+def test_a_column_that_is_no_text_is_named(tmp_path, column):
+    path = tmp_path / "day.parquet"
+    pq.write_table(pa.table({
+        "line_id": column, "value_date": ["2026-09-12"], "amount_minor": [1],
+    }), path)
+    with pytest.raises(UsageFault, match="line 2: line_id is not a text"):
+        read_statement(path)
+
+
+def test_a_date_column_is_read_and_a_date_that_nobody_has_is_named(tmp_path):
+    path = tmp_path / "day.parquet"
+    for days, unit in ((date(2026, 9, 12), pa.date32()), (10**18, pa.timestamp("us"))):
+        pq.write_table(pa.table({
+            "line_id": ["1"], "value_date": pa.array([days], unit), "amount_minor": [1],
+        }), path)
+        if unit == pa.date32():
+            assert read_statement(path).lines[0]["value_date"] == "2026-09-12"
+        else:
+            with pytest.raises(UsageFault, match="cannot be read as Parquet"):
+                read_statement(path)
