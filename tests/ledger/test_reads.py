@@ -90,7 +90,7 @@ def test_a_tree_of_any_depth_is_answered(http, world):
 
 
 def test_the_client_pages_movements(client, world, monkeypatch):
-    monkeypatch.setattr("ledger.client.BATCH_LIMIT", 2)
+    monkeypatch.setattr("ledger.client.calls.BATCH_LIMIT", 2)
     for amount in (1000, 2000, 3000, 4000, 5000):
         world.do("top_up", amount_minor=amount)
     found = list(client.movements("2101:U1"))

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 from urllib.parse import quote
 
+from ledger.client.connection import Connection
+
 PAGE = 1000
 
 
-class ReconciliationCalls(ABC):
-    """Calls of a client; which one, says :class:`ledger.client.LedgerClient`."""
-
-    @abstractmethod
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None,
-              query: Mapping[str, Any] | None = None) -> Any:
-        """One request's answer."""
-
-    @abstractmethod
-    def _pages(self, path: str, name: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """What a list has, page by page."""
+class ReconciliationCalls(Connection):
+    """Those of :class:`ledger.client.LedgerClient` about them."""
 
     def reconcile(
         self, account_id: str, currency_code: str, first: date, last: date, opening_minor: int,

@@ -1,183 +1,20 @@
-"""A typed client of the ledger service.
-
-Every call may be repeated without harm: commands carry an idempotency key, opening an account
-twice opens it once, a day closes once, an export writes the same bytes. So transient faults (no
-connection, time-out, 429, 502, 503, 504) are retried with growing pauses; everything else fails
-at once.
-"""
+"""The client's calls."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any, Literal, TypedDict, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
 from urllib.parse import quote
 
-import httpx
 import orjson
 
-from ledger.client_reconciliations import ReconciliationCalls
-from ledger.requests import signed_bytes
-from ledger.sessions import COVER_COUNT, CallerHalf, RequestMac, cover_bytes
-from paylake.crypto import PrivateKey, sm3_hex
-from paylake.errors import PermanentFailure, TransientFault, UsageFault
-
-T = TypeVar("T")
-#: Commands in one transaction, at most; the service refuses a larger batch.
-BATCH_LIMIT = 1000
-_TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
-
-#: One command: `type`, `idempotency_key`, in a simulated service `occurred_at` (ISO 8601 with
-#: zone, whole seconds), and the fields of its type. `/openapi.json` of the service and
-#: docs/reference/ledger-operations.md list every type; amounts are whole minor units (fen).
-Command = dict[str, Any]
-
-
-class Result(TypedDict, total=False):
-    """What became of a command. `status` is `posted`, `pending` (waits for a checker) or
-    `refused`.
-
-    posted: `journal_id`, `sequence`, `booking_date`, `booked_at`; refused: `reason` (a code of
-    docs/explanation/ledger.md), `detail`, and `field` where one is to blame. `replayed` is true
-    when the answer is that of an earlier command with this key and content.
-    """
-
-    idempotency_key: str
-    status: Literal["posted", "pending", "refused"]
-    replayed: bool
-    journal_id: str | None
-    sequence: int
-    booking_date: str
-    booked_at: str
-    reason: str
-    detail: str
-    field: str
-    first_index: int
-
-
-class Account(TypedDict):
-    """An account to open: `2101` for a user, `2201` and `2202` for a merchant."""
-
-    account_code: str
-    party_id: str | None
-    currency_code: str
-
-
-class Signer:
-    """Signs requests with SM2 for a person (`operator:<id>`) or a caller (`caller:<id>`).
-
-    :param now: wall clock, seconds since 1970
-    """
-
-    def __init__(
-        self, name: str, key: PrivateKey, now: Callable[[], float] = time.time
-    ) -> None:
-        self.name = name
-        self.key = key
-        self.now = now
-
-    def headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
-        """The headers of one request; `path` with its query."""
-        stamp = datetime.fromtimestamp(int(self.now()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        said = {
-            "signer": self.name, "method": method, "path": path, "timestamp": stamp,
-            "nonce": secrets.token_hex(16), "digest": sm3_hex(body),
-        }
-        return {
-            "x-paylake-signer": self.name, "x-paylake-timestamp": stamp,
-            "x-paylake-nonce": said["nonce"], "x-paylake-digest": said["digest"],
-            "x-paylake-signature": self.key.sign(signed_bytes(said)).hex(),
-        }
-
-
-class SessionSigner:
-    """The requests of one open session: an HMAC-SM3 each; it remembers what is to be covered."""
-
-    def __init__(self, session_id: str, key: bytes, cover_count: int) -> None:
-        self.session_id = session_id
-        self.mac = RequestMac(key, session_id)
-        self.cover_count = cover_count
-        self.number = 0
-        self.covered = 0
-        self.digests: list[str] = []
-
-    def headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
-        """The headers of the next request; `path` with its query."""
-        digest = sm3_hex(body)
-        self.number += 1
-        self.digests.append(digest)
-        return {
-            "x-paylake-session": self.session_id, "x-paylake-number": str(self.number),
-            "x-paylake-mac": self.mac.of(self.number, method, path, digest),
-        }
-
-
-class LedgerSession:
-    """A client whose requests go through one session. Close it: that covers what is not yet."""
-
-    def __init__(self, opener: LedgerClient, signer: Signer, cover_count: int) -> None:
-        half = CallerHalf()
-        opened = opener._call("POST", "/v1/sessions", {"key_half": half.public})
-        key = half.key(opened["session_id"], opened["sealed_key"])
-        self._opener = opener
-        self._signer = signer
-        self.session = SessionSigner(opened["session_id"], key, cover_count)
-        self._client = opener.as_signer(self.session)
-
-    def command(self, command: Command) -> Result:
-        """Post one command; covers first when the contract's number is reached.
-
-        A request that got no answer ends the session, for whether it was counted is not known:
-        open another and send the command again, its key makes that safe.
-        """
-        if len(self.session.digests) >= self.session.cover_count:
-            self.cover()
-        return self._client.command(command)
-
-    def read(self, ask: Callable[[LedgerClient], T]) -> T:
-        """Ask something of the service in this session, such as
-        `session.read(lambda client: client.standing("2101:U000001"))`."""
-        if len(self.session.digests) >= self.session.cover_count:
-            self.cover()
-        return ask(self._client)
-
-    def cover(self) -> None:
-        """Sign the running digest of what was sent so far; a service that was started again since
-        is given the digests, for it has only those of what stands in its log."""
-        session = self.session
-        if not session.digests:
-            return
-        last = session.number
-        signature = self._signer.key.sign(
-            cover_bytes(session.session_id, session.covered + 1, session.digests)
-        ).hex()
-        path = f"/v1/sessions/{session.session_id}/cover"
-        order = {"last_number": last, "signature": signature}
-        try:
-            self._opener._call("POST", path, order)
-        except LedgerRefusal as refusal:
-            if refusal.reason != "invalid_field":
-                raise
-            self._opener._call("POST", path, {**order, "digests": session.digests})
-        session.covered = last
-        session.digests.clear()
-
-    def __enter__(self) -> LedgerSession:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cover()
-        self._client.close()
-
-
-class LedgerRefusal(PermanentFailure):
-    """The service refused a whole request (not one command of it); `reason` is its code."""
-
-    def __init__(self, reason: str, what: str, next_step: str, *, where: str | None = None):
-        self.reason = reason
-        super().__init__(what, next_step, where=where)
+from ledger.client.documents import BATCH_LIMIT, Account, Command, Result
+from ledger.client.reconciliations import ReconciliationCalls
+from ledger.client.session import LedgerSession
+from ledger.client.signers import SessionSigner, Signer
+from ledger.sessions import COVER_COUNT
+from paylake.errors import UsageFault
 
 
 def _quoted(account_id: str) -> str:
@@ -190,40 +27,7 @@ def _currency(code: str | None) -> dict[str, Any]:
 
 
 class LedgerClient(ReconciliationCalls):
-    """Talks to one ledger service.
-
-    :param base_url: such as `http://127.0.0.1:18701`
-    :param token: bearer token (`<home>/keys/ledger.token` in a demo home), or a :class:`Signer`
-    :param retries: how often a transient fault is tried again before :class:`TransientFault`
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        token: str | Signer | SessionSigner,
-        *,
-        timeout: float = 60.0,
-        retries: int = 6,
-        transport: httpx.BaseTransport | None = None,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._retries = retries
-        self._pause = pause
-        self._made: dict[str, Any] = {
-            "timeout": timeout, "retries": retries, "transport": transport, "pause": pause,
-        }
-        self._http = httpx.Client(
-            base_url=base_url,
-            timeout=timeout,
-            transport=transport,
-            trust_env=False,
-            headers={"content-type": "application/json"},
-        )
-        self._signer = None if isinstance(token, str) else token
-        if isinstance(token, SessionSigner):
-            self._retries = 0  # a number serves once
-        if self._signer is None:
-            self._http.headers["authorization"] = f"Bearer {token}"
+    """Talks to one ledger service; made as :class:`~ledger.client.connection.Connection` says."""
 
     def session(self, cover_count: int = COVER_COUNT // 2) -> LedgerSession:
         """Open a session (the client must sign as a caller).
@@ -238,16 +42,6 @@ class LedgerClient(ReconciliationCalls):
     def as_signer(self, signer: Signer | SessionSigner) -> LedgerClient:
         """Another client to the same service, which signs its requests."""
         return LedgerClient(str(self._http.base_url), signer, **self._made)
-
-    def __enter__(self) -> LedgerClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
 
     def health(self) -> dict[str, Any]:
         """Mode, clock, last sequence, last closed date. No retry: it is asked while waiting."""
@@ -464,66 +258,3 @@ class LedgerClient(ReconciliationCalls):
                 yield orjson.loads(line)
         finally:
             answer.close()
-
-    def _pages(self, path: str, name: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        while True:
-            page = self._call("GET", path, query=query)
-            yield from page[name]
-            if page["next"] is None or not page[name]:  # the outbox says where to go on later
-                return
-            query = {**query, "after": page["next"]}
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, Any] | None = None,
-        *,
-        results: bool = False,
-    ) -> Any:
-        """:param results: whether a refusal of the command is an answer, not an error"""
-        content = None if body is None else orjson.dumps(body)
-        request = self._http.build_request(method, path, content=content, params=query)
-        fault = "no answer"
-        for attempt in range(self._retries + 1):
-            if attempt:
-                self._pause(min(0.1 * 2**attempt, 5.0))
-            try:
-                if self._signer is not None:  # anew each time: a nonce serves once
-                    request.headers.update(self._signer.headers(
-                        method, request.url.raw_path.decode("ascii"), content or b""
-                    ))
-                answer = self._http.send(request)
-            except httpx.TransportError as error:
-                fault = f"{type(error).__name__}: {error}"
-                continue
-            if answer.status_code in _TRANSIENT_STATUS:
-                fault = f"answer {answer.status_code}"
-                continue
-            return self._answer(answer, results=results)
-        raise TransientFault(
-            f"the ledger service did not answer {method} {path} ({fault})",
-            "see that it runs (`bin/paylake status`), then repeat the command",
-            where=str(self._http.base_url),
-        )
-
-    @staticmethod
-    def _answer(answer: httpx.Response, *, results: bool = False) -> Any:
-        try:
-            document = orjson.loads(answer.content)
-        except orjson.JSONDecodeError as error:
-            raise PermanentFailure(
-                f"the ledger service answered {answer.status_code} with something not JSON",
-                "see that the address is that of a paylake ledger",
-                where=str(answer.url),
-            ) from error
-        if answer.status_code >= 400 and not (results and "status" in document):
-            problem = document.get("error", {})
-            raise LedgerRefusal(
-                problem.get("reason", f"http_{answer.status_code}"),
-                problem.get("what", f"the ledger service answered {answer.status_code}"),
-                problem.get("next_step", "read the ledger's log"),
-                where=str(answer.url),
-            )
-        return document
