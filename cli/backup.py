@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import io
 import json
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -65,7 +66,7 @@ def write(settings: Settings, out: Path) -> int:
     try:
         with (
             lease(settings, "backup", during_restatement=True),
-            tarfile.open(partial, "w:gz", compresslevel=1) as archive,
+            tarfile.open(partial, "w:gz", compresslevel=1, dereference=True) as archive,
         ):
             for path in members(settings):
                 name = str(path.relative_to(settings.home))
@@ -116,7 +117,7 @@ def read(settings: Settings, source: Path) -> int:
     home.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(source, "r:gz") as archive:
-            archive.extractall(home, filter="data")
+            _unpack(archive, home)
         document = json.loads((home / MANIFEST).read_text("utf-8"))
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -144,6 +145,29 @@ def read(settings: Settings, source: Path) -> int:
         path.chmod(0o600)
     (home / "keys").chmod(0o700)
     return len(files)
+
+
+def _unpack(archive: tarfile.TarFile, home: Path) -> None:
+    """Files and folders below the home, and nothing else that an archive may name: the standard
+    library has a filter for that since Python 3.11.4 alone.
+
+    :raises tarfile.TarError: for any other member
+    """
+    for member in archive:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise tarfile.TarError(f"{member.name} is not below the home")
+        path = home / name
+        if member.isdir():
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        content = archive.extractfile(member) if member.isfile() or member.islnk() else None
+        if content is None:
+            raise tarfile.TarError(f"{member.name} is no file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with content, path.open("wb") as file:
+            shutil.copyfileobj(content, file)
+        path.chmod(member.mode & 0o755 | 0o600)
 
 
 @click.command()

@@ -93,3 +93,33 @@ def test_what_a_running_ledger_writes_meanwhile_spoils_no_backup(
     backup.write(here, tmp_path / "kept.tar.gz")
     monkeypatch.setattr(backup, "sm3_file", digest)
     assert read(tmp_path, (tmp_path / "kept.tar.gz").read_bytes()) == 2
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("../outside", tarfile.REGTYPE), ("keys/../../outside", tarfile.REGTYPE),
+    ("/tmp/outside", tarfile.REGTYPE), ("keys/one.key", tarfile.SYMTYPE),
+    ("keys/one.key", tarfile.FIFOTYPE), ("keys/one.key", tarfile.CHRTYPE),
+])
+def test_a_member_that_is_no_file_below_the_home_is_refused(
+    tmp_path: Path, name: str, kind: bytes
+) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        info.size = 3 if kind == tarfile.REGTYPE else 0
+        archive.addfile(info, io.BytesIO(b"abc"))
+    with pytest.raises(NotVerified, match=r"is not below the home|is no file"):
+        read(tmp_path, data.getvalue())
+    assert not (tmp_path / "outside").exists() and not Path("/tmp/outside").exists()
+    assert not any(path.is_file() for path in (tmp_path / "new").rglob("*"))
+
+
+def test_a_file_of_two_names_comes_back_under_both(tmp_path: Path) -> None:
+    here = settings.load({}, home=tmp_path / "home")
+    (here.home / "keys").mkdir(parents=True)
+    (here.home / "keys" / "one.key").write_bytes(b"key")
+    (here.home / "keys" / "two.key").hardlink_to(here.home / "keys" / "one.key")
+    assert backup.write(here, tmp_path / "kept.tar.gz") == 2
+    assert read(tmp_path, (tmp_path / "kept.tar.gz").read_bytes()) == 2
+    assert (tmp_path / "new" / "keys" / "two.key").read_bytes() == b"key"
