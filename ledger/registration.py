@@ -100,15 +100,16 @@ class Registration:
         ])
 
     def merchants(
-        self, merchants: Sequence[Mapping[str, Any]], channels: Sequence[str]
+        self, merchants: Sequence[Mapping[str, Any]], channels: Sequence[str],
+        accounts: Iterable[Mapping[str, str]],
     ) -> None:
-        """Active merchants with contracts, onboarded to channels; without a bound account until
-        :meth:`bound` gives them one.
+        """Active merchants with contracts, onboarded to channels, each with a bound account.
 
         :param merchants: each with `merchant_id`, `settlement_mode`, `settlement_cycle`,
             `minimum_minor`, `fee_choice`, `access_fee_minor`, `use_fee_minor`, `valid_from`;
             both fees 0, for what is asked at the start has to be paid before
         :param channels: the channels that each is paid over
+        :param accounts: where they are paid, as for :meth:`bound`
         """
         self.reviewed(
             self._command(
@@ -118,6 +119,7 @@ class Registration:
             for m in merchants
         )
         self.contracts(merchants)
+        self.bound(accounts)
         send(self.system, [
             self._command(
                 "channel_onboarded", f"onboarded-{m['merchant_id']}-{channel}",

@@ -75,6 +75,8 @@ def commands(people: Population, day: Day) -> list[dict[str, Any]]:
             command["merchant_id"] = merchant_ids[party]
             if kind == SETTLEMENT:
                 command["destination_id"] = f"S-{command['merchant_id']}"
+            else:
+                command["notice_number"] = f"N-{key}"
         else:
             command["user_id"] = user_ids[party]
             if kind == WITHDRAWAL:

@@ -64,16 +64,14 @@ class Registrar:
             changed, ended = self._changed(day)
             registration.contracts([_contract(known[name], day) for name in changed])
             registration.ended(ended, day.isoformat())
-            registration.merchants([
-                _contract(known[name], day) for name in merchants if name not in self._known
-            ], _CHANNELS)
+            new = [name for name in merchants if name not in self._known]
+            registration.merchants(
+                [_contract(known[name], day) for name in new], _CHANNELS,
+                [_account(known[name]) for name in new],
+            )
             registration.bound(
-                {
-                    "party_id": name, "bound_account": known[name].settlement_account,
-                    "bound_name": known[name].name,
-                    "bank_code": f"B{SETTLEMENT_BANKS.index(known[name].settlement_bank) + 1}",
-                }
-                for name in merchants if name not in self._bound
+                _account(known[name]) for name in merchants
+                if name in self._known and name not in self._bound
             )
             registration.users([name for name in users if name not in self._known])
         self._known.update(merchants, users)
@@ -93,6 +91,15 @@ class Registrar:
             elif change.field == "status":
                 ended[name] = str(change.value)
         return list(changed), ended
+
+
+def _account(merchant: Merchant) -> dict[str, str]:
+    """Where a merchant is paid."""
+    return {
+        "party_id": merchant.merchant_id, "bound_account": merchant.settlement_account,
+        "bound_name": merchant.name,
+        "bank_code": f"B{SETTLEMENT_BANKS.index(merchant.settlement_bank) + 1}",
+    }
 
 
 def _contract(merchant: Merchant, day: date) -> dict[str, Any]:

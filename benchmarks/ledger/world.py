@@ -110,7 +110,13 @@ class Service:
                     "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": "2026-09-12",
                 }
                 for name in self.merchants
-            ], ["unionpay"])
+            ], ["unionpay"], [
+                {
+                    "party_id": name, "bound_account": f"account of {name}", "bound_name": name,
+                    "bank_code": "ICBC",
+                }
+                for name in self.merchants
+            ])
             accounts: list[Any] = [("1001", None), ("2301", None)]
             accounts += [("2201", name) for name in self.merchants]
             for start in range(0, len(accounts), 1000):

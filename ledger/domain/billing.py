@@ -137,11 +137,19 @@ def fee_charge(state: State, v: Values, c: Context) -> Plan | Refusal:
         due = price * v.get("quantity", 1)
         if amount != due:
             return Refusal("fee_differs", f"amount_minor must be {due}", "amount_minor")
-    if currency != state.chart.base_currency and c.contract.get(f"{item}_fee_minor") is not None:
-        return Refusal(
-            "fee_differs", f"the contract asks the {item} fee in {state.chart.base_currency}",
-            "currency_code",
-        )
+    start = c.contract.get(f"{item}_fee_minor") if item in START_FEES else None
+    if start is not None:
+        if currency != state.chart.base_currency:
+            return Refusal(
+                "fee_differs", f"the contract asks the {item} fee in {state.chart.base_currency}",
+                "currency_code",
+            )
+        left = start - charged(state, c.contract["contract_id"], item)
+        if amount > left:
+            return Refusal(
+                "fee_differs", f"of the {item} fee of contract {c.contract['contract_id']} {left} "
+                f"of {start} minor units are left to charge", "amount_minor",
+            )
     if c.contract.get("fee_choice") == "prepaid":
         code = PREPAID
     else:

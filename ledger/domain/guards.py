@@ -18,6 +18,7 @@ from ledger.domain.state import State
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
 FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
+_LEAVES = frozenset({"leaving", "cancelled"})
 #: What accrues day by day moves no money: a stop does not end it, nor the close that asks for it.
 _ACCRUES = frozenset({"penalty"})
 #: What the payer gets in an exchange: its consent fixes it beside what it sells.
@@ -41,6 +42,8 @@ def party(
     allowed = STARTS if operation.starts else FINISHES
     if operation.before_start and document["state"] == "reviewed":
         return None  # what has to be there before the start: fees, deposit, channels (rule D0.34)
+    if operation.final_payout and document["state"] in _LEAVES:
+        return None  # its money goes back to it (rule D4a.10)
     if document["state"] not in allowed:
         return Refusal("party_not_active", f"{party_id} is {document['state']}", field)
     return None

@@ -107,6 +107,7 @@ class Operation:
     journal_type: str
     starts: bool
     before_start: bool
+    final_payout: bool  # of who leaves or has left too, though it starts something
     normal: bool
     oldest_first: str | None
     original_field: str | None

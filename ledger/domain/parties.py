@@ -17,6 +17,10 @@ from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
+#: Who does business of its own: a merchant, and a platform over the books of its users. Each
+#: starts with a contract, its fees paid, and a channel (rule D0.34).
+TRADES = ("merchant", "tenant")
+
 
 def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A party entered; a merchant, tenant, provider or terminal after a checker's review, a user
@@ -34,7 +38,7 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         above = state.get("party", owner)
         if above is None:
             return Refusal("party_unknown", f"{owner} is not registered", "owner_id")
-        if above["kind"] not in ("merchant", "tenant") or (
+        if above["kind"] not in TRADES or (
             kind == "terminal" and above["state"] != "active"
         ):
             return differs(f"{owner} is a {above['kind']} and {above['state']}", "owner_id")
@@ -52,7 +56,7 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     elif kind in ("user", "card"):
         entered = "active" if v.get("identity_check") else "entered"
     else:
-        entered = "reviewed" if kind == "merchant" else "active"
+        entered = "reviewed" if kind in TRADES else "active"
     # entered anew, it stays suspended on the ground and evidence that it has (rule D0.46), in the
     # grade that two people gave it
     kept = {} if known is None else {
@@ -64,7 +68,7 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
         "kind": kind, "state": entered, "owner_id": owner,
         "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
         "ground": None, "details": v.get("details"), "since": c.booking_date,
-        "channels": {} if kind == "merchant" else None, **kept, **_sealed(v),
+        "channels": {} if kind in TRADES else None, **kept, **_sealed(v),
     })
     assert plan.effects is not None
     plan.effects += [
@@ -116,8 +120,9 @@ def _start_missing(
     state: State, name: str, contract: Mapping[str, Any], evidence: str | None, day: str
 ) -> Refusal | None:
     """What a merchant's first start still needs (rule D0.34): the fees that its contract asks are
-    charged and paid, computed from the books, a channel has given its parameters, and the deposit
-    that its grade asks is there (rule D0.33). What a provider collects is not booked here (rule
+    charged and paid, computed from the books, a channel has given its parameters, the account is
+    bound that its money goes to (rules D0.42, D4a.8), and the deposit that its grade asks is there
+    (rule D0.33). What a provider collects is not booked here (rule
     D0.25); evidence says that it was paid."""
     prices = {item: contract.get(f"{item}_fee_minor") for item in billing.START_FEES}
     for item, price in prices.items():
@@ -141,6 +146,10 @@ def _start_missing(
             return Refusal("start_missing", f"account {owed.account_id} is not paid")
     if not state.get("party", name).get("channels"):
         return Refusal("start_missing", f"no channel has given {name} its parameters")
+    if contract["settlement_mode"] != "self" and not any(
+        found["party_id"] == name for found in state.table("destination").values()
+    ):
+        return Refusal("start_missing", f"no bank account is bound to {name}")
     needed = grades.terms(state, name, day).get("deposit_minor", 0)
     deposit = state.account(f"2602:{name}", state.chart.base_currency)
     there = 0 if deposit is None else deposit.balance
@@ -166,11 +175,13 @@ def party_state(state: State, v: Values, c: Context) -> Plan | Refusal:
     now = document["state"]
     if now not in _FROM[wanted]:
         return differs(f"{name} is {now}, it cannot become {wanted}", "state")
+    if wanted == "leaving" and document["kind"] not in TRADES:
+        return differs(f"{name} is a {document['kind']}, which is cancelled at once", "state")
     check = v.get("identity_check") or document["identity_check"]
     if wanted == "active":
         if document["kind"] in ("user", "card") and check is None:
             return differs(f"{name} has no passed identity check", "identity_check")
-        if document["kind"] == "merchant":
+        if document["kind"] in TRADES:
             contract = state.contract(name, c.booking_date)
             if contract is None:
                 return Refusal("contract_missing", f"{name} has no contract in force")
@@ -204,7 +215,7 @@ def _leaves(state: State, document: Values, v: Values, c: Context) -> Refusal | 
     when the conditions of rule D0.48 hold and the institution consents in writing. One that never
     started needs neither notice nor consent."""
     name, now = v["party_id"], document["state"]
-    if now != "leaving" and document["kind"] not in ("merchant", "tenant"):
+    if now != "leaving" and document["kind"] not in TRADES:
         return None
     if now in ("active", "suspended"):
         return differs(f"{name} is {now}: it becomes leaving first", "state")

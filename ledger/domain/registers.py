@@ -60,6 +60,8 @@ def open_account(state: State, v: Values, c: Context) -> Plan | Refusal:
         return Refusal("party_unknown", f"{party} is not registered", "party_id")
     if owner is not None and owner["kind"] not in _KINDS[line.party]:
         return differs(f"{code} is not for a {owner['kind']}", "party_id")
+    if owner is not None and owner["kind"] == "provider" and line.kind != "asset":
+        return differs(f"{code} is not for a provider, who does no business here", "party_id")
     name = account_id(code, party)
     if state.account(name, currency) is not None:
         return differs(f"account {name} in {currency} is open")

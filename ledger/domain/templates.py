@@ -26,7 +26,7 @@ _KEYS = frozenset({
     "authorisation", "approval", "approval_since", "approval_before", "approval_register", "legs",
     "counters", "set", "set_parent", "hold", "holds", "uses", "quiet", "position", "handler",
     "normal",
-    "oldest_first", "before_start", "needs_channel", "mode", "outcome", "undo",
+    "oldest_first", "before_start", "final_payout", "needs_channel", "mode", "outcome", "undo",
 })
 _UNDO_KEYS = frozenset({"checks", "set", "set_parent", "holds"})
 Made = Callable[[str], Mapping[str, Any]]
@@ -240,6 +240,7 @@ class _Compiler(PlanSource):
             ),
             journal_type=spec.get("journal_type", self.type), starts=spec.get("starts", True),
             before_start=spec.get("before_start", False),
+            final_payout=spec.get("final_payout", False),
             normal=spec.get("normal", False), oldest_first=spec.get("oldest_first"),
             original_field=original.get("field"),
             original_types=frozenset(original.get("of", ())),

@@ -281,7 +281,7 @@ def read_schemas() -> dict[str, Any]:
                     "properties": {
                         "kind": {
                             "type": "string",
-                            "enum": ["withdrawal", "order", "refund_review", "contract_fee",
+                            "enum": ["withdrawal", "order", "denied_payment", "refund_review", "contract_fee",
                                      "bill"],
                         },
                         "number": nullable, "due_on": text, "latest_on": text,

@@ -1,6 +1,7 @@
-"""What has to be done by a date: the arrival of withdrawals, the answer to other orders, the review
-of refunds, the payment of access and use fees and of confirmed bills. Nothing here decides by
-itself; the list is for the desk. Rules D0.26, D0.27, D1.12, D1.17."""
+"""What has to be done by a date: the arrival of withdrawals, the answer to other orders, the
+agreement on denied payments, the review of refunds, the payment of access and use fees and of
+confirmed bills. Nothing here decides by itself; the list is for the desk. Rules D0.14, D0.26, D0.27,
+D1.12, D1.17."""
 
 from __future__ import annotations
 
@@ -10,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ledger.domain.billing import START_FEES, charged
 from ledger.domain.settling import arrives_on
 
 if TYPE_CHECKING:
     from ledger.domain.account import Account
     from ledger.service.ledger import Ledger
 
+#: From the notice, which goes out with the hold, for a merchant to agree with the cardholder.
+AGREEMENT_DAYS = 1
 REVIEW_DAYS = 3
 CONTRACT_FEE_DAYS = 3
 BILL_DAYS = 7
 #: No rule gives the answer to an order a time; the desk asks for it when a withdrawal would have to
 #: be there at the latest (rule D1.12).
 ANSWER_DAYS = 3
-_CONTRACT_FEES = ("access", "use")
 #: What is a user's request for a refund when it waits: of a payment, a transfer, a withdrawal.
 _REFUNDS = ("refund", "transfer_refund", "withdrawal_returned")
 
@@ -30,7 +33,8 @@ _REFUNDS = ("refund", "transfer_refund", "withdrawal_returned")
 def deadlines(ledger: Ledger, today: date) -> list[dict[str, Any]]:
     """What is open, by the day it is due; `overdue` from the day after."""
     found = [
-        *_withdrawals(ledger), *_orders(ledger), *_reviews(ledger), *_fees(ledger, today)
+        *_withdrawals(ledger), *_orders(ledger), *_denied(ledger), *_reviews(ledger),
+        *_fees(ledger, today), *_not_charged(ledger, today),
     ]
     for line in found:
         line["overdue"] = line["due_on"] < today.isoformat()
@@ -54,6 +58,16 @@ def _orders(ledger: Ledger) -> Iterator[dict[str, Any]]:
             placed = date.fromisoformat(hold["placed_on"])
             yield {"kind": "order", "number": name,
                    "due_on": ledger.clock.working_day(placed, ANSWER_DAYS).isoformat()}
+
+
+def _denied(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    """Payments that their cardholders deny: after this time, or earlier if the merchant cannot
+    solve it, the amount may be taken from pending settlement for the customer (rule D0.14)."""
+    for name, hold in ledger.state.holds.items():
+        if hold["kind"] == "denied":
+            placed = date.fromisoformat(hold["placed_on"])
+            yield {"kind": "denied_payment", "number": name,
+                   "due_on": ledger.clock.working_day(placed, AGREEMENT_DAYS).isoformat()}
 
 
 def _reviews(ledger: Ledger) -> Iterator[dict[str, Any]]:
@@ -81,10 +95,30 @@ def _fees(ledger: Ledger, today: date) -> Iterator[dict[str, Any]]:
                        "due_on": working_day(confirmed, BILL_DAYS).isoformat()}
                 continue
             contract = ledger.state.contract(account.party_id, row[10])
-            if content.get("fee_item") in _CONTRACT_FEES and contract is not None:
+            if content.get("fee_item") in START_FEES and contract is not None:
                 signed = date.fromisoformat(contract["valid_from"])
                 yield {"kind": "contract_fee", "number": row[6],
                        "due_on": working_day(signed, CONTRACT_FEE_DAYS).isoformat()}
+
+
+def _not_charged(ledger: Ledger, today: date) -> Iterator[dict[str, Any]]:
+    """What contract versions in force ask of access and use fees and nobody has charged: it is due
+    all the same, three working days after the version, signed or renewed, holds (rule D0.26)."""
+    parties = ledger.state.table("party")
+    for merchant, versions in ledger.state.table("contract").items():
+        if parties[merchant]["state"] == "cancelled":
+            continue
+        for version in versions:
+            if version["valid_from"] > today.isoformat() or version["fee_payee"] == "provider":
+                continue
+            due = ledger.clock.working_day(
+                date.fromisoformat(version["valid_from"]), CONTRACT_FEE_DAYS
+            ).isoformat()
+            for item in START_FEES:
+                asked = version.get(f"{item}_fee_minor") or 0
+                if charged(ledger.state, version["contract_id"], item) < asked:
+                    yield {"kind": "contract_fee", "due_on": due,
+                           "number": f"{version['contract_id']}/{item}"}
 
 
 def _unpaid(ledger: Ledger, account: Account, today: date) -> list[tuple]:

@@ -129,13 +129,13 @@ class World:
             "settlement_cycle": "T+0", "minimum_minor": 0, "fee_choice": "bill",
             "access_fee_minor": 0, "use_fee_minor": 0, "valid_from": DAY.isoformat(), **contract,
         })
+        if bound:
+            self.bind(name)
         self.register_all([
             *(self._onboarded(name, channel) for channel in
               ("unionpay", "netsunion", "internal")),
             ("party_state", {"party_id": name, "state": "active"}),
         ])
-        if bound:
-            self.bind(name)
 
     def bind(self, merchant: str) -> None:
         """The merchant's settlement account, by maker and checker."""
@@ -235,7 +235,10 @@ class World:
                 "transaction_id": f"T{self.number}", "issuer_fee_minor": 0,
                 "network_fee_minor": 0, "acquirer_fee_minor": 0,
             },
-            "fee": {"fee_id": f"F{self.number}", "merchant_id": "M1"},
+            "fee": {
+                "fee_id": f"F{self.number}", "merchant_id": "M1",
+                "notice_number": f"N{self.number}",
+            },
             "settlement": {
                 "payout_id": f"S{self.number}", "merchant_id": "M1",
                 "destination_id": f"S-{values.get('merchant_id') or 'M1'}",

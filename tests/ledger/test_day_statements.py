@@ -33,7 +33,7 @@ def billed(world):
     for number in range(3):
         world.do("payment", merchant_id="M3", amount_minor=3_300, data_fee_minor=50,
                  transaction_id=f"Q{number}", **PLAIN)
-    for item, amount in (("access", 300), ("verify_person", 5), ("verify_person", 5)):
+    for item, amount in (("service", 300), ("verify_person", 5), ("verify_person", 5)):
         world.register("fee_charge", fee_id=f"F{world.number}", merchant_id="M1", fee_item=item,
                        amount_minor=amount, **CNY)
     world.register("bill_payment", movement_id="B", merchant_id="M1", amount_minor=200, **CNY)
@@ -57,7 +57,7 @@ def test_d0_30_the_fees_of_a_day_by_item_are_the_sum_of_its_orders(billed):
         ) for row in read(written["fees_20260912.csv"])
     }
     assert fees == {
-        ("M1", "1205", "access"): (1, 300, 0), ("M1", "1204", "verify_person"): (2, 10, 0),
+        ("M1", "1205", "service"): (1, 300, 0), ("M1", "1204", "verify_person"): (2, 10, 0),
         ("M1", "1205", "fee"): (0, 0, 200), ("M1", "1205", "offset"): (0, 0, 60),
         ("M3", "2601", "data_fee"): (3, 150, 0), ("M3", "2601", "prepayment"): (0, 0, 700),
     }
@@ -185,7 +185,7 @@ def test_verify_recomputes_statements(billed, monkeypatch):
 
     def other(self, movements):
         whole(self, movements)
-        self.reading.fees._found.pop(("M1", "CNY", "1205", "access"))
+        self.reading.fees._found.pop(("M1", "CNY", "1205", "service"))
 
     monkeypatch.setattr(DayClose, "_fees", other)
     billed.close()

@@ -380,7 +380,7 @@ OWN_FUNDS = [
      ["2301 D 20", "1001 C 20 X", "1101 D 20", "6001 C 20"]),
     ("fee_prepayment", {"merchant_id": "M1"}, False, ["1101 D 1000", "2601:M1 C 1000"]),
     ("fee_charge", {"merchant_id": "M2", "fee_id": "F1", "movement_id": None,
-                    "fee_item": "access"}, False, ["1205:M2 D 1000", "6001 C 1000"]),
+                    "fee_item": "service"}, False, ["1205:M2 D 1000", "6001 C 1000"]),
     ("fee_charge", {"merchant_id": "M2", "fee_id": "F2", "movement_id": None,
                     "fee_item": "data_in"}, False, ["1204:M2 D 1000", "6001 C 1000"]),
     ("bill_payment", {"merchant_id": "M2", "amount_minor": 400}, False,
@@ -440,7 +440,7 @@ def test_a_prepaying_merchant_is_charged_on_its_fee_account(world):
     world.open([("2601", "M3")])
     world.send("fee_prepayment", movement_id="F", merchant_id="M3", amount_minor=500,
                currency_code="CNY")
-    charged = world.send("fee_charge", fee_id="C", merchant_id="M3", fee_item="use",
+    charged = world.send("fee_charge", fee_id="C", merchant_id="M3", fee_item="service",
                          amount_minor=200, currency_code="CNY")
     assert world.legs(charged) == [
         ("2601:M3", "D", 200, "fee", None), ("6001", "C", 200, "fee", None),

@@ -98,7 +98,11 @@ def register(client: LedgerClient) -> None:
             "access_fee_minor": 0, "use_fee_minor": 0,
         }
         for n in range(MERCHANTS)
-    ], ["unionpay"])
+    ], ["unionpay"], [
+        {"party_id": f"M{n}", "bound_account": f"account {n}", "bound_name": f"name {n}",
+         "bank_code": "ICBC"}
+        for n in range(MERCHANTS)
+    ])
 
 
 def trade_day(client: LedgerClient, made: list[dict], size: int = 500) -> None:

@@ -114,13 +114,14 @@ def test_d0_01_a_payout_goes_by_its_own_users_book_whoever_was_paid_before(world
 
 
 def test_d0_01_a_book_is_opened_for_a_party_of_its_class_alone(world):
-    """No user account for a merchant, no settlement account for a user, nothing of a card's."""
+    """No user account for a merchant, no settlement account for a user, nothing of a card's. What
+    a provider owes has an account; it does no business of its own, so it has no money here."""
     world.approved("party", party_id="PR", party_kind="provider")
     world.approved("party", party_id="TE", party_kind="tenant")
     world.register("party", party_id="K1", party_kind="card", identity_check="ID")
     world.approved("party", party_id="T1", party_kind="terminal", owner_id="M1")
     mine = {"2101": {"U1"}, "9101": {"U1"}, "2702": {"U1"}, "2501": {"K1"},
-            "2201": {"M1", "PR", "TE"}, "1201": {"M1", "PR", "TE"}}
+            "2201": {"M1", "TE"}, "1201": {"M1", "PR", "TE"}}
     for code, right in mine.items():
         for party in ("U1", "M1", "PR", "TE", "K1", "T1"):
             if party not in right:
@@ -582,18 +583,24 @@ def test_d0_42_payouts_go_to_the_bound_account_alone_and_a_change_needs_two(worl
 
 def test_d0_42_a_merchant_without_a_bound_account_is_not_paid(world):
     """Neither by hand nor by the run, which lists it; the money stays pending until then."""
-    world.merchant("MT", bound=False, settlement_cycle="T+0")
+    world.merchant("MT", bound=False, settlement_mode="self")  # which needs none to start
+    when = on(world, 1)
+    waits = world.send("contract", ANN, contract_id="C-2", merchant_id="MT", minimum_minor=0,
+                       settlement_mode="institution", settlement_cycle="T+0", fee_choice="bill",
+                       valid_from=days(1).isoformat(), **when)
+    posted(world.approve(waits["sequence"], **when))
     world.open([("2201", "MT")])
-    world.do("payment", merchant_id="MT", amount_minor=1_000, **PLAIN)
-    result = world.do("settlement", merchant_id="MT", amount_minor=1_000, destination_id=None)
+    world.do("payment", merchant_id="MT", amount_minor=1_000, **PLAIN, **when)
+    result = world.do("settlement", merchant_id="MT", amount_minor=1_000, destination_id=None,
+                      **when)
     assert refused(result, "destination_unknown", "destination_id")
-    ran = run(world, 0)
+    ran = run(world, 1)
     assert (ran.booked, ran.not_paid) == ({}, [
         {"account_id": "2201:MT", "due_minor": 1_000, "reason": "destination_unknown"}
     ])
     assert world.balance("2201:MT") == 1_000
     world.bind("MT")
-    assert run(world, 0).amounts == {"settlement": 1_000}
+    assert run(world, 1).amounts == {"settlement": 1_000}
 
 
 def test_d0_05_a_self_managed_payout_moves_books_alone_and_needs_no_account(world):

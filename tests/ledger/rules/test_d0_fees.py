@@ -22,7 +22,7 @@ ITEMS = {  # the printed items, by the rule's own words
 }
 
 
-def _charge(world, merchant="M1", item="use", amount=500, **values):
+def _charge(world, merchant="M1", item="service", amount=500, **values):
     return world.send("fee_charge", fee_id=f"F{world.number}", merchant_id=merchant,
                       fee_item=item, amount_minor=amount, **CNY, **values)
 
@@ -87,7 +87,11 @@ def test_d0_23_an_offset_carries_its_notice_and_takes_the_oldest_due_first(world
 @pytest.mark.parametrize("name", ITEMS)
 def test_d0_24_each_fee_item_of_the_contract_can_be_charged(world, name):
     """With the price that the contract says, since none is printed."""
-    posted(_charge(world, item=ITEMS[name], amount=123))
+    when = {}
+    if ITEMS[name] in billing.START_FEES:
+        _contract(world, "M1", 1, **{f"{ITEMS[name]}_fee_minor": 123})
+        when = on(world, 1)
+    posted(_charge(world, item=ITEMS[name], amount=123, **when))
     waits = ITEMS[name].startswith(("data_", "verify_"))  # for the bill, rule D0.27
     assert (world.balance("1204:M1"), world.balance("1205:M1"), world.balance("6001")) == (
         123 if waits else 0, 0 if waits else 123, 123)
@@ -106,6 +110,20 @@ def test_d0_24_an_item_costs_what_the_contract_says_times_its_number(world):
     posted(_charge(world, "M3", "withdrawal", 200))
     posted(_charge(world, "M3", "verify_firm", 7))
     assert (world.balance("1204:M3"), world.balance("1205:M3")) == (607, 200)
+
+
+@pytest.mark.parametrize("item", billing.START_FEES)
+def test_d0_24_access_and_use_fee_are_charged_to_the_contracts_price_and_not_beyond(world, item):
+    """In parts too; what a version does not ask is not charged, and the next one asks its own."""
+    assert refused(_charge(world, item=item, amount=1), "fee_differs", "amount_minor")
+    _contract(world, "M1", 1, **{f"{item}_fee_minor": 300})
+    when = on(world, 1)
+    assert refused(_charge(world, item=item, amount=301, **when), "fee_differs", "amount_minor")
+    posted(_charge(world, item=item, amount=299, **when))
+    assert refused(_charge(world, item=item, amount=2, **when), "fee_differs")
+    posted(_charge(world, item=item, amount=1, **when))
+    assert refused(_charge(world, item=item, amount=1, **when), "fee_differs")
+    assert world.balance("1205:M1") == 300
 
 
 def test_d0_31_a_new_price_holds_from_its_contract_version_on(world):
@@ -138,9 +156,10 @@ def test_d0_24_what_may_be_priced_are_the_fee_items(world):
 
 def test_d0_25_a_providers_access_and_use_fee_is_not_booked_here(world):
     """By the contract version; the institution's other fees are."""
-    _contract(world, "M1", 1, fee_payee="provider")
-    posted(_charge(world, item="access"))  # the older version
-    when = on(world, 1)
+    _contract(world, "M1", 1)
+    _contract(world, "M1", 2, fee_payee="provider")
+    posted(_charge(world, item="access", **on(world, 1)))  # the older version
+    when = on(world, 2)
     for item in ("access", "use"):
         assert refused(_charge(world, item=item, **when), "fee_not_allowed", "fee_item")
     posted(_charge(world, item="payment", **when))
@@ -154,21 +173,27 @@ def _due(world, number):
 
 def test_d0_26_access_and_use_fee_are_due_three_working_days_after_signing_and_renewal(world):
     """Signed on Saturday 12 September: Wednesday 16; renewed on 30 September: 10 October, a day
-    that makes up for the holidays. What is paid, oldest first, is due no more."""
-    posted(_charge(world, item="service", amount=70))
-    posted(_charge(world, item="access", amount=300))
+    that makes up for the holidays. What nobody has charged yet is due too; what is paid, oldest
+    first, is due no more."""
+    world.approved("party", party_id="M3", party_kind="merchant")
+    world.open([("1205", "M3")])
+    _contract(world, "M3", 0, access_fee_minor=300, use_fee_minor=0)
+    assert _due(world, 0) == _due(world, 4) == [("C0-M3/access", "2026-09-16", False)]
+    posted(_charge(world, "M3", amount=70))
+    posted(_charge(world, "M3", "access", amount=300))
     access = world.ledger.store.last_entry()[6]
-    posted(_charge(world, item="service", amount=5))
+    posted(_charge(world, "M3", amount=5))
     assert _due(world, 0) == _due(world, 4) == [(access, "2026-09-16", False)]
     assert _due(world, 5) == [(access, "2026-09-16", True)]
-    pay = {"merchant_id": "M1", **CNY}
+    pay = {"merchant_id": "M3", **CNY}
     world.register("bill_payment", movement_id="B1", amount_minor=369, **pay)
     assert _due(world, 0) == [(access, "2026-09-16", False)]  # 0.01 is left of it
     world.register("bill_payment", movement_id="B2", amount_minor=1, **pay)
-    assert _due(world, 0) == [] and world.balance("1205:M1") == 5
-    _contract(world, "M1", 18)
+    assert _due(world, 0) == [] and world.balance("1205:M3") == 5
+    _contract(world, "M3", 18, use_fee_minor=300)
+    assert _due(world, 17) == [] and _due(world, 18) == [("C18-M3/use", "2026-10-10", False)]
     when = on(world, 18)
-    posted(_charge(world, item="use", amount=300, **when))
+    posted(_charge(world, "M3", "use", amount=300, **when))
     use = world.ledger.store.last_entry()[6]
     assert _due(world, 18) == [(use, "2026-10-10", False)]
 

@@ -67,6 +67,8 @@ def test_d0_34_until_its_start_every_instruction_of_a_merchant_is_refused(world)
                       channel="unionpay", details={})
     assert refused(bare, "register_differs", "details")
     world.onboard("M3", "unionpay")
+    not_yet("no bank account")
+    world.bind("M3")
     posted(_state(world, "M3", "active"))
     posted(world.do("payment", merchant_id="M3"))
 
@@ -79,6 +81,7 @@ def test_d0_34_a_start_fee_whose_charge_was_reversed_is_not_charged(world):
                    settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
                    access_fee_minor=300, use_fee_minor=0, valid_from=DAY.isoformat())
     world.onboard("M3", "unionpay")
+    world.bind("M3")
     fee = {"merchant_id": "M3", "fee_item": "access", **CNY}
     charged = [posted(world.send("fee_charge", fee_id=f"F{amount}", amount_minor=amount, **fee))
                for amount in (100, 200)]
@@ -101,6 +104,7 @@ def test_d0_34_a_payment_goes_over_a_channel_that_has_given_its_parameters(world
                    settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
                    access_fee_minor=0, use_fee_minor=0, valid_from=DAY.isoformat())
     world.onboard("M3", "netsunion")
+    world.bind("M3")
     posted(_state(world, "M3", "active"))
     world.open([("2201", "M3")])
     world.do("top_up", amount_minor=9_000)
@@ -132,6 +136,7 @@ def test_d0_34_the_contract_says_what_the_start_costs_and_a_provider_that_it_is_
         "use_fee_minor": 0, "valid_from": DAY.isoformat(), **terms,
     })
     world.onboard("M3", "unionpay")
+    world.bind("M3")
     result = _state(world, "M3", "active", evidence=evidence)
     if said is None:
         posted(result)
@@ -344,7 +349,7 @@ def test_d0_48_a_merchant_leaves_early_when_all_conditions_hold_computed(world):
     world.open([("2201", "TM"), ("2202", "TM"), ("1205", "TM"), ("2101", "TU1")])
     world.do("payment", transaction_id="P", merchant_id="TM", amount_minor=900, **PLAIN)
     world.do("top_up", user_id="TU1", amount_minor=1_000)
-    charged = posted(world.send("fee_charge", fee_id="F", merchant_id="TM", fee_item="access",
+    charged = posted(world.send("fee_charge", fee_id="F", merchant_id="TM", fee_item="service",
                                 amount_minor=40, **CNY))
     assert charged
     posted(world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:TU1",

@@ -63,6 +63,7 @@ def test_d0_33_a_merchant_of_a_grade_starts_with_its_deposit(world):
                    settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
                    access_fee_minor=0, use_fee_minor=0, valid_from=TODAY)
     world.onboard("M3", "unionpay")
+    world.bind("M3")
     world.open([("2602", "M3")])
     starts = {"party_id": "M3", "state": "active"}
     for amount, passes in ((4_999, False), (1, True)):

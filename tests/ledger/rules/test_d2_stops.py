@@ -85,7 +85,7 @@ TABLE: dict[str, tuple[dict, set[str], str | None]] = {
     "split": ({"merchant_id": "M1", "parts": [{"merchant_id": "M1", "weight": 1},
                                               {"merchant_id": "M2", "weight": 1}]},
               {"M1", "M2"}, "internal"),
-    "fee": ({"merchant_id": "M1"}, {"M1"}, None),
+    "fee": ({"merchant_id": "M1", "notice_number": "N"}, {"M1"}, None),
     "settlement": ({"merchant_id": "M1", "destination_id": "S-M1"}, {"M1"}, "bank"),
     "settlement_returned": ({"payout_id": "SO"}, {"M2"}, "bank"),
     "settlement_result": ({"payout_id": "SB", **ANSWER}, {"MB"}, "bank"),
@@ -238,7 +238,7 @@ def _scene(world):
     for _ in range(3):  # so that fees and what the reserve is owed can be taken
         posted(world.do("payment", **{**PLAIN, "acquirer_fee_minor": 9_000}))
     posted(world.do("payment", amount_minor=100_000, **PLAIN))
-    posted(world.send("fee_charge", fee_id="FD", merchant_id="M1", fee_item="access",
+    posted(world.send("fee_charge", fee_id="FD", merchant_id="M1", fee_item="service",
                       amount_minor=500, **CNY))
     world.approved("compensation", movement_id="CO", user_id="U2", amount_minor=10_000,
                    case_number="C", finding="merchant", evidence="E", **CNY)
