@@ -281,8 +281,8 @@ def read_schemas() -> dict[str, Any]:
                     "properties": {
                         "kind": {
                             "type": "string",
-                            "enum": ["withdrawal", "order", "denied_payment", "refund_review", "contract_fee",
-                                     "bill"],
+                            "enum": ["withdrawal", "order", "denied_payment", "refund_review",
+                                     "contract_fee", "bill"],
                         },
                         "number": nullable, "due_on": text, "latest_on": text,
                         "overdue": {"type": "boolean"},

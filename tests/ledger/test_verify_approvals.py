@@ -290,6 +290,7 @@ def test_an_entry_says_whether_its_template_asked_for_a_channel(world, type_, ve
                    settlement_cycle="T+0", minimum_minor=0, fee_choice="bill", access_fee_minor=0,
                    use_fee_minor=0, valid_from=DAY.isoformat())
     world.onboard("M3", "unionpay")
+    world.bind("M3")
     world.register("party_state", party_id="M3", state="active")
     world.open([("2201", "M3")])
     order = {"merchant_id": "M3", "amount_minor": 100, "currency_code": "CNY", **values}

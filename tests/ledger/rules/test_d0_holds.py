@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from ledger.entrypoints.operations import verify
+from ledger.service.deadlines import deadlines
 from tests.ledger.conftest import ANN, DAY, SYSTEM
 from tests.ledger.rules.words import (
     CNY,
@@ -88,6 +89,18 @@ def test_d0_14_the_amount_is_deducted_and_goes_the_original_route_by_two(world):
     assert (account.balance, account.held, world.balance("2101:U1")) == (0, 0, 10_000)
     again = world.do("refund", original_transaction_id="P", amount_minor=1, **WHOLE)
     assert refused(again, "exceeds_original")  # given back already
+
+
+def test_d0_14_merchant_and_cardholder_have_a_working_day_from_the_notice(world):
+    """Denied on Saturday 12 September: until Monday. Overdue decides nothing by itself, and a
+    merchant that cannot solve it need not be waited for."""
+    _denied(world)
+    (line,) = deadlines(world.ledger, days(2))
+    assert (line["kind"], line["number"], line["due_on"], line["overdue"]) == (
+        "denied_payment", "H", "2026-09-14", False)
+    assert deadlines(world.ledger, days(3))[0]["overdue"]
+    world.approved("hold_release", result_id="R", hold_id="H", case_number="C1")
+    assert deadlines(world.ledger, days(3)) == []
 
 
 def test_d0_14_what_was_refunded_meanwhile_is_not_deducted_again(world):

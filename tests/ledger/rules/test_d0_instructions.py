@@ -73,6 +73,24 @@ def test_d0_34_until_its_start_every_instruction_of_a_merchant_is_refused(world)
     posted(world.do("payment", merchant_id="M3"))
 
 
+def test_d0_34_a_platform_starts_as_a_merchant_does(world):
+    """It does business of its own, and its users are its own."""
+    world.approved("party", party_id="TE", party_kind="tenant")
+    world.open([("2201", "TE")])
+    pay = {"merchant_id": "TE", "amount_minor": 100, **PLAIN}
+    assert refused(world.do("payment", **pay), "party_not_active")
+    assert refused(_state(world, "TE", "active"), "contract_missing")
+    world.approved("contract", contract_id="CT", merchant_id="TE", minimum_minor=0,
+                   settlement_mode="institution", settlement_cycle="D+1", fee_choice="bill",
+                   access_fee_minor=0, use_fee_minor=0, valid_from=DAY.isoformat())
+    assert refused(_state(world, "TE", "active"), "start_missing")
+    world.onboard("TE", "netsunion")
+    world.bind("TE")
+    posted(_state(world, "TE", "active"))
+    assert refused(world.do("payment", **pay, channel="unionpay"), "channel_not_open")
+    posted(world.do("payment", **pay, channel="netsunion"))
+
+
 def test_d0_34_a_start_fee_whose_charge_was_reversed_is_not_charged(world):
     """It was a wrong booking: the right one is made first."""
     world.approved("party", party_id="M3", party_kind="merchant")

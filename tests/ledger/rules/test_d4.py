@@ -182,6 +182,53 @@ def test_d4a_10_a_cancelled_merchant_finishes_the_old_and_starts_nothing_new(wor
     posted(world.send("account_status", **closing))
 
 
+def test_d4a_10_a_cancelled_users_money_is_paid_out_to_it(world):
+    """The final payout: to an account that it binds even then; a transfer starts something new.
+    It is cancelled at once, and its account closes when it is empty."""
+    world.do("top_up", amount_minor=20_000)
+    early = world.send("party_state", party_id="U1", state="leaving")
+    assert refused(early, "register_differs", "state") and "at once" in early["detail"]
+    posted(world.send("party_state", party_id="U1", state="cancelled"))
+    posted(world.send("bind_account", destination_id="DN", party_id="U1", bound_account="6",
+                      bound_name="N", bank_code="B"))
+    sent = {"user_id": "U1", "payee_id": "U2", "amount_minor": 100, **CNY}
+    moved = world.send("transfer", transaction_id="X", **sent,
+                       authorisation=world.authorise("U1", "U2", 100))
+    assert refused(moved, "party_not_active", "user_id")
+    assert refused(world.do("top_up", amount_minor=1_000), "party_not_active")
+    posted(world.do("withdrawal", withdrawal_id="W", amount_minor=19_900, fee_minor=100,
+                    destination_id="DN", authorisation=world.authorise("U1", "DN", 19_900)))
+    posted(world.do("withdrawal_result", withdrawal_id="W"))
+    posted(world.send("account_status", account_id="2101:U1", status="closed", reason="left",
+                      **CNY))
+    assert verify(world.settings).broken is None
+
+
+def test_d4a_10_a_suspended_users_money_stays(world):
+    """It is no final payout."""
+    world.do("top_up", amount_minor=20_000)
+    world.approved("party_state", party_id="U1", state="suspended", suspension_ground="7",
+                   evidence="DOC-1")
+    assert refused(world.do("withdrawal", amount_minor=5_000, fee_minor=25), "party_not_active")
+
+
+def test_d4a_10_what_is_left_of_a_merchant_balance_is_paid_out(world):
+    """By its order, whose result the bank gives; the card of the old business pays nothing."""
+    posted(world.send("receipt", receipt_id="R", amount_minor=900, **CNY))
+    world.approved("merchant_top_up", application_id="A", merchant_id="M1", receipt_id="R",
+                   amount_minor=900, **CNY)
+    ended(world, "M1")
+    order = {"merchant_id": "M1", "amount_minor": 900, "fee_minor": 0, **CNY}
+    assert refused(world.send("merchant_spend", transaction_id="S", **order), "party_not_active")
+    posted(world.send("merchant_spend_order", transaction_id="O", **order))
+    posted(world.send("merchant_spend_result", result_id="RS", result="succeeded",
+                      original_transaction_id="O"))
+    assert world.balance("2211:M1") == 0
+    posted(world.send("account_status", account_id="2211:M1", status="closed", reason="left",
+                      **CNY))
+    assert verify(world.settings).broken is None
+
+
 def test_d4a_10_an_open_dispute_or_hold_keeps_the_account_open(world):
     """Balance 0 is not enough."""
     closing = {"account_id": "2201:M1", "status": "closed", "reason": "left", **CNY}
