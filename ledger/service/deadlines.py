@@ -1,7 +1,7 @@
 """What has to be done by a date: the arrival of withdrawals, the answer to other orders, the
 agreement on denied payments, the review of refunds, the payment of access and use fees and of
-confirmed bills. Nothing here decides by itself; the list is for the desk. Rules D0.14, D0.26, D0.27,
-D1.12, D1.17."""
+confirmed bills. Nothing here decides by itself; the list is for the desk. Rules D0.14, D0.26,
+D0.27, D1.12, D1.17."""
 
 from __future__ import annotations
 

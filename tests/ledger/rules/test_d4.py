@@ -207,9 +207,11 @@ def test_d4a_10_a_cancelled_users_money_is_paid_out_to_it(world):
 def test_d4a_10_a_suspended_users_money_stays(world):
     """It is no final payout."""
     world.do("top_up", amount_minor=20_000)
+    wanted = {"amount_minor": 5_000, "fee_minor": 25,
+              "authorisation": world.authorise("U1", "D1", 5_000)}
     world.approved("party_state", party_id="U1", state="suspended", suspension_ground="7",
                    evidence="DOC-1")
-    assert refused(world.do("withdrawal", amount_minor=5_000, fee_minor=25), "party_not_active")
+    assert refused(world.do("withdrawal", **wanted), "party_not_active", "user_id")
 
 
 def test_d4a_10_what_is_left_of_a_merchant_balance_is_paid_out(world):
