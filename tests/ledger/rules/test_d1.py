@@ -15,7 +15,7 @@ from ledger.service.faults import RequestRefused
 from ledger.service.queries import standing
 from ledger.service.statements import Asked, statement, window_start
 from paylake.dates import next_working_day
-from tests.ledger.conftest import ANN, DAY, SYSTEM, at
+from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused
 
 
@@ -344,7 +344,8 @@ def test_d1_16_a_users_refund_is_reviewed_and_goes_the_original_route(world):
     world.do("payment", transaction_id="P", **INTERNAL)
     waits = _asked(world)
     assert (waits["status"], world.balance("2101:U1")) == ("pending", 0)
-    rejected = world.send("reject", pending=waits["sequence"], operator_id="ben", reason="why")
+    rejected = world.send(
+        "reject", BEN, pending=waits["sequence"], operator_id="ben", reason="why")
     assert rejected["status"] == "posted" and world.balance("2101:U1") == 0
     waits = _asked(world)
     assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")
