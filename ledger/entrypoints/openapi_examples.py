@@ -65,14 +65,14 @@ EXAMPLES: dict[str, Any] = {
             {**_ACCOUNT, "level": 0, "total_debit_minor": -9940, "total_minor": 9940},
         ],
     },
-    "Holds": {"holds": [{
+    "Holds": {"next": None, "holds": [{
         "hold_id": "H0001", "kind": "suspicious", "scope": "amount",
         "account_id": "2101:U000001", "currency_code": "CNY", "scale": 2,
         "placed_minor": 500,
         "captured_minor": 0, "released_minor": 0, "left_minor": 500, "case_number": "C-17",
         "placed_on": "2026-09-12", "expires_on": None,
     }]},
-    "Pending": {"pending": [{
+    "Pending": {"next": None, "pending": [{
         "sequence": 17, "type": "contract", "maker": "operator:ann",
         "entered_at": "2026-09-12T02:00:00Z", "content": {"contract_id": "C0001"},
         "digest": "5f" * 32,

@@ -65,8 +65,8 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Holds": {
-            "type": "object", "required": ["holds"],
-            "properties": {"holds": {"type": "array", "items": {
+            "type": "object", "required": ["holds", "next"],
+            "properties": {"next": nullable, "holds": {"type": "array", "items": {
                 "type": "object",
                 "properties": {
                     "hold_id": text, "kind": text, "scope": text, "account_id": text,
@@ -78,8 +78,8 @@ def read_schemas() -> dict[str, Any]:
             }}},
         },
         "Positions": {
-            "type": "object", "required": ["positions"],
-            "properties": {"positions": {"type": "array", "items": {
+            "type": "object", "required": ["positions", "next"],
+            "properties": {"next": nullable, "positions": {"type": "array", "items": {
                 "type": "object",
                 "required": [
                     "currency_code", "scale", "sold_minor", "bought_currency_code",
@@ -90,14 +90,14 @@ def read_schemas() -> dict[str, Any]:
                     "bought_currency_code": text, "bought_scale": scale, "bought_minor": whole,
                 },
             }}},
-            "example": {"positions": [{
+            "example": {"next": None, "positions": [{
                 "currency_code": "USD", "scale": 2, "sold_minor": 10000,
                 "bought_currency_code": "CNY", "bought_scale": 2, "bought_minor": 71000,
             }]},
         },
         "Pending": {
-            "type": "object", "required": ["pending"],
-            "properties": {"pending": {"type": "array", "items": {
+            "type": "object", "required": ["pending", "next"],
+            "properties": {"next": {"type": ["integer", "null"]}, "pending": {"type": "array", "items": {
                 "type": "object",
                 "properties": {
                     "sequence": whole, "type": text, "maker": text, "entered_at": text,
@@ -271,11 +271,11 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Deadlines": {
-            "type": "object", "required": ["date", "deadlines"],
+            "type": "object", "required": ["date", "deadlines", "next"],
             "description": "What is open, by the day it is due; overdue from the day after "
             "(rules D0.26, D1.12, D1.17)",
             "properties": {
-                "date": {"type": "string", "format": "date"},
+                "date": {"type": "string", "format": "date"}, "next": nullable,
                 "deadlines": {"type": "array", "items": {
                     "type": "object", "required": ["kind", "number", "due_on", "overdue"],
                     "properties": {
@@ -290,7 +290,7 @@ def read_schemas() -> dict[str, Any]:
                 }},
             },
             "example": {
-                "date": "2026-09-14",
+                "date": "2026-09-14", "next": None,
                 "deadlines": [{
                     "kind": "withdrawal", "number": "W0001", "due_on": "2026-09-14",
                     "latest_on": "2026-09-16", "overdue": False,
