@@ -152,10 +152,11 @@ class LedgerClient(ReconciliationCalls):
     def movements(
         self, account_id: str, currency_code: str | None = None, **filters: str | int | None
     ) -> Iterator[dict[str, Any]]:
-        """Movements of an account in the last three calendar months, oldest first.
+        """Movements of an account in the last three calendar months, oldest first, and orders
+        (withdrawals and others) that are under way or failed: those have no `journal_id`.
 
         :param filters: `first`, `last` (business dates as text), `type`, `least_minor`,
-            `most_minor`, `number`, `counterparty`
+            `most_minor`, `number` (the customer's own or the result's), `counterparty`
         """
         query: dict[str, Any] = {
             **_currency(currency_code), "limit": BATCH_LIMIT,

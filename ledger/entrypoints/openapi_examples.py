@@ -100,8 +100,13 @@ EXAMPLES: dict[str, Any] = {
         "last": "2026-09-12", "next": None, "movements": [{
             "sequence": 42, "journal_id": "J000000000001", "type": "top_up",
             "time": "2026-09-12T02:11:12Z", "booking_date": "2026-09-12",
-            "value_date": "2026-09-12", "number": "I0001", "amount_minor": 10000,
-            "status": "posted", "original": None, "counterparties": [],
+            "value_date": "2026-09-12", "number": "I0001", "result_number": None,
+            "amount_minor": 10000, "status": "posted", "original": None, "counterparties": [],
+        }, {
+            "sequence": 43, "journal_id": None, "type": "withdrawal",
+            "time": "2026-09-12T03:11:12Z", "booking_date": "2026-09-12",
+            "value_date": "2026-09-12", "number": "W0001", "result_number": None,
+            "amount_minor": -5025, "status": "under_way", "original": None, "counterparties": [],
         }],
     },
     "LogLine": [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.service.movement_lines import STATUSES
+
 
 def ref(name: str) -> dict[str, str]:
     """A reference to a component schema."""
@@ -97,13 +99,16 @@ def read_schemas() -> dict[str, Any]:
         },
         "Pending": {
             "type": "object", "required": ["pending", "next"],
-            "properties": {"next": {"type": ["integer", "null"]}, "pending": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "sequence": whole, "type": text, "maker": text, "entered_at": text,
-                    "content": {"type": "object"}, "digest": text,
-                },
-            }}},
+            "properties": {
+                "pending": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "sequence": whole, "type": text, "maker": text, "entered_at": text,
+                        "content": {"type": "object"}, "digest": text,
+                    },
+                }},
+                "next": {"type": ["integer", "null"]},
+            },
         },
         "Destination": {
             "type": "object", "required": ["destination_id", "party_id", "bank_code"],
@@ -131,15 +136,36 @@ def read_schemas() -> dict[str, Any]:
         },
         "Movements": {
             "type": "object", "required": ["movements", "next"],
+            "description": "Movements of an account, and orders (withdrawals, purchases) that are "
+            "under way or failed; one that succeeded is the movement that its result booked. Found "
+            "by its own number or the result's, and by `type` as the business (`withdrawal`), the "
+            "order or the result (rule D1.14)",
             "properties": {
                 "account_id": text, "currency_code": text, "scale": scale,
                 "first": text, "last": text,
                 "movements": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
-                        "sequence": whole, "journal_id": text, "type": text, "time": text,
-                        "booking_date": text, "value_date": text, "number": nullable,
-                        "amount_minor": whole, "status": text, "original": nullable,
+                        "sequence": whole, "type": text, "time": text,
+                        "journal_id": {
+                            **nullable, "description": "null: nothing moved, or not yet. The "
+                            "lines with a journal add up to the balance",
+                        },
+                        "booking_date": text, "value_date": text,
+                        "number": {
+                            **nullable, "description": "the customer's own: of a withdrawal or "
+                            "another order that of the order, whatever became of it",
+                        },
+                        "result_number": {
+                            **nullable, "description": "of the answer to an order",
+                        },
+                        "amount_minor": {
+                            "type": ["integer", "null"], "format": "int64",
+                            "description": "of an order under way or failed what it holds, or "
+                            "held; null: nobody knows it yet (a redemption)",
+                        },
+                        "status": {"type": "string", "enum": list(STATUSES)},
+                        "original": nullable,
                         "counterparties": {"type": "array", "items": text},
                     },
                 }},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -122,9 +123,9 @@ def test_d2_26_every_body_and_answer_has_an_example_of_its_form(http):
 
 def pages(http, path, name, between=lambda: None):
     """Every line of a list, two at a time; `between` happens after each page."""
-    found, query = [], {"limit": 2}
+    found, query = [], {"limit": "2"}
     while True:
-        answer = http.get(path, params=query)
+        answer = http.get(httpx.URL(path).copy_merge_params(query))
         assert answer.status_code == 200, answer.text
         page = answer.json()
         assert len(page[name]) <= 2
@@ -132,7 +133,7 @@ def pages(http, path, name, between=lambda: None):
         if page["next"] is None:
             return found
         between()
-        query["after"] = page["next"]
+        query["after"] = str(page["next"])
 
 
 @pytest.fixture
@@ -208,3 +209,39 @@ def test_the_client_takes_all_pages(client, open_things, monkeypatch):
     monkeypatch.setattr(calls, "BATCH_LIMIT", 2)
     assert [hold["hold_id"] for hold in client.holds()] == [f"W{n}" for n in range(1, 6)]
     assert len(client.pending()) == len(client.deadlines()) == len(client.positions()) == 5
+
+
+def test_d1_14_a_withdrawal_over_http_from_its_request_to_its_return(client, http, world):
+    """By the customer's own number, whatever became of it."""
+    def seen(**asked):
+        return [(line["type"], line["number"], line["amount_minor"], line["status"])
+                for line in client.movements("2101:U1", **asked)]
+
+    world.do("top_up", amount_minor=100_000)
+    world.do("withdrawal", withdrawal_id="W1", amount_minor=5_000, fee_minor=25)
+    assert seen(number="W1") == [("withdrawal", "W1", -5_025, "under_way")]
+    world.do("withdrawal_result", withdrawal_id="W1", result_id="RES-1")
+    assert seen(number="W1") == seen(number="RES-1") == seen(type="withdrawal") == [
+        ("withdrawal", "W1", -5_025, "posted")]
+    world.do("withdrawal_returned", withdrawal_id="W1")
+    assert seen(number="W1") == [("withdrawal", "W1", -5_025, "returned")]
+    schema = http.get("/openapi.json").json()["components"]["schemas"]["Movements"]
+    page = http.get("/v1/accounts/2101:U1/movements").json()
+    Draft202012Validator(schema).validate(page)
+    assert {name for line in page["movements"] for name in line} == set(
+        schema["properties"]["movements"]["items"]["properties"])
+
+
+def test_an_order_that_is_answered_between_two_pages_comes_as_what_it_became(http, open_things):
+    """Nothing is lost; the line of before said what was so then."""
+    answered = iter(["W1", "W5"])
+
+    def between():
+        number = next(answered, None)
+        if number is not None:
+            open_things.do("withdrawal_result", withdrawal_id=number)
+
+    found = pages(http, "/v1/accounts/2101:U1/movements?type=withdrawal", "movements", between)
+    assert [(line["number"], line["status"]) for line in found] == [
+        ("W1", "under_way"), ("W2", "under_way"), ("W3", "under_way"), ("W4", "under_way"),
+        ("W1", "posted"), ("W5", "posted")]

@@ -82,7 +82,7 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/accounts/{account_id}/movements",
-        summary="Movements of an account in the last three calendar months",
+        summary="Movements and orders of an account in the last three calendar months",
         **operation("Movements", 404, 409, 422, 429),
     )
     async def movements(
