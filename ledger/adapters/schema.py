@@ -155,6 +155,18 @@ ORIGINAL_FIELDS = (
 #: few, so that the indices cost a payment nothing. `{content}`, `{said}`: the text as JSON.
 ORIGINAL = "coalesce({})".format(", ".join(f"{{content}} ->> '{f}'" for f in ORIGINAL_FIELDS))
 OF_ORIGINAL = "type in ({})".format(", ".join(f"'{type_}'" for type_ in OF_ORIGINALS))
+#: Orders that somebody answers later, and the fields that name whose they are: a customer is shown
+#: those that moved nothing, or not yet. With one more the index gets another name, as above.
+ORDERS = (
+    "merchant_spend_order", "prepaid_redeem_order", "settlement", "wealth_purchase_order",
+    "wealth_redemption_order", "withdrawal",
+)
+PARTY_FIELDS = ("user_id", "card_id", "merchant_id")
+PARTY = "coalesce({})".format(", ".join(f"{{content}} ->> '{f}'" for f in PARTY_FIELDS))
+# not `journal is null`: SQLite would go through all entries without a journal for that
+OF_ORDER = "type in ({}) and legs = '[]' and outcome <> 'refused'".format(
+    ", ".join(f"'{type_}'" for type_ in ORDERS)
+)
 DECIDED = "cast({said} ->> 'pending' as bigint)"
 DECIDES = "(approval <> '' or type = 'reject')"
 _SAID = "case when approval <> '' then approval else content end"
@@ -172,6 +184,7 @@ def as_json(expression: str, *, postgres: bool) -> str:
 #: Indices of the log that were added since version 3: what each is over, and of which entries.
 ADDED_INDICES = {
     "entry_by_original_2": (ORIGINAL, OF_ORIGINAL), "entry_by_pending": (DECIDED, DECIDES),
+    "entry_by_order": (PARTY, OF_ORDER),
 }
 #: What stood in their place before.
 DROPPED_INDICES = ("entry_by_original",)

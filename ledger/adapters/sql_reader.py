@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ledger.adapters.schema import DECIDED, DECIDES, OF_ORIGINAL, ORIGINAL
+from ledger.adapters.schema import DECIDED, DECIDES, OF_ORDER, OF_ORIGINAL, ORIGINAL, PARTY
 from ledger.adapters.schema import as_json as as_json_in
 from ledger.domain.chain import rest_of
 from ledger.service.ports import Checkpoint, Row, Secret, Segment
@@ -128,6 +128,16 @@ class SqlReader(ABC):
             f"select {_ENTRY} from entry where {of} = ? and {DECIDES} and outcome <> 'refused'",
             (pending,),
         )
+
+    def orders_of(self, party_id: str, first: str, last: str) -> list[tuple[int, str | None]]:
+        """Sequence and business key of a party's orders that moved nothing by themselves, booked
+        on dates from first to last; no refusals. Without a key: it waits for a checker, or did."""
+        of = as_json_in(PARTY, postgres=self._postgres)
+        rows = self._all(
+            f"select sequence, business_key from entry where {of} = ? and {OF_ORDER} "
+            "and booking_date between ? and ? order by sequence", (party_id, first, last),
+        )
+        return [(row[0], row[1]) for row in rows]
 
     def queries_of(self, idempotency_key: str) -> list[tuple[str, str, str]]:
         """Time, actor and what was told, of the newest hundred queries of a command."""

@@ -152,10 +152,11 @@ class LedgerClient(ReconciliationCalls):
     def movements(
         self, account_id: str, currency_code: str | None = None, **filters: str | int | None
     ) -> Iterator[dict[str, Any]]:
-        """Movements of an account in the last three calendar months, oldest first.
+        """Movements of an account in the last three calendar months, oldest first, and orders
+        (withdrawals and others) that are under way or failed: those have no `journal_id`.
 
         :param filters: `first`, `last` (business dates as text), `type`, `least_minor`,
-            `most_minor`, `number`, `counterparty`
+            `most_minor`, `number` (the customer's own or the result's), `counterparty`
         """
         query: dict[str, Any] = {
             **_currency(currency_code), "limit": BATCH_LIMIT,
@@ -184,7 +185,7 @@ class LedgerClient(ReconciliationCalls):
 
     def positions(self) -> list[dict[str, Any]]:
         """What is open of exchanges, by the currency sold and the one bought."""
-        return self._call("GET", "/v1/positions")["positions"]
+        return list(self._pages("/v1/positions", "positions", {"limit": BATCH_LIMIT}))
 
     def steps(self, idempotency_key: str) -> list[dict[str, Any]]:
         """The five steps of a command, as far as it came: step, time, actor, result, next."""
@@ -192,12 +193,14 @@ class LedgerClient(ReconciliationCalls):
 
     def deadlines(self, day: date | None = None) -> list[dict[str, Any]]:
         """What is open, by the day it is due, as seen on a date (default: the ledger's)."""
-        query = {} if day is None else {"date": day.isoformat()}
-        return self._call("GET", "/v1/deadlines", query=query)["deadlines"]
+        query: dict[str, Any] = {"limit": BATCH_LIMIT}
+        if day is not None:
+            query["date"] = day.isoformat()
+        return list(self._pages("/v1/deadlines", "deadlines", query))
 
     def pending(self) -> list[dict[str, Any]]:
         """What waits for a checker: sequence, type, maker, content, digest to sign."""
-        return self._call("GET", "/v1/pending")["pending"]
+        return list(self._pages("/v1/pending", "pending", {"limit": BATCH_LIMIT}))
 
     def pending_values(self, sequence: int) -> dict[str, Any]:
         """The sensitive values of what waits; for a person who may review it, and recorded."""
@@ -210,8 +213,10 @@ class LedgerClient(ReconciliationCalls):
 
     def holds(self, account_id: str | None = None) -> list[dict[str, Any]]:
         """Open holds, of one account or of all."""
-        query = {} if account_id is None else {"account_id": account_id}
-        return self._call("GET", "/v1/holds", query=query)["holds"]
+        query: dict[str, Any] = {"limit": BATCH_LIMIT}
+        if account_id is not None:
+            query["account_id"] = account_id
+        return list(self._pages("/v1/holds", "holds", query))
 
     def dry_run(self, commands: Sequence[Command]) -> list[Result]:
         """What a batch would give; nothing is written."""

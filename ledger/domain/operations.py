@@ -157,6 +157,18 @@ class Operations:
         #: in which people enter and review; the ledger alone sends what is of `system`, and a
         #: review asks for the right in the module of what waits
         self.modules = frozenset(o.module for o in by_type.values()) - {"system", "approvals"}
+        answers = [o for o in by_type.values() if _answers(o, by_type)]
+        #: types that say what became of an order
+        self.answers = frozenset(o.type for o in answers)
+        #: by type of the orders, which kind of business a success books
+        self.orders = {type_: o.journal_type for o in answers for type_ in o.original_types}
+
+
+def _answers(operation: Operation, by_type: Mapping[str, Operation]) -> bool:
+    """Whether it says what became of an order, in a field of that name."""
+    return bool(operation.original_types) and any(
+        field.name == "result" for field in operation.form.fields
+    ) and all("result" in by_type[type_].counters for type_ in operation.original_types)
 
 
 def _scenes(operations: Iterable[Operation]) -> dict[str, str]:

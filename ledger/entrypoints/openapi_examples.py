@@ -65,14 +65,14 @@ EXAMPLES: dict[str, Any] = {
             {**_ACCOUNT, "level": 0, "total_debit_minor": -9940, "total_minor": 9940},
         ],
     },
-    "Holds": {"holds": [{
+    "Holds": {"next": None, "holds": [{
         "hold_id": "H0001", "kind": "suspicious", "scope": "amount",
         "account_id": "2101:U000001", "currency_code": "CNY", "scale": 2,
         "placed_minor": 500,
         "captured_minor": 0, "released_minor": 0, "left_minor": 500, "case_number": "C-17",
         "placed_on": "2026-09-12", "expires_on": None,
     }]},
-    "Pending": {"pending": [{
+    "Pending": {"next": None, "pending": [{
         "sequence": 17, "type": "contract", "maker": "operator:ann",
         "entered_at": "2026-09-12T02:00:00Z", "content": {"contract_id": "C0001"},
         "digest": "5f" * 32,
@@ -100,8 +100,13 @@ EXAMPLES: dict[str, Any] = {
         "last": "2026-09-12", "next": None, "movements": [{
             "sequence": 42, "journal_id": "J000000000001", "type": "top_up",
             "time": "2026-09-12T02:11:12Z", "booking_date": "2026-09-12",
-            "value_date": "2026-09-12", "number": "I0001", "amount_minor": 10000,
-            "status": "posted", "original": None, "counterparties": [],
+            "value_date": "2026-09-12", "number": "I0001", "result_number": None,
+            "amount_minor": 10000, "status": "posted", "original": None, "counterparties": [],
+        }, {
+            "sequence": 43, "journal_id": None, "type": "withdrawal",
+            "time": "2026-09-12T03:11:12Z", "booking_date": "2026-09-12",
+            "value_date": "2026-09-12", "number": "W0001", "result_number": None,
+            "amount_minor": -5025, "status": "under_way", "original": None, "counterparties": [],
         }],
     },
     "LogLine": [

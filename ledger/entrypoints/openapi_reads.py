@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.service.movement_lines import STATUSES
+
 
 def ref(name: str) -> dict[str, str]:
     """A reference to a component schema."""
@@ -65,8 +67,8 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Holds": {
-            "type": "object", "required": ["holds"],
-            "properties": {"holds": {"type": "array", "items": {
+            "type": "object", "required": ["holds", "next"],
+            "properties": {"next": nullable, "holds": {"type": "array", "items": {
                 "type": "object",
                 "properties": {
                     "hold_id": text, "kind": text, "scope": text, "account_id": text,
@@ -78,8 +80,8 @@ def read_schemas() -> dict[str, Any]:
             }}},
         },
         "Positions": {
-            "type": "object", "required": ["positions"],
-            "properties": {"positions": {"type": "array", "items": {
+            "type": "object", "required": ["positions", "next"],
+            "properties": {"next": nullable, "positions": {"type": "array", "items": {
                 "type": "object",
                 "required": [
                     "currency_code", "scale", "sold_minor", "bought_currency_code",
@@ -90,20 +92,23 @@ def read_schemas() -> dict[str, Any]:
                     "bought_currency_code": text, "bought_scale": scale, "bought_minor": whole,
                 },
             }}},
-            "example": {"positions": [{
+            "example": {"next": None, "positions": [{
                 "currency_code": "USD", "scale": 2, "sold_minor": 10000,
                 "bought_currency_code": "CNY", "bought_scale": 2, "bought_minor": 71000,
             }]},
         },
         "Pending": {
-            "type": "object", "required": ["pending"],
-            "properties": {"pending": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "sequence": whole, "type": text, "maker": text, "entered_at": text,
-                    "content": {"type": "object"}, "digest": text,
-                },
-            }}},
+            "type": "object", "required": ["pending", "next"],
+            "properties": {
+                "pending": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "sequence": whole, "type": text, "maker": text, "entered_at": text,
+                        "content": {"type": "object"}, "digest": text,
+                    },
+                }},
+                "next": {"type": ["integer", "null"]},
+            },
         },
         "Destination": {
             "type": "object", "required": ["destination_id", "party_id", "bank_code"],
@@ -131,15 +136,36 @@ def read_schemas() -> dict[str, Any]:
         },
         "Movements": {
             "type": "object", "required": ["movements", "next"],
+            "description": "Movements of an account, and orders (withdrawals, purchases) that are "
+            "under way or failed; one that succeeded is the movement that its result booked. Found "
+            "by its own number or the result's, and by `type` as the business (`withdrawal`), the "
+            "order or the result (rule D1.14)",
             "properties": {
                 "account_id": text, "currency_code": text, "scale": scale,
                 "first": text, "last": text,
                 "movements": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
-                        "sequence": whole, "journal_id": text, "type": text, "time": text,
-                        "booking_date": text, "value_date": text, "number": nullable,
-                        "amount_minor": whole, "status": text, "original": nullable,
+                        "sequence": whole, "type": text, "time": text,
+                        "journal_id": {
+                            **nullable, "description": "null: nothing moved, or not yet. The "
+                            "lines with a journal add up to the balance",
+                        },
+                        "booking_date": text, "value_date": text,
+                        "number": {
+                            **nullable, "description": "the customer's own: of a withdrawal or "
+                            "another order that of the order, whatever became of it",
+                        },
+                        "result_number": {
+                            **nullable, "description": "of the answer to an order",
+                        },
+                        "amount_minor": {
+                            "type": ["integer", "null"], "format": "int64",
+                            "description": "of an order under way or failed what it holds, or "
+                            "held; null: nobody knows it yet (a redemption)",
+                        },
+                        "status": {"type": "string", "enum": list(STATUSES)},
+                        "original": nullable,
                         "counterparties": {"type": "array", "items": text},
                     },
                 }},
@@ -271,11 +297,11 @@ def read_schemas() -> dict[str, Any]:
             },
         },
         "Deadlines": {
-            "type": "object", "required": ["date", "deadlines"],
+            "type": "object", "required": ["date", "deadlines", "next"],
             "description": "What is open, by the day it is due; overdue from the day after "
             "(rules D0.26, D1.12, D1.17)",
             "properties": {
-                "date": {"type": "string", "format": "date"},
+                "date": {"type": "string", "format": "date"}, "next": nullable,
                 "deadlines": {"type": "array", "items": {
                     "type": "object", "required": ["kind", "number", "due_on", "overdue"],
                     "properties": {
@@ -290,7 +316,7 @@ def read_schemas() -> dict[str, Any]:
                 }},
             },
             "example": {
-                "date": "2026-09-14",
+                "date": "2026-09-14", "next": None,
                 "deadlines": [{
                     "kind": "withdrawal", "number": "W0001", "due_on": "2026-09-14",
                     "latest_on": "2026-09-16", "overdue": False,

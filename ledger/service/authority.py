@@ -29,10 +29,13 @@ class Authority:
         """Why an approval or rejection is not one; None when it is.
 
         The checker is another person than the maker, has the right to review in the operation's
-        module, and signs (SM2) the digest of the entry that waits: exactly what is approved.
+        module, and signs (SM2) the digest of the entry that waits: exactly what is approved. That
+        signature may come by a system of the house. A rejection has none of its own, so nobody but
+        the checker sends it: his request is what he signs.
         """
         checker = values["operator_id"]
-        if (actor.kind == "operator" and actor.id != checker) or actor.kind == "caller":
+        himself = actor.kind == "operator" and actor.id == checker
+        if not himself and not (approves and actor.kind == "system"):
             return Refusal("no_right", "a review is sent by the checker", "operator_id")
         if waiting is None:
             return Refusal(

@@ -206,11 +206,13 @@ class Ledger:
         fold.written(self)
 
     def open_accounts(
-        self, raws: Sequence[Any], actor: Actor = LEDGER
+        self, raws: Sequence[Any], actor: Actor = LEDGER, evidence: str = ""
     ) -> list[dict[str, Any]]:
         """Open accounts, each an entry of the log; `opened`, `already_open` or `refused` each.
 
         An account of the institution itself opens with `party_id` null.
+
+        :param evidence: of the sender's signed request, as `apply` takes it
         """
         if len(raws) > BATCH_LIMIT:
             raise RequestRefused(
@@ -245,8 +247,8 @@ class Ledger:
                 if self.clock.simulated:
                     command.setdefault("occurred_at", now)
             commands.append(command)
-        for index, result in zip(where, self.apply(commands, actor) if commands else (),
-                                 strict=True):
+        applied = self.apply(commands, actor, evidence) if commands else ()
+        for index, result in zip(where, applied, strict=True):
             if result["status"] == "refused":
                 results[index] = {
                     name: result[name] for name in ("status", "reason", "detail", "field")

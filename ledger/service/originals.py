@@ -19,7 +19,7 @@ from ledger.service.unwritten import Unwritten
 _ABSENT: tuple = ()
 
 
-def _item_of(journal: int) -> str:
+def item_of(journal: int) -> str:
     """The key under which it stands that a journal was reversed."""
     return f"journal:{journal}"
 
@@ -45,7 +45,7 @@ class Originals:
         self._rows.update(dict.fromkeys(keys, _ABSENT))
         rows = self.reads.find_by_business_key(keys)
         self._rows.update(rows)
-        journals = [_item_of(row[1]) for row in rows.values() if row[1] is not None]
+        journals = [item_of(row[1]) for row in rows.values() if row[1] is not None]
         self._items.update(self.reads.items([*keys, *journals]))
 
     def posted(self, business_key: str, row: tuple) -> None:
@@ -88,7 +88,7 @@ class Originals:
             type=row[2], sequence=row[0], journal=row[1], booking_date=row[10], key=key,
             settled=self._settled(record, row, legs),
             mode=self._mode([leg[0] for leg in legs] or held),
-            reversed=row[1] is not None and self._reversed(_item_of(row[1])),
+            reversed=row[1] is not None and self._reversed(item_of(row[1])),
         )
         return record
 
@@ -144,7 +144,7 @@ class Originals:
         row = None if number is None else self.reads.find_by_journal(number)
         if row is None:
             return None
-        key = _item_of(row[1])
+        key = item_of(row[1])
         # what was done to it, and that it was reversed: of before the last checkpoint, too
         self._items.update(self.reads.items([key] if row[6] is None else [key, row[6]]))
         operation = self.operations.by_type.get(row[2])

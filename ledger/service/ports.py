@@ -69,6 +69,10 @@ class Reader(Protocol):
     def decision(self, pending: int) -> Row | None:
         """The entry by which what waited was posted or rejected."""
 
+    def orders_of(self, party_id: str, first: str, last: str) -> list[tuple[int, str | None]]:
+        """Sequence and business key of a party's orders that moved nothing by themselves, booked
+        on dates from first to last; without a key it waits for a checker, or did."""
+
     def queries_of(self, idempotency_key: str) -> list[tuple[str, str, str]]:
         """Time, actor and what was told, of the newest queries of a command's status."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+import re
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +15,27 @@ from ledger.domain.fields import parse_day, parse_moment
 from ledger.domain.holds import left
 from ledger.domain.shards import shards_of
 from ledger.service.day_close import shown_head
+from ledger.service.deadlines import deadlines
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
 
 if TYPE_CHECKING:
     from ledger.domain.account import Account
     from ledger.service.ledger import Ledger
+
+#: The longest page of a list.
+PAGE_LIMIT = 1000
+_POSITION = re.compile(r"[A-Z]{3}/[A-Z]{3}\Z")
+_DEADLINE = re.compile(r"\d{4}-\d{2}-\d{2}/[a-z_]+/")
+
+
+def _page(keys: Iterable[Any], after: Any, limit: int) -> tuple[list[Any], Any]:
+    """The keys of a page in their order, and the last of them when more follow. A page begins
+    after a key, whether that is still there or not, so what comes and goes in between neither
+    repeats nor hides anything else."""
+    later = keys if after is None else (key for key in keys if key > after)
+    found = heapq.nsmallest(limit + 1, later)
+    return found[:limit], found[limit - 1] if len(found) > limit else None
 
 
 def health(ledger: Ledger) -> dict[str, Any]:
@@ -102,19 +119,27 @@ def open_account(ledger: Ledger, account_id: str, currency_code: str | None) -> 
     return found[0]
 
 
-def positions(ledger: Ledger) -> dict[str, Any]:
+def positions(
+    ledger: Ledger, after: str | None = None, limit: int = PAGE_LIMIT
+) -> dict[str, Any]:
     """What is open of exchanges, by the currency sold and the one bought: what customers gave and
-    got, minor units of each, and is not squared with a bank yet."""
-    scales = ledger.chart.currencies
+    got, minor units of each, and is not squared with a bank yet.
+
+    :raises RequestRefused: `invalid_field`
+    """
+    if after is not None and not _POSITION.match(after):
+        raise RequestRefused("invalid_field", "after is two currencies, like USD/CNY")
+    scales, found = ledger.chart.currencies, ledger.state.tables.get("position", {})
+    names, following = _page(found, after, limit)
     rows = []
-    for name, document in sorted(ledger.state.tables.get("position", {}).items()):
+    for name in names:
         sold, _, bought = name.partition("/")
         rows.append({
-            "currency_code": sold, "scale": scales[sold], "sold_minor": document["sold"],
+            "currency_code": sold, "scale": scales[sold], "sold_minor": found[name]["sold"],
             "bought_currency_code": bought, "bought_scale": scales[bought],
-            "bought_minor": document["bought"],
+            "bought_minor": found[name]["bought"],
         })
-    return {"positions": rows}
+    return {"positions": rows, "next": following}
 
 
 def balance_at(
@@ -270,28 +295,59 @@ def journals(
     }
 
 
-def waiting(ledger: Ledger) -> dict[str, Any]:
-    """What waits for a checker, with the digest that the checker signs."""
-    return {"pending": [
-        {
-            "sequence": int(sequence), "type": document["type"], "maker": document["actor"],
+def waiting(ledger: Ledger, after: int = 0, limit: int = PAGE_LIMIT) -> dict[str, Any]:
+    """A page of what waits for a checker, the oldest first, with the digest that the checker
+    signs; `next` continues it."""
+    documents = ledger.state.table("pending")
+    sequences, following = _page(map(int, documents), after, limit)
+    pending = []
+    for sequence in sequences:
+        document = documents[str(sequence)]
+        pending.append({
+            "sequence": sequence, "type": document["type"], "maker": document["actor"],
             "entered_at": document["booked_at"], "content": orjson.loads(document["content"]),
-            "digest": ledger.authority.digest(int(sequence)).hex(),
-        }
-        for sequence, document in sorted(
-            ledger.state.table("pending").items(), key=lambda item: int(item[0])
-        )
-    ]}
+            "digest": ledger.authority.digest(sequence).hex(),
+        })
+    return {"pending": pending, "next": following}
+
+
+def due(
+    ledger: Ledger, day: date, after: str | None = None, limit: int = PAGE_LIMIT
+) -> dict[str, Any]:
+    """A page of what is open by the day it is due, as seen on a date; `next` continues it.
+
+    :raises RequestRefused: `invalid_field`
+    """
+    if after is not None and not _DEADLINE.match(after):
+        raise RequestRefused("invalid_field", "after is like 2026-09-14/withdrawal/W0001")
+    lines = {
+        (line["due_on"], line["kind"], line["number"] or ""): line
+        for line in deadlines(ledger, day)
+    }
+    start = None if after is None else tuple(after.split("/", 2))
+    keys, following = _page(lines, start, limit)
+    return {
+        "date": day.isoformat(), "deadlines": [lines[key] for key in keys],
+        "next": None if following is None else "/".join(following),
+    }
 
 
 def holds(
-    ledger: Ledger, account_id: str | None,
+    ledger: Ledger, account_id: str | None, after: str | None = None, limit: int = PAGE_LIMIT,
     readable: Callable[[Account], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """Open holds, of one account or of all that are `readable`."""
-    accounts = ledger.state.accounts
-    return {"holds": [
-        {
+    """A page of open holds by their numbers, of one account or of all that are `readable`; `next`
+    continues it."""
+    accounts, found = ledger.state.accounts, ledger.state.holds
+    names, following = _page((
+        name for name, hold in found.items()
+        if (account_id is None or hold["account_id"] == account_id)
+        and readable(accounts[hold["currency_code"]][hold["account_id"]])
+    ), after, limit)
+    shown_holds = []
+    for name in names:
+        hold = found[name]
+        shown_holds.append({
             "hold_id": name, "kind": hold["kind"], "scope": hold["scope"],
             "account_id": hold["account_id"], "currency_code": hold["currency_code"],
             "scale": ledger.chart.currencies[hold["currency_code"]],
@@ -299,11 +355,8 @@ def holds(
             "released_minor": hold["released"], "left_minor": left(hold),
             "case_number": hold["case"], "placed_on": hold["placed_on"],
             "expires_on": hold["expires_on"],
-        }
-        for name, hold in sorted(ledger.state.holds.items())
-        if (account_id is None or hold["account_id"] == account_id)
-        and readable(accounts[hold["currency_code"]][hold["account_id"]])
-    ]}
+        })
+    return {"holds": shown_holds, "next": following}
 
 
 def head(ledger: Ledger, day: date) -> dict[str, Any]:

@@ -3,17 +3,16 @@ time, type, amount, number or counterparty (rules D1.14, D2.7)."""
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from ledger.domain.chain import journal_id
 from ledger.domain.chart import parts_of
 from ledger.domain.fields import parse_day
 from ledger.service import queries
 from ledger.service.faults import RequestRefused
+from ledger.service.movement_lines import Lines
 
 if TYPE_CHECKING:
     from ledger.service.ledger import Ledger
@@ -51,7 +50,9 @@ def window_start(today: date) -> date:
 def statement(
     ledger: Ledger, account_id: str, currency_code: str | None, asked: Asked, after: int, limit: int
 ) -> dict[str, Any]:
-    """A page of an account's movements, oldest first; `next` continues it.
+    """A page of an account's movements and of the orders that moved nothing yet, or failed, oldest
+    first; `next` continues it. An order that is answered while someone pages comes again, as what
+    it has become.
 
     :raises RequestRefused: `account_not_open`, `clock_not_set`, `invalid_field`, `outside_window`
     """
@@ -68,19 +69,22 @@ def statement(
             "outside_window",
             f"the window of {WINDOW_MONTHS} calendar months begins on {begin}",
         )
+    lines = Lines(ledger, account)
+    moved = ledger.history.sequences(ledger.store, account_id, currency_code, first, last)
+    orders = lines.orders(first, last)
     found: list[dict[str, Any]] = []
-    for sequence in ledger.history.sequences(
-        ledger.store, account_id, currency_code, first, last
-    ):
+    for sequence in heapq.merge(moved, orders):
         if sequence <= after:
             continue
         row = next(iter(ledger.store.entries(sequence, sequence)))
-        line = _line(row, account_id, currency_code, account.line.normal_side)
-        if line is not None and _matches(line, asked):
-            found.append(line)
+        status = orders.get(sequence)
+        line = lines.moved(row) if status is None else lines.ordered(row, status)
+        if line is not None and _matches(*line, asked):
+            found.append(line[0])
             if len(found) > limit:
                 break
     page = found[:limit]
+    lines.tell(page)
     return {
         "account_id": account_id, "currency_code": currency_code,
         "scale": ledger.chart.currencies[currency_code], "first": first, "last": last,
@@ -88,29 +92,13 @@ def statement(
     }
 
 
-def _line(row: tuple, account_id: str, currency: str, side: str) -> dict[str, Any] | None:
-    amount = 0
-    others: list[str] = []
-    for leg_account, leg_currency, direction, minor, _, _ in orjson.loads(row[13]):
-        if (leg_account, leg_currency) == (account_id, currency):
-            amount += minor if direction == side else -minor
-        elif ":" in leg_account:
-            others.append(leg_account)
-    content = orjson.loads(row[12])
-    return {
-        "sequence": row[0], "journal_id": journal_id(row[1]), "type": row[2],
-        "time": row[9], "booking_date": row[10], "value_date": row[11],
-        "number": row[6], "amount_minor": amount, "counterparties": sorted(set(others)),
-        "status": row[4], "original": content.get("original_transaction_id"),
-    }
-
-
-def _matches(line: dict[str, Any], asked: Asked) -> bool:
+def _matches(line: dict[str, Any], types: frozenset[str], asked: Asked) -> bool:
+    amount = line["amount_minor"]  # None: nobody knows it yet
     return (
-        (asked.type is None or line["type"] == asked.type)
-        and (asked.least is None or abs(line["amount_minor"]) >= asked.least)
-        and (asked.most is None or abs(line["amount_minor"]) <= asked.most)
-        and (asked.number is None or line["number"] == asked.number)
+        (asked.type is None or asked.type in types)
+        and (asked.least is None or (amount is not None and abs(amount) >= asked.least))
+        and (asked.most is None or (amount is not None and abs(amount) <= asked.most))
+        and (asked.number is None or asked.number in (line["number"], line["result_number"]))
         and (
             asked.counterparty is None
             or any(parts_of(name)[1] == asked.counterparty

@@ -550,7 +550,7 @@ def test_what_is_open_is_read_and_the_console_shows_each_in_its_scale(world, set
              "bought_currency_code": "CNY", "bought_scale": 2, "bought_minor": 48_705},
             {"currency_code": "USD", "scale": 2, "sold_minor": 100,
              "bought_currency_code": "KWD", "bought_scale": 3, "bought_minor": 307},
-        ]}
+        ], "next": None}
         http.post("/console/login", data={"token": token})
         page = http.get(f"/console/journals/{done['journal_id']}?lang=en").text
         for shown in ("10,001", "487.05", "JPY", "CNY", "0.0487", "Q1"):

@@ -465,6 +465,25 @@ def test_maker_and_checker_over_http(ann, http, world, settings):
     assert verify(settings).requests == 3
 
 
+def test_accounts_that_a_person_opens_keep_the_signed_request(world, http, settings):
+    """The first entry has it, the others name that one; `verify` checks the signature."""
+    ann = Signed(http, "operator:ann", world.keys["ann"])
+    world.register("party", party_id="U9", party_kind="user")
+    body = orjson.dumps({"accounts": [
+        {"account_code": code, "party_id": "U9", "currency_code": "CNY"}
+        for code in ("2101", "2702")
+    ]})
+    opened = ann.send("POST", "/v1/accounts", body)
+    assert [r["status"] for r in opened.json()["results"]] == ["opened", "opened"]
+    first, second = list(world.ledger.store.entries(world.ledger.head.sequence - 1))
+    assert (first[2], first[7]) == ("open_account", "operator:ann")
+    kept = orjson.loads(first[8])
+    assert (kept["signer"], kept["path"], kept["digest"]) == (
+        "operator:ann", "/v1/accounts", sm3_hex(body))
+    assert orjson.loads(second[8]) == {"request": first[0]}
+    assert verify(settings).requests == 1
+
+
 def test_a_caller_acts_for_its_merchants_alone(caller, world):
     world.merchant("M3")
     world.open([("2201", "M3")])

@@ -257,6 +257,9 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         lambda w: w.approve(_waiting(w)))),
     ("no_right", "operator_id", lambda w: w.send("approve", _caller(w), pending=1,
                                                  operator_id="ben", signature="00" * 8)),
+    ("no_right", "operator_id", _in_turn(  # a system in a checker's name
+        lambda w: _stop(w, "rail", "unionpay"),
+        lambda w: w.send("reject", pending=_waiting(w), operator_id="ben", reason="x"))),
     ("pending_unknown", "pending", lambda w: w.approve(1)),
     ("pending_unknown", "pending", lambda w: w.send("reject", BEN, pending=1, operator_id="ben",
                                                     reason="x")),

@@ -411,11 +411,12 @@ def test_a_database_is_stamped_with_its_revision(empty):
 
 
 ADDED = "select relname from pg_class where relname in ('status_query', 'entry_by_original_2', " \
-    "'entry_by_pending') order by 1"
+    "'entry_by_pending', 'entry_by_order') order by 1"
 
 
 @pytest.mark.parametrize("older", [
     ["drop index entry_by_pending"], ["drop index entry_by_original_2"],
+    ["drop index entry_by_order"],
     ["drop index entry_by_original_2", "drop index entry_by_pending"],
     ["drop table status_query"],
     ["drop table status_query", "drop index entry_by_original_2", "drop index entry_by_pending"],
@@ -423,10 +424,10 @@ ADDED = "select relname from pg_class where relname in ('status_query', 'entry_b
 def test_what_was_added_since_is_made_where_it_is_missing(empty, older):
     open_ledger(empty, simulated=True).close()
     whole = _sql(empty, ADDED)
-    assert len(whole) == 3
+    assert len(whole) == 4
     triggers = "select tgname from pg_trigger where tgrelid = 'status_query'::regclass order by 1"
     guarded = _sql(empty, triggers)
-    assert len(_sql(empty, *older, ADDED)) == 3 - len(older)
+    assert len(_sql(empty, *older, ADDED)) == 4 - len(older)
     for _ in range(2):
         open_ledger(empty, simulated=True).close()
         assert (_sql(empty, ADDED), _sql(empty, triggers)) == (whole, guarded)

@@ -82,7 +82,7 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/accounts/{account_id}/movements",
-        summary="Movements of an account in the last three calendar months",
+        summary="Movements and orders of an account in the last three calendar months",
         **operation("Movements", 404, 409, 422, 429),
     )
     async def movements(
@@ -105,14 +105,18 @@ def add(room: Room) -> None:
 
         return answer(await on_ledger(asked))
 
-    @app.get("/v1/holds", summary="Open holds", **operation("Holds", 409, 429))
-    async def holds(request: Request, account_id: str | None = None) -> Response:
+    @app.get("/v1/holds", summary="Open holds", **operation("Holds", 409, 422, 429))
+    async def holds(
+        request: Request, account_id: str | None = None, after: str | None = None,
+        limit: str = "1000",
+    ) -> Response:
         own = _sender(room, request)
+        length = limit_of(limit)
 
         def asked() -> dict[str, Any]:
             if account_id is not None:
                 own.account("holds", account_id)
-            return queries.holds(ledger, account_id, own.owns)
+            return queries.holds(ledger, account_id, after, length, own.owns)
 
         return answer(await on_ledger(asked))
 

@@ -94,11 +94,12 @@ def _commands(room: Room) -> None:
     )
     async def open_accounts(request: Request) -> Response:
         raw = await raw_body(request)
-        actor, _ = identity.sender(request, "post", raw)
+        actor, evidence = identity.sender(request, "post", raw)
         if actor.kind == "caller":
             raise RequestRefused("forbidden", "a caller does not open accounts", 403)
         accounts = list_in(parsed(raw, "accounts"), "accounts")
-        return answer({"results": await on_ledger(ledger.open_accounts, accounts, actor)})
+        results = await on_ledger(ledger.open_accounts, accounts, actor, evidence)
+        return answer({"results": results})
 
 
 def _sessions(room: Room) -> None:

@@ -16,7 +16,6 @@ from ledger.entrypoints.bodies import answer, day_of, limit_of, whole_of
 from ledger.entrypoints.openapi import operation
 from ledger.entrypoints.routes.room import Room
 from ledger.service import queries
-from ledger.service.deadlines import deadlines
 from ledger.service.events import events
 from ledger.service.faults import RequestRefused
 
@@ -57,29 +56,34 @@ def add(room: Room) -> None:
 
     @app.get(
         "/v1/positions", summary="What is open of exchanges, by the two currencies",
-        **operation("Positions"),
+        **operation("Positions", 422),
     )
-    async def positions(request: Request) -> Response:
+    async def positions(
+        request: Request, after: str | None = None, limit: str = "1000"
+    ) -> Response:
         identity.sender(request, "read")
-        return answer(await on_ledger(queries.positions, ledger))
+        return answer(await on_ledger(queries.positions, ledger, after, limit_of(limit)))
 
     @app.get(
         "/v1/pending", summary="What waits for a checker, with the digests to sign",
-        **operation("Pending"),
+        **operation("Pending", 422),
     )
-    async def pending(request: Request) -> Response:
+    async def pending(request: Request, after: str = "0", limit: str = "1000") -> Response:
         identity.sender(request, "read")
-        return answer(await on_ledger(queries.waiting, ledger))
+        start, length = whole_of("after", after) or 0, limit_of(limit)
+        return answer(await on_ledger(queries.waiting, ledger, start, length))
 
     @app.get(
         "/v1/deadlines", summary="What is open, by the day it is due, as seen on a date",
-        **operation("Deadlines", 404, 409),
+        **operation("Deadlines", 404, 409, 422),
     )
-    async def due(request: Request, date: str | None = None) -> Response:
+    async def due(
+        request: Request, date: str | None = None, after: str | None = None, limit: str = "1000"
+    ) -> Response:
         identity.sender(request, "read")
+        length = limit_of(limit)
         day = day_of(date) if date is not None else await on_ledger(queries.today, ledger)
-        lines = await on_ledger(deadlines, ledger, day)
-        return answer({"date": day.isoformat(), "deadlines": lines})
+        return answer(await on_ledger(queries.due, ledger, day, after, length))
 
     @app.get("/v1/journals/{journal_id}", summary="One journal", **operation("Journal", 404))
     async def journal(journal_id: str, request: Request) -> Response:

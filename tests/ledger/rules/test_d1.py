@@ -15,7 +15,7 @@ from ledger.service.faults import RequestRefused
 from ledger.service.queries import standing
 from ledger.service.statements import Asked, statement, window_start
 from paylake.dates import next_working_day
-from tests.ledger.conftest import ANN, DAY, SYSTEM, at
+from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, on, posted, refused
 
 
@@ -219,6 +219,79 @@ def test_d1_14_filters_by_time_type_amount_number_and_counterparty(world):
             line["status"]) == ("2026-09-12T02:00:00Z", "payment", -2_000, ["2201:M1"], "posted")
 
 
+#: Of a line: what customers look at.
+_SEEN = ("type", "number", "result_number", "amount_minor", "status")
+
+
+def _seen(world, **asked):
+    return [tuple(line[name] for name in _SEEN) for line in _statement(world, **asked)]
+
+
+def test_d1_14_a_withdrawal_is_found_by_the_customers_own_number_in_every_state(world):
+    """Under way, paid, failed, sent back: each by its own number, by its type, by the result's."""
+    world.do("top_up", top_up_id="TU", amount_minor=100_000)
+    for number in ("W1", "W2", "W3", "W4"):
+        _withdraw(world, 5_000, 25, withdrawal_id=number)
+    for number, result in (("W1", "succeeded"), ("W2", "failed"), ("W4", "succeeded")):
+        world.do("withdrawal_result", withdrawal_id=number, result_id=f"RES-{number}",
+                 result=result)
+    world.do("withdrawal_returned", withdrawal_id="W4", return_id="BACK")
+    whole = [
+        ("withdrawal", "W2", "RES-W2", -5_025, "failed"),
+        ("withdrawal", "W3", None, -5_025, "under_way"),
+        ("withdrawal", "W1", "RES-W1", -5_025, "posted"),
+        ("withdrawal", "W4", "RES-W4", -5_025, "returned"),
+    ]
+    assert _seen(world, type="withdrawal") == whole
+    for line in whole:
+        assert _seen(world, number=line[1]) == [line]
+        assert line[2] is None or _seen(world, number=line[2]) == [line]
+    assert _seen(world, type="withdrawal_result") == [whole[0], *whole[2:]]  # as it was asked for
+    assert _seen(world, least=5_025, most=5_025, type="withdrawal") == whole
+    (back,) = _statement(world, number="BACK")
+    assert (back["type"], back["original"], back["amount_minor"], back["status"]) == (
+        "withdrawal_returned", "W4", 5_025, "posted")
+    moved = [line for line in _statement(world) if line["journal_id"] is not None]
+    assert sum(line["amount_minor"] for line in moved) == world.balance("2101:U1") == 94_975
+    assert [line["journal_id"] for line in _statement(world, number="W3")] == [None]
+
+
+def test_d1_14_a_withdrawal_that_waits_for_a_checker_is_under_way_or_failed(world):
+    """It holds its money from the request on, so its customer sees it from then on."""
+    world.approved("tariff", tariff_id="T", bank_ppm=5_000, third_party_ppm=10_000,
+                   least_minor=0, approval_above_minor=5_000)
+    world.do("top_up", amount_minor=100_000)
+    waits = []
+    for number in ("W1", "W2", "W3"):
+        command = world.command("withdrawal", withdrawal_id=number, fee_minor=50,
+                                authorisation=world.authorise("U1", "D1", 10_000))
+        waits.append(world.ledger.apply([command], ANN)[0])
+    assert [line["status"] for line in waits] == ["pending"] * 3
+    posted(world.approve(waits[1]["sequence"]))
+    posted(world.send("reject", BEN, pending=waits[2]["sequence"], operator_id="ben", reason="x"))
+    assert _seen(world, type="withdrawal") == [
+        ("withdrawal", "W1", None, -10_050, "under_way"),
+        ("withdrawal", "W3", None, -10_050, "failed"),
+        ("withdrawal", "W2", None, -10_050, "under_way"),
+    ]
+
+
+def test_d1_14_a_result_that_was_reversed_is_under_way_again(world):
+    """The movement of the first result stands, as reversed."""
+    world.do("top_up", amount_minor=100_000)
+    _withdraw(world, 5_000, 25, withdrawal_id="W")
+    done = world.do("withdrawal_result", withdrawal_id="W", result_id="RES-1")
+    world.approved("reversal", adjustment_id="J", incident_number="N", reason="x",
+                   journal_id=done["journal_id"])
+    assert _seen(world, number="W") == [
+        ("withdrawal", "W", None, -5_025, "under_way"),
+        ("withdrawal", "W", "RES-1", -5_025, "reversed"),
+    ]
+    world.do("withdrawal_result", withdrawal_id="W", result_id="RES-2")
+    assert [line[2:] for line in _seen(world, number="W")] == [
+        ("RES-1", -5_025, "reversed"), ("RES-2", -5_025, "posted")]
+
+
 def _refund(world, amount, fees, **values):
     names = ("issuer_fee_minor", "network_fee_minor", "acquirer_fee_minor")
     return world.do("refund", original_transaction_id="P", amount_minor=amount,
@@ -344,7 +417,8 @@ def test_d1_16_a_users_refund_is_reviewed_and_goes_the_original_route(world):
     world.do("payment", transaction_id="P", **INTERNAL)
     waits = _asked(world)
     assert (waits["status"], world.balance("2101:U1")) == ("pending", 0)
-    rejected = world.send("reject", pending=waits["sequence"], operator_id="ben", reason="why")
+    rejected = world.send(
+        "reject", BEN, pending=waits["sequence"], operator_id="ben", reason="why")
     assert rejected["status"] == "posted" and world.balance("2101:U1") == 0
     waits = _asked(world)
     assert refused(world.approve(waits["sequence"], "ann"), "maker_is_checker")

@@ -9,6 +9,7 @@ from ledger.domain.actors import Actor
 from ledger.entrypoints.operations import verify
 from ledger.service.deadlines import deadlines
 from ledger.service.events import events
+from ledger.service.statements import Asked, statement
 from tests.ledger.conftest import ANN, DAY, SYSTEM
 from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused
 
@@ -132,6 +133,71 @@ def test_d0_73_the_result_of_an_order_that_was_reversed_holds_it_again(stocked, 
     posted(_result(stocked, result, "failed", "R2"))
     assert (account.balance, account.held) == (20_000, 0)
     assert verify(stocked.settings).broken is None
+
+
+def _lines(world, account, **asked):
+    found = statement(world.ledger, account, "CNY", Asked(**asked), 0, 100)["movements"]
+    return [(line["type"], line["number"], line["result_number"], line["amount_minor"],
+             line["status"]) for line in found]
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("type_", ORDERS)
+def test_d1_14_an_order_is_found_by_its_own_number_in_every_state(stocked, type_, checkpoint):
+    """As the business that it is, whatever came of it, in memory and from a checkpoint."""
+    result, account, held = ORDERS[type_]
+    kind = type_.removesuffix("_order")
+    for number in ("OK", "NO", "OPEN", "ASKED"):
+        posted(_order(stocked, type_, number, 1_000))
+    for number, said in (("OK", "succeeded"), ("NO", "failed"), ("ASKED", "unknown")):
+        posted(_result(stocked, result, said, f"R-{number}", of=number))
+    if checkpoint:
+        stocked.reopen()
+    amount = 10_000 - held - 1_000
+    whole = [
+        (kind, "NO", "R-NO", amount, "failed"), (kind, "OPEN", None, amount, "under_way"),
+        (kind, "ASKED", "R-ASKED", amount, "under_way"), (kind, "OK", "R-OK", amount, "posted"),
+    ]
+    assert _lines(stocked, account, type=kind) == whole == _lines(stocked, account, type=type_)
+    for line in whole:
+        assert _lines(stocked, account, number=line[1]) == [line]
+
+
+def test_d1_14_a_redemption_names_its_purchase_and_has_no_amount_before_it_is_known(stocked):
+    posted(_order(stocked, "wealth_purchase_order"))
+    posted(_result(stocked, "wealth_purchase_result", "succeeded", "R1"))
+    posted(stocked.do("wealth_redemption_order", transaction_id="Q", original_transaction_id="O"))
+    asked = {"type": "wealth_redemption"}
+    assert _lines(stocked, "2101:U1", **asked) == [
+        ("wealth_redemption", "Q", None, None, "under_way")]
+    assert _lines(stocked, "2101:U1", least=1, **asked) == []  # nobody knows yet
+    assert _lines(stocked, "2702:U1") == []
+    posted(_result(stocked, "wealth_redemption_result", "succeeded", "R2", of="Q",
+                   amount_minor=10_100))
+    assert _lines(stocked, "2101:U1", **asked) == [
+        ("wealth_redemption", "Q", "R2", 10_100, "posted")]
+    (line,) = statement(stocked.ledger, "2101:U1", "CNY", Asked(number="Q"), 0, 9)["movements"]
+    assert line["original"] == "O"
+
+
+def test_d1_14_a_payout_that_the_bank_was_told_to_make_is_under_way(world):
+    """Of bank-managed money; of another it is booked when it is made."""
+    world.merchant("MB", settlement_mode="bank")
+    world.open([("9001", None), ("9201", "MB")])
+    for merchant, account, number, before in (
+        ("MB", "9201:MB", "S", "under_way"), ("M1", "2201:M1", "T", "posted"),
+    ):
+        posted(world.do("payment", merchant_id=merchant, **PLAIN))
+        posted(world.do("settlement", payout_id=number, merchant_id=merchant))
+        assert _lines(world, account, type="settlement") == [
+            ("settlement", number, None, -10_000, before)]
+    posted(world.send("settlement_result", result_id="R", payout_id="S", result="succeeded"))
+    line = ("settlement", "S", "R", -10_000, "posted")
+    assert _lines(world, "9201:MB", type="settlement") == [line]
+    assert _lines(world, "9201:MB", number="S") == _lines(world, "9201:MB", number="R") == [line]
+    posted(world.send("settlement_returned", return_id="B", payout_id="T"))
+    assert _lines(world, "2201:M1", number="T") == [
+        ("settlement", "T", None, -10_000, "returned")]
 
 
 @pytest.mark.parametrize("type_", ORDERS)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from ledger.adapters.data_files import load_operations
-from ledger.adapters.schema import OF_ORIGINALS, ORIGINAL_FIELDS
+from ledger.adapters.schema import OF_ORIGINALS, ORDERS, ORIGINAL_FIELDS, PARTY_FIELDS
 from ledger.adapters.storage import ledger_path
 from ledger.entrypoints.operations import open_ledger
 from ledger.service.steps import status, status_log
 from tests.ledger.conftest import ANN, BEN, DAY, at
-from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, posted
+from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, days, posted
 from tests.ledger.test_http import client, http, token
 
 __all__ = ["client", "http", "token"]
@@ -101,6 +101,15 @@ def test_every_operation_with_an_original_is_found_by_it():
     assert set(found.values()) == set(ORIGINAL_FIELDS)
 
 
+def test_every_order_is_found_by_whose_it_is():
+    operations = load_operations()
+    assert tuple(sorted(operations.orders)) == ORDERS
+    assert operations.orders["withdrawal"] == "withdrawal"
+    for type_ in ORDERS:
+        names = [field.name for field in operations.by_type[type_].form.fields]
+        assert len(set(names) & set(PARTY_FIELDS)) == 1, type_
+
+
 def test_d2_07_a_query_is_a_row_with_who_asked_and_what_was_told(client, http, world, settings):
     """And no entry of the log; one a minute of each who asks, kept over a restart."""
     done = world.do("payment", **PLAIN)
@@ -140,7 +149,7 @@ def test_a_database_of_an_older_program_gets_table_and_indices_when_it_is_opened
     world.ledger.close()
     db = sqlite3.connect(ledger_path(world.settings))
     db.executescript("drop table status_query; drop index entry_by_original_2; "
-                     "drop index entry_by_pending; "
+                     "drop index entry_by_pending; drop index entry_by_order; "
                      "create index entry_by_original on entry (business_key)")
     db.close()
     world.ledger = open_ledger(world.settings, simulated=True)
@@ -158,6 +167,10 @@ def test_a_database_of_an_older_program_gets_table_and_indices_when_it_is_opened
         "explain query plan " + _captured(world, lambda: world.ledger.store.decision(1))
     ).fetchall())
     assert "entry_by_pending" in plan
+    plan = str(world.ledger.store.db.execute("explain query plan " + _captured(
+        world, lambda: world.ledger.store.orders_of("U1", days(-90).isoformat(), DAY.isoformat())
+    )).fetchall())
+    assert "entry_by_order " in plan
 
 
 def _captured(world, ask) -> str:

@@ -156,6 +156,19 @@ def test_d4a_09_the_review_is_by_another_with_the_right_who_may_reject_with_a_re
     assert refused(world.approve(waits["sequence"]), "no_right", "operator_id")
 
 
+def test_d4a_09_nobody_rejects_in_a_checkers_name(world):
+    """An approval has his signature; a rejection has none of its own, so he sends it himself. A
+    system of the house hands on his signed approval, and cannot make up either."""
+    waits = world.send("party", ANN, party_id="M3", party_kind="merchant")
+    said = {"pending": waits["sequence"], "operator_id": "ben", "reason": "papers are old"}
+    for sender in (SYSTEM, ANN, Actor("caller", "C1")):
+        assert refused(world.send("reject", sender, **said), "no_right", "operator_id")
+    assert world.ledger.state.get("pending", str(waits["sequence"])) is not None
+    waits = world.send("party", ANN, party_id="M4", party_kind="merchant")
+    posted(world.send("approve", pending=waits["sequence"], operator_id="ben",
+                      signature=world.signature(waits["sequence"])))
+
+
 def test_d4a_10_a_cancelled_merchant_finishes_the_old_and_starts_nothing_new(world):
     """Refund, chargeback, order, payout and fee post; its account closes at zero."""
     world.do("top_up", amount_minor=50_000)
