@@ -18,16 +18,29 @@ from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
 
+#: What a check of a user's identity is of.
+_CHECKED = ("details", "sensitive_details")
+
+
 def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A party entered; a merchant, tenant, provider or terminal after a checker's review, a user
     or card once its identity was checked (rules D0.40, D4a.8 to D4a.12). The books of a user or
-    card are of its owner's mode, so another owner takes it with empty books alone (rule D0.2)."""
-    name, kind, owner = v["party_id"], v["party_kind"], v.get("owner_id")
+    card are of its owner's mode, so another owner takes it with empty books alone (rule D0.2).
+    Entered anew, what it does not name stays as it was; a check is of the details that it saw, so
+    others of a checked user or card need one of their own (rules D0.40, D1.8)."""
+    name, kind = v["party_id"], v["party_kind"]
     known = state.get("party", name)
+    before: Mapping[str, Any] = {} if known is None else known
+    owner = v.get("owner_id", before.get("owner_id"))
     if known is not None and (known["kind"] != kind or known["state"] == "cancelled"):
         return differs(f"{name} is a {known['kind']} and {known['state']}", "party_id")
     if known is not None and v.get("grade") not in (None, known["grade"]):
         return differs(f"the grade of {name} is changed by a grade_change", "grade")
+    checked = before.get("identity_check")
+    if checked is not None and kind in ("user", "card") and (
+        v.get("identity_check", checked) == checked
+    ) and any(part in v and v[part] != before.get(part) for part in _CHECKED):
+        return differs(f"check {checked} was of the details before", "identity_check")
     if kind == "terminal" and owner is None:
         return differs("a terminal has an owner", "owner_id")
     if owner is not None:
@@ -57,13 +70,16 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     # grade that two people gave it
     kept = {} if known is None else {
         **{name: known.get(name) for name in ("ground", "evidence", "since", "channels")},
-        **{name: known[name] for name in ("grade", "grade_evidence", "grade_since")
+        **{name: known[name]
+           for name in ("grade", "grade_evidence", "grade_since", "sensitive_details")
            if name in known},
     }
     plan = put("party", name, {
         "kind": kind, "state": entered, "owner_id": owner,
-        "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
-        "ground": None, "details": v.get("details"), "since": c.booking_date,
+        "grade": v.get("grade", "standard"),
+        "identity_check": v.get("identity_check", checked),
+        "ground": None, "details": v.get("details", before.get("details")),
+        "since": c.booking_date,
         "channels": {} if kind == "merchant" else None, **kept, **_sealed(v),
     })
     assert plan.effects is not None
