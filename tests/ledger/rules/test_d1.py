@@ -138,6 +138,38 @@ def test_d1_09_the_account_must_be_normal_to_be_topped_up(world, status):
     assert refused(world.do("top_up", user_id="U2"), "account_status")
 
 
+def test_d1_11_a_tariff_says_its_bound_for_a_checker_or_that_there_is_none(world):
+    """One that left it out would have dropped the bound of the one before it."""
+    rates = {"tariff_id": "T", "bank_ppm": 5_000, "third_party_ppm": 10_000, "least_minor": 0}
+    bounds = [
+        ({}, False), ({"approval_above_minor": 9_000, "approval_bound": "none"}, False),
+        ({"approval_above_minor": 9_000}, True), ({"approval_bound": "none"}, True),
+    ]
+    for number, (bound, passes) in enumerate(bounds):
+        asked = {**rates, "tariff_id": f"T{number}", **bound}
+        if passes:
+            world.approved("tariff", **asked)
+        else:
+            assert refused(world.send("tariff", ANN, **asked), "register_differs",
+                           "approval_above_minor")
+        found = world.ledger.state.get("tariff", "withdrawal")
+        assert (found or {}).get("approval_above_minor") == (9_000 if number == 2 else None)
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.usefixtures("older_after_newer")
+def test_d1_11_a_tariff_of_before_that_left_the_bound_out_is_kept(world):
+    """It had none. What waited as such is entered anew."""
+    rates = {"bank_ppm": 5_000, "third_party_ppm": 10_000, "least_minor": 0}
+    with world.of_before("tariff", 3, check=None):
+        waits = world.send("tariff", ANN, tariff_id="T0", **rates)
+        world.approved("tariff", tariff_id="T", **rates)
+    assert refused(world.approve(waits["sequence"]), "register_differs", "approval_above_minor")
+    assert verify(world.settings).broken is None
+    world.reopen()
+    assert world.ledger.state.get("tariff", "withdrawal")["approval_above_minor"] is None
+
+
 @pytest.mark.parametrize(("amount", "fee", "reason"), [
     (4_900, 25, "below_minimum"), (5_000, 25, None), (5_050, 25, "not_whole_yuan"),
 ])
