@@ -27,6 +27,8 @@ DEPOSIT = "2602"
 BILLED = ("data_", "verif")
 #: Fees that a contract asks at the start (rules D0.26, D0.34).
 START_FEES = ("access", "use")
+#: Items that operations take themselves; a contract may price them as a share of the amount, too.
+SHARES = frozenset({"payment_ppm", "service_ppm"})
 #: Fees that a contract may price each time (rule D0.24); `ledger/data/fields.yml` tells them apart.
 PRICED = frozenset({
     "payment", "data_processing", "data_in", "data_out", "data_external_channel", "data_balance",
