@@ -27,14 +27,14 @@ DEPOSIT = "2602"
 BILLED = ("data_", "verif")
 #: Fees that a contract asks at the start (rules D0.26, D0.34).
 START_FEES = ("access", "use")
-#: Items that operations take themselves; a contract may price them as a share of the amount, too.
-SHARES = frozenset({"payment_ppm", "service_ppm"})
 #: Fees that a contract may price each time (rule D0.24); `ledger/data/fields.yml` tells them apart.
 PRICED = frozenset({
     "payment", "data_processing", "data_in", "data_out", "data_external_channel", "data_balance",
     "verification", "verify_person", "verify_firm", "verify_card_3", "verify_card_4",
     "verify_card_4_sms", "verify_face_low", "verify_face_high", "withdrawal", "service",
 })
+#: What its prices may name: items that operations take themselves as a share of the amount, too.
+NAMED = PRICED | {"payment_ppm", "service_ppm"}
 _DAY = timedelta(1)
 
 

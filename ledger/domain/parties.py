@@ -17,7 +17,6 @@ from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
-
 #: What a check of a user's identity is of.
 _CHECKED = ("details", "sensitive_details")
 
@@ -274,12 +273,12 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
     if months is not None and (v["fee_choice"] != "bill" or not 1 <= months <= 12):
         return differs("a bill is per 1 to 12 months, a prepaid account has none", "bill_months")
     prices = v.get("prices")
-    if prices is not None and not (prices and prices.keys() <= billing.PRICED | billing.SHARES and all(
+    if prices is not None and not (prices and prices.keys() <= billing.NAMED and all(
         type(price) is int and 0 <= price <= AMOUNT_LIMIT for price in prices.values()
     )):
         return differs(
             "prices are whole numbers by fee item, of minor units, or millionths of the amount "
-            "(_ppm), one of: " + ", ".join(sorted(billing.PRICED | billing.SHARES)), "prices",
+            "(_ppm), one of: " + ", ".join(sorted(billing.NAMED)), "prices",
         )
     versions = list(state.get("contract", merchant) or ())
     if start < c.booking_date and versions:
