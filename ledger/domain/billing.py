@@ -33,6 +33,8 @@ PRICED = frozenset({
     "verification", "verify_person", "verify_firm", "verify_card_3", "verify_card_4",
     "verify_card_4_sms", "verify_face_low", "verify_face_high", "withdrawal", "service",
 })
+#: What its prices may name: items that operations take themselves as a share of the amount, too.
+NAMED = PRICED | {"payment_ppm", "service_ppm"}
 _DAY = timedelta(1)
 
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ledger.domain.money import (
+    contract_fee,
     exchanged,
     half_up,
     parts_left,
@@ -37,11 +38,16 @@ def is_person(actor: str) -> bool:
     return actor.startswith("operator:")
 
 
+def is_system(actor: str) -> bool:
+    """Whether one of the institution's own systems does."""
+    return actor.startswith("system:")
+
+
 FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
     "share_of": share_of, "clearing_reference": clearing_reference, "exchanged": exchanged,
-    "is_person": is_person,
+    "is_person": is_person, "is_system": is_system, "contract_fee": contract_fee,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

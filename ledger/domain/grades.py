@@ -24,7 +24,10 @@ def grade_terms(
 
     :param scenes: those that there are
     """
-    unknown = sorted({str(scene) for scene in v.get("barred_scenes", ())} - set(scenes))
+    for name in ("delay_days", "deposit_minor", "barred_scenes"):
+        if name not in v:  # entered under a template of before, which took it as none
+            return differs(f"a version says its {name}: it is entered anew", name)
+    unknown = sorted({str(scene) for scene in v["barred_scenes"]} - set(scenes))
     if unknown:
         return differs("there is no scene " + ", ".join(unknown), "barred_scenes")
     versions = list(state.get("grade_terms", v["grade"]) or ())
@@ -35,8 +38,8 @@ def grade_terms(
                        "valid_from")
     return put("grade_terms", v["grade"], [*versions, {
         "valid_from": v["valid_from"], "evidence": v["evidence"],
-        "delay_days": v.get("delay_days", 0), "deposit_minor": v.get("deposit_minor", 0),
-        "barred_scenes": sorted(v.get("barred_scenes", ())),
+        "delay_days": v["delay_days"], "deposit_minor": v["deposit_minor"],
+        "barred_scenes": sorted(v["barred_scenes"]),
     }])
 
 

@@ -22,6 +22,29 @@ def half_up(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
+def contract_fee(
+    prices: Mapping[str, int] | None, item: str, amount: int, currency: str,
+    scales: Mapping[str, int], unnamed: int | None,
+) -> int | None:
+    """What a contract asks for a fee item of an operation, in minor units: its price each time,
+    which is of the base currency alone, and its share of the amount, rounded half up.
+
+    >>> contract_fee({"payment": 40, "payment_ppm": 6_000}, "payment", 1_250, "CNY", {"CNY": 2}, 0)
+    48
+
+    :param prices: of the contract, by item; shares are millionths, their names end in `_ppm`
+    :param scales: the currencies that are kept, the base currency first
+    :param unnamed: what it is where the contract names neither
+    """
+    if prices is None:
+        return unnamed
+    each, share = prices.get(item), prices.get(item + "_ppm")
+    if each is None and share is None:
+        return unnamed
+    fee = each if each is not None and currency == next(iter(scales)) else 0
+    return fee if share is None else fee + half_up(amount * share, 1_000_000)
+
+
 def exchanged(
     amount: int, rate: str, sold: str, bought: str, scales: Mapping[str, int]
 ) -> int:

@@ -20,18 +20,29 @@ from ledger.domain.state import State
 #: Who does business of its own: a merchant, and a platform over the books of its users. Each
 #: starts with a contract, its fees paid, and a channel (rule D0.34).
 TRADES = ("merchant", "tenant")
+#: What a check of a user's identity is of.
+_CHECKED = ("details", "sensitive_details")
 
 
 def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     """A party entered; a merchant, tenant, provider or terminal after a checker's review, a user
     or card once its identity was checked (rules D0.40, D4a.8 to D4a.12). The books of a user or
-    card are of its owner's mode, so another owner takes it with empty books alone (rule D0.2)."""
-    name, kind, owner = v["party_id"], v["party_kind"], v.get("owner_id")
+    card are of its owner's mode, so another owner takes it with empty books alone (rule D0.2).
+    Entered anew, what it does not name stays as it was; a check is of the details that it saw, so
+    others of a checked user or card need one of their own (rules D0.40, D1.8)."""
+    name, kind = v["party_id"], v["party_kind"]
     known = state.get("party", name)
+    before: Mapping[str, Any] = {} if known is None else known
+    owner = v.get("owner_id", before.get("owner_id"))
     if known is not None and (known["kind"] != kind or known["state"] == "cancelled"):
         return differs(f"{name} is a {known['kind']} and {known['state']}", "party_id")
     if known is not None and v.get("grade") not in (None, known["grade"]):
         return differs(f"the grade of {name} is changed by a grade_change", "grade")
+    checked = before.get("identity_check")
+    if checked is not None and kind in ("user", "card") and (
+        v.get("identity_check", checked) == checked
+    ) and any(part in v and v[part] != before.get(part) for part in _CHECKED):
+        return differs(f"check {checked} was of the details before", "identity_check")
     if kind == "terminal" and owner is None:
         return differs("a terminal has an owner", "owner_id")
     if owner is not None:
@@ -61,13 +72,16 @@ def party(state: State, v: Values, c: Context) -> Plan | Refusal:
     # grade that two people gave it
     kept = {} if known is None else {
         **{name: known.get(name) for name in ("ground", "evidence", "since", "channels")},
-        **{name: known[name] for name in ("grade", "grade_evidence", "grade_since")
+        **{name: known[name]
+           for name in ("grade", "grade_evidence", "grade_since", "sensitive_details")
            if name in known},
     }
     plan = put("party", name, {
         "kind": kind, "state": entered, "owner_id": owner,
-        "grade": v.get("grade", "standard"), "identity_check": v.get("identity_check"),
-        "ground": None, "details": v.get("details"), "since": c.booking_date,
+        "grade": v.get("grade", "standard"),
+        "identity_check": v.get("identity_check", checked),
+        "ground": None, "details": v.get("details", before.get("details")),
+        "since": c.booking_date,
         "channels": {} if kind in TRADES else None, **kept, **_sealed(v),
     })
     assert plan.effects is not None
@@ -269,12 +283,12 @@ def contract(state: State, v: Values, c: Context) -> Plan | Refusal:
     if months is not None and (v["fee_choice"] != "bill" or not 1 <= months <= 12):
         return differs("a bill is per 1 to 12 months, a prepaid account has none", "bill_months")
     prices = v.get("prices")
-    if prices is not None and not (prices and prices.keys() <= billing.PRICED and all(
+    if prices is not None and not (prices and prices.keys() <= billing.NAMED and all(
         type(price) is int and 0 <= price <= AMOUNT_LIMIT for price in prices.values()
     )):
         return differs(
-            "prices are whole numbers of minor units by fee item, one of: "
-            + ", ".join(sorted(billing.PRICED)), "prices",
+            "prices are whole numbers by fee item, of minor units, or millionths of the amount "
+            "(_ppm), one of: " + ", ".join(sorted(billing.NAMED)), "prices",
         )
     versions = list(state.get("contract", merchant) or ())
     if start < c.booking_date and versions:

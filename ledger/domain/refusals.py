@@ -132,8 +132,9 @@ REASONS: tuple[Reason, ...] = (
            "（账户及其所有人的止付在检查账户时判断）"),
     # the template's own checks of the command
     Reason("fee_not_allowed", 422, True,
-           "this fee cannot be taken here",
-           "此处不得收取该费用"),
+           "this fee cannot be taken here, or is not this sender's to say: what the contract does "
+           "not name the institution's own systems alone say",
+           "此处不得收取该费用，或该费用不由该发送方提出：合同未约定的费用只能由机构自有系统提出"),
     Reason("fees_exceed_amount", 422, True,
            "the fees are more than the amount",
            "费用合计超过金额"),
@@ -144,8 +145,8 @@ REASONS: tuple[Reason, ...] = (
            "the amount is below the least of this operation",
            "金额低于该业务的最低额"),
     Reason("fee_differs", 422, True,
-           "the fee is not the tariff's; `detail` says what it must be",
-           "费用与费率不符；说明中给出应收金额"),
+           "the fee is not that of the tariff or the contract; `detail` says what it must be",
+           "费用与费率或合同价格不符；说明中给出应收金额"),
     Reason("ground_missing", 422, True,
            "a user's refund needs one of the three grounds",
            "用户申请退款须注明三种事由之一"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from ledger.adapters.data_files import load_chart
 from ledger.adapters.tokens import ensure_demo_token
 from ledger.domain.actors import Actor
+from ledger.domain.operations import Operations
 from ledger.entrypoints.operations import open_ledger
 from ledger.service.ledger import Ledger
 from ledger.service.verify.log import Log
@@ -185,9 +188,16 @@ class World:
         self.number += 1
         command = {
             "type": type_, "idempotency_key": f"k{self.number}",
-            "occurred_at": at(DAY, "10:00:00"), **values,
+            "occurred_at": at(DAY, "10:00:00"), **self._usual(type_, values), **values,
         }
         return {name: value for name, value in command.items() if value is not None}
+
+    @staticmethod
+    def _usual(type_: str, values: dict[str, Any]) -> dict[str, Any]:
+        """What a command of before would not have named; None leaves it out."""
+        if type_ == "account_status" and values.get("status") in ("frozen", "no_debit"):
+            return {"case_number": "CASE-1"}
+        return {}
 
     def signature(self, sequence: int, person: str = "ben") -> str:
         return self.keys[person].sign(self.ledger.authority.digest(sequence)).hex()
@@ -314,6 +324,17 @@ class World:
     def close(self, day: date = DAY) -> dict[str, Any]:
         self.ledger.set_clock(at(day, "23:30:00"))
         return self.ledger.close_day(day)
+
+    @contextmanager
+    def of_before(self, type_: str, version: int, **changes: Any) -> Iterator[None]:
+        """Commands of a type are booked by a template of before meanwhile."""
+        known = self.ledger.operations
+        old = dataclasses.replace(known.by_type[type_], version=version, **changes)
+        self.ledger.operations = Operations({**known.by_type, type_: old}, known.versions)
+        try:
+            yield
+        finally:
+            self.ledger.operations = known
 
     def reopen(self) -> None:
         self.ledger.close()

@@ -193,7 +193,8 @@ def test_a_tariff_is_of_one_currency(money):
     posted(withdraw("CNY", 5_000, 200))  # as before
     assert withdraw("USD", 5_000, 20)["status"] == "pending"
     assert refused(money.send("tariff", ANN, tariff_id="T3", bank_ppm=0, third_party_ppm=0,
-                              least_minor=0, currency_code="EUR"), "unknown_currency")
+                              least_minor=0, approval_bound="none", currency_code="EUR"),
+                   "unknown_currency")
     assert verify(money.settings).broken is None
 
 

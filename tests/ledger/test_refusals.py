@@ -353,7 +353,8 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
         lambda w: w.do("payment"))),
     ("grade_not_allowed", None, _in_turn(
         lambda w: w.approved("grade_terms", grade="standard", valid_from="2026-09-12",
-                             barred_scenes=["payment"], evidence="SHEET-1"),
+                             barred_scenes=["payment"], evidence="SHEET-1", delay_days=0,
+                             deposit_minor=0),
         lambda w: w.do("payment"))),
     ("stopped", None, _in_turn(lambda w: _stop(w, "all", None), lambda w: w.do("payment"))),
     ("stopped", None, _in_turn(
@@ -378,7 +379,7 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
     ("fee_differs", "fee_minor", lambda w: w.do("withdrawal", fee_minor=49)),
     ("fee_differs", "fee_minor", _in_turn(
         lambda w: w.approved("tariff", tariff_id="T", bank_ppm=0, third_party_ppm=0,
-                             least_minor=100),
+                             least_minor=100, approval_bound="none"),
         lambda w: w.do("withdrawal", fee_minor=0))),
     ("ground_missing", "ground", _in_turn(_paid, lambda w: _refund(w, request="user"))),
     ("result_incomplete", "evidence", _in_turn(

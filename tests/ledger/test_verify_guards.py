@@ -114,7 +114,7 @@ def test_new_business_of_a_cancelled_merchant_is_named(world):
 def test_business_that_a_grade_bars_is_named(world):
     world.do("payment", **PLAIN)
     world.approved("grade_terms", grade="standard", barred_scenes=["payment"], evidence="E",
-                   valid_from="2026-09-12")
+                   valid_from="2026-09-12", delay_days=0, deposit_minor=0)
     _again(world, "payment", "transaction_id")
     assert "it should have been refused: grade_not_allowed" in _broken(world)
 

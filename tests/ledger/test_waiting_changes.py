@@ -12,7 +12,7 @@ from tests.ledger.rules.words import CNY, posted, refused
 ACCOUNT = {"account_id": "2101:U1", "reason": "asked", **CNY}
 LIMIT = {"limit_id": "L", "scene": "payment", "account_code": "2201", **CNY,
          "valid_from": DAY.isoformat()}
-TARIFF = {"tariff_id": "T", "third_party_ppm": 1, "least_minor": 0}
+TARIFF = {"tariff_id": "T", "third_party_ppm": 1, "least_minor": 0, "approval_bound": "none"}
 
 
 def _caller(rate):

@@ -443,6 +443,33 @@ def test_d0_16_a_status_that_permits_more_than_before_is_set_by_two(world, befor
     assert verify(world.settings).broken is None
 
 
+@pytest.mark.parametrize(("status", "is_freeze"), [
+    ("frozen", True), ("no_debit", True), ("no_credit", False), ("closed", False),
+])
+def test_d0_16_a_status_that_keeps_the_money_in_names_its_case(world, status, is_freeze):
+    """Whatever it is called: what may not leave is frozen, so by nobody without a case number."""
+    change = {"account_id": "2101:U1", "status": status, "reason": "x", **CNY}
+    for actor in (ANN, SYSTEM):
+        if is_freeze:
+            bare = world.send("account_status", actor, case_number=None, **change)
+            assert refused(bare, "register_differs", "case_number")
+    posted(world.send("account_status", ANN, case_number="COURT-9" if is_freeze else None,
+                      **change))
+    assert world.ledger.state.account("2101:U1", "CNY").status == status
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.usefixtures("older_after_newer")
+def test_d0_16_a_freeze_of_before_without_a_case_still_verifies(world):
+    """Its template did not ask."""
+    with world.of_before("account_status", 3, check=None):
+        posted(world.send("account_status", ANN, account_id="2101:U1", status="frozen",
+                          case_number=None, reason="x", **CNY))
+    assert verify(world.settings).broken is None
+    world.reopen()
+    assert world.ledger.state.account("2101:U1", "CNY").status == "frozen"
+
+
 def test_d0_16_money_under_an_order_is_taken_by_that_order_alone(world):
     """Another number than the order's does not move it, even by two."""
     world.do("payment", amount_minor=9_000, **PLAIN)

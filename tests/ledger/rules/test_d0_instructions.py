@@ -284,7 +284,7 @@ def test_d0_40_who_is_paid_on_behalf_or_compensated_has_passed_the_check(world):
     assert refused(_pays(world, "U9", "P3"), "party_not_active", "user_id")
     world.approved("compensation", **_loss("U9", "C2"))
     world.approved("grade_terms", grade="high_risk", valid_from=DAY.isoformat(), evidence="S",
-                   barred_scenes=["payout_on_behalf"])
+                   barred_scenes=["payout_on_behalf"], delay_days=0, deposit_minor=0)
     world.approved("grade_change", party_id="U2", grade="high_risk", evidence="R")
     assert refused(_pays(world, "U2", "P4"), "grade_not_allowed")
     posted(_pays(world, "U1", "P5"))

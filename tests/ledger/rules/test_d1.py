@@ -59,6 +59,53 @@ def test_d1_07_the_account_shows_its_standing_derived_from_state_and_holds(world
     assert standing(world.ledger, "2101:U2", "CNY")["shows"] == "frozen"
 
 
+@pytest.mark.parametrize("kind", ["user", "card"])
+def test_d0_40_entered_anew_a_party_keeps_what_is_not_named(world, kind):
+    """Its check, details and owner: whoever enters it, nobody who is active becomes unchecked."""
+    given = {"owner_id": "M1", "identity_check": "ID-9", "details": {"job": "baker"},
+             "sensitive_details": {"phone": "13800000000"}}
+    named = {"party_id": "U9", "party_kind": kind}
+    world.register("party", **named, **given)
+    before = world.ledger.state.get("party", "U9")
+    for actor in (SYSTEM, ANN):
+        posted(world.send("party", actor, **named))
+        assert before.items() <= world.ledger.state.get("party", "U9").items()
+    assert before["identity_check"] == "ID-9" and before["details"] == {"job": "baker"}
+    posted(world.send("party", **named, identity_check="ID-10"))
+    assert {**before, "identity_check": "ID-10"}.items() <= (
+        world.ledger.state.get("party", "U9").items())
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.parametrize("change", [
+    {"details": {"job": "judge"}}, {"sensitive_details": {"phone": "13900000000"}},
+])
+def test_d0_40_other_details_of_a_checked_user_need_a_check_of_their_own(world, change):
+    """The check was of what was entered before; one that was never checked may be entered anew."""
+    named = {"party_id": "U1", "party_kind": "user"}
+    for check in ({}, {"identity_check": "ID1"}):
+        assert refused(world.send("party", **named, **change, **check), "register_differs",
+                       "identity_check")
+    posted(world.send("party", **named, **change, identity_check="ID2"))
+    document = world.ledger.state.get("party", "U1")
+    assert (document["state"], document["identity_check"]) == ("active", "ID2")
+    posted(world.send("party", **named, details=document["details"] or {"job": "baker"},
+                      identity_check="ID3"))
+    world.register("party", party_id="U9", party_kind="user")
+    posted(world.send("party", party_id="U9", party_kind="user", **change))
+    assert world.ledger.state.get("party", "U9")["state"] == "entered"
+    assert verify(world.settings).broken is None
+
+
+def test_d0_40_a_merchants_details_stay_where_a_review_names_none(world):
+    """Two people change what they name, nothing else."""
+    world.approved("party", party_id="M1", party_kind="merchant", details={"shop": "old"})
+    world.approved("party", party_id="M1", party_kind="merchant")
+    assert world.ledger.state.get("party", "M1")["details"] == {"shop": "old"}
+    world.approved("party", party_id="M1", party_kind="merchant", details={"shop": "new"})
+    assert world.ledger.state.get("party", "M1")["details"] == {"shop": "new"}
+
+
 def test_d1_08_an_account_is_not_active_before_the_real_name_check(world):
     """Entered only: no top-up, no payment."""
     world.register("party", party_id="U9", party_kind="user")
@@ -89,6 +136,38 @@ def test_d1_09_the_account_must_be_normal_to_be_topped_up(world, status):
     world.send("hold", hold_id="H", hold_kind="suspicious", account_id="2101:U2",
                case_number="C", **CNY)
     assert refused(world.do("top_up", user_id="U2"), "account_status")
+
+
+def test_d1_11_a_tariff_says_its_bound_for_a_checker_or_that_there_is_none(world):
+    """One that left it out would have dropped the bound of the one before it."""
+    rates = {"tariff_id": "T", "bank_ppm": 5_000, "third_party_ppm": 10_000, "least_minor": 0}
+    bounds = [
+        ({}, False), ({"approval_above_minor": 9_000, "approval_bound": "none"}, False),
+        ({"approval_above_minor": 9_000}, True), ({"approval_bound": "none"}, True),
+    ]
+    for number, (bound, passes) in enumerate(bounds):
+        asked = {**rates, "tariff_id": f"T{number}", **bound}
+        if passes:
+            world.approved("tariff", **asked)
+        else:
+            assert refused(world.send("tariff", ANN, **asked), "register_differs",
+                           "approval_above_minor")
+        found = world.ledger.state.get("tariff", "withdrawal")
+        assert (found or {}).get("approval_above_minor") == (9_000 if number == 2 else None)
+    assert verify(world.settings).broken is None
+
+
+@pytest.mark.usefixtures("older_after_newer")
+def test_d1_11_a_tariff_of_before_that_left_the_bound_out_is_kept(world):
+    """It had none. What waited as such is entered anew."""
+    rates = {"bank_ppm": 5_000, "third_party_ppm": 10_000, "least_minor": 0}
+    with world.of_before("tariff", 3, check=None):
+        waits = world.send("tariff", ANN, tariff_id="T0", **rates)
+        world.approved("tariff", tariff_id="T", **rates)
+    assert refused(world.approve(waits["sequence"]), "register_differs", "approval_above_minor")
+    assert verify(world.settings).broken is None
+    world.reopen()
+    assert world.ledger.state.get("tariff", "withdrawal")["approval_above_minor"] is None
 
 
 @pytest.mark.parametrize(("amount", "fee", "reason"), [

@@ -247,13 +247,28 @@ def test_d1_10_nobody_else_frees_or_takes_what_an_order_holds(stocked):
                                 amount_minor=1, case_number="C", **CNY), "hold_not_allowed")
 
 
-def test_d2_9_an_order_counts_against_the_limits_when_it_is_given(stocked):
-    stocked.approved("limit", limit_id="L1", scene="wealth_purchase", account_code="2101",
-                     grade="standard", valid_from=DAY.isoformat(), day_minor=15_000, **CNY)
-    posted(_order(stocked, "wealth_purchase_order"))
-    posted(_result(stocked, "wealth_purchase_result", "failed", "R1"))
-    assert refused(_order(stocked, "wealth_purchase_order", "O2", 5_001), "limit_exceeded")
-    posted(_order(stocked, "wealth_purchase_order", "O3", 5_000))
+@pytest.mark.parametrize("type_", ORDERS)
+def test_d2_09_an_order_counts_against_the_limits_when_it_is_given(stocked, type_):
+    result, account, _ = ORDERS[type_]
+    stocked.approved("limit", limit_id="L1", scene=type_.removesuffix("_order"),
+                     account_code=account.partition(":")[0], grade="standard",
+                     valid_from=DAY.isoformat(), day_minor=15_000, **CNY)
+    posted(_order(stocked, type_))
+    posted(_result(stocked, result, "failed", "R1"))
+    assert refused(_order(stocked, type_, "O2", 5_001), "limit_exceeded")
+    posted(_order(stocked, type_, "O3", 5_000))
+    posted(_result(stocked, result, "succeeded", "R2", of="O3"))  # its result counts no more
+    assert verify(stocked.settings).broken is None
+
+
+def test_d2_09_a_card_paid_back_at_once_or_by_order_counts_as_one(stocked):
+    stocked.approved("limit", limit_id="L1", scene="prepaid_redeem", account_code="2501",
+                     valid_from=DAY.isoformat(), day_minor=15_000, **CNY)
+    posted(_order(stocked, "prepaid_redeem_order"))
+    for number, amount in (("B1", 5_001), ("B2", 5_000)):
+        done = stocked.send("prepaid_redeem", transaction_id=number, amount_minor=amount,
+                            **_values(stocked, "prepaid_redeem_order", amount), **CNY)
+        assert refused(done, "limit_exceeded") if amount > 5_000 else posted(done)
 
 
 def test_d2_10_an_order_counts_for_the_breaker_by_its_result(stocked):

@@ -276,6 +276,26 @@ def test_d2_09_a_grade_is_changed_by_two_with_the_rating_behind_it(world):
     posted(world.do("top_up", amount_minor=2_000))
 
 
+def test_d2_09_what_debits_a_customer_can_be_limited(world):
+    """Whatever asks the payer's consent, but a refund: it gives back what was limited before."""
+    operations = world.ledger.operations.by_type.values()
+    asks = {o.type for o in operations if "legs = []" in o.text and "authorisation" in o.form.names}
+    assert {o.type for o in operations if o.type in asks and not o.scenes} == {"transfer_refund"}
+    assert len(asks) > 10
+
+
+def test_d2_09_points_are_limited_on_their_own_account(world):
+    world.send("own_funds", movement_id="O", amount_minor=200, **CNY)
+    world.send("points_issue", movement_id="I", user_id="U1", amount_minor=200, **CNY)
+    _limit(world, scene="points_spend", account_code="2702", day_minor=100, day_count=2)
+    spend = {"user_id": "U1", "merchant_id": "M1", **CNY}
+    for number, (amount, passes) in enumerate(((60, True), (41, False), (39, True), (1, False))):
+        done = world.send("points_spend", movement_id=f"S{number}", amount_minor=amount,
+                          authorisation=world.authorise("U1", "M1", amount), **spend)
+        assert posted(done) if passes else refused(done, "limit_exceeded", "amount_minor")
+    assert verify(world.settings).broken is None
+
+
 def test_d2_09_a_refund_gives_nothing_of_a_limit_back(world):
     """What was used stays used."""
     _limit(world, scene="payment", day_minor=2_000)

@@ -3,15 +3,24 @@ D0.33, D2.9)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from ledger.domain import grades
+from ledger.domain.documents import put
+from ledger.domain.forms import Form
+from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN, DAY
 from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused, run
 
 TODAY = DAY.isoformat()
+TERMS = {"delay_days": 0, "deposit_minor": 0, "barred_scenes": []}
 
 
 def _terms(world, **values):
     world.approved("grade_terms", **{"grade": "high_risk", "valid_from": TODAY,
-                                     "evidence": "SHEET-3", **values})
+                                     "evidence": "SHEET-3", **TERMS, **values})
 
 
 def _graded(world, party):
@@ -35,12 +44,47 @@ def test_d2_09_a_grade_bars_scenes_that_its_parties_do_not_start(world):
 
 
 def test_d2_09_what_a_grade_entails_is_set_by_two_with_its_method(world):
-    order = {"grade": "high_risk", "valid_from": TODAY, "evidence": "SHEET-3"}
+    order = {"grade": "high_risk", "valid_from": TODAY, "evidence": "SHEET-3", **TERMS}
     assert refused(world.send("grade_terms", **order), "no_right")
-    wrong = world.send("grade_terms", ANN, barred_scenes=["payments"], **order)
+    wrong = world.send("grade_terms", ANN, **{**order, "barred_scenes": ["payments"]})
     assert refused(wrong, "register_differs", "barred_scenes")
     _terms(world)
     assert refused(world.send("grade_terms", ANN, **order), "register_differs", "valid_from")
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_d0_33_a_version_of_a_grades_terms_says_each_of_them(world, name):
+    """What it leaves out would be none of it from then on: no deposit, no delay, nothing barred."""
+    _terms(world, deposit_minor=5_000, delay_days=2, barred_scenes=["transfer"])
+    later = {"grade": "high_risk", "valid_from": days(1).isoformat(), "evidence": "SHEET-4",
+             **TERMS}
+    assert refused(world.send("grade_terms", ANN, **{**later, name: None}), "missing_field", name)
+    world.approved("grade_terms", **later)
+    assert grades.terms(world.ledger.state, "M1", days(1).isoformat()) == {}  # another grade
+    assert world.ledger.state.get("grade_terms", "high_risk")[-1][name] == TERMS[name]
+
+
+@pytest.mark.usefixtures("older_after_newer")
+def test_d0_33_terms_of_before_that_left_something_out_are_kept(world, monkeypatch):
+    """They said none of it. What waited as such is not approved by today's template."""
+    form = world.ledger.operations.by_type["grade_terms"].form
+    old = Form("grade_terms", tuple(
+        replace(field, optional=True) if field.name in TERMS else field for field in form.fields
+    ))
+    bare = {"grade": "high_risk", "evidence": "SHEET-3"}
+
+    def silent(state, v, c):
+        return put("grade_terms", v["grade"], [{**v, **TERMS}])
+
+    with world.of_before("grade_terms", 2, form=old), monkeypatch.context() as before:
+        before.setattr(world.ledger.movements, "grade_terms", silent, raising=False)
+        waits = world.send("grade_terms", ANN, valid_from=TODAY, **bare)
+        assert waits["status"] == "pending"
+        world.approved("grade_terms", valid_from=TODAY, **bare)
+    assert refused(world.approve(waits["sequence"]), "register_differs", "delay_days")
+    assert verify(world.settings).broken is None
+    world.reopen()
+    assert world.ledger.state.get("grade_terms", "high_risk")[0]["deposit_minor"] == 0
 
 
 def test_d0_07_merchants_of_a_grade_are_paid_later_by_working_days(world):
