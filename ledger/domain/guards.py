@@ -237,7 +237,7 @@ def oldest_first(
 
 def accounts(
     state: State, operation: Operation, legs: Iterable[list], releases: Mapping[str, int],
-    gone: Container[str], under_way: Mapping[str, int],
+    gone: Container[str], under_way: Mapping[str, int], keeps: Mapping[str, int],
 ) -> Refusal | None:
     """Accounts open, status and purpose, books balanced, ranges and floors.
 
@@ -245,6 +245,8 @@ def accounts(
     :param gone: accounts whose own hold kept what may already have left the house
     :param under_way: of accounts whose hold a person captures, what else outsiders were told to
         pay out of it, minor units
+    :param keeps: of accounts whose own hold kept what has not left the house, what freezes leave
+        on them all the same, minor units
     """
     sums: dict[str, int] = {}
     changes: dict[Account, int] = {}
@@ -293,13 +295,15 @@ def accounts(
     for account in low:
         change, floor = changes[account], account.floor
         after = account.balance + change
-        if floor is None or operation.journal_type in account.line.below_floor_by:
+        below = floor is None or operation.journal_type in account.line.below_floor_by
+        kept = keeps.get(account.account_id)
+        if below and kept is None:
             kept = state.kept_frozen.get((account.account_id, account.currency_code))
-            if kept is not None and account.balance > 0 and after < min(kept, account.balance):
-                return Refusal(
-                    "below_floor",
-                    f"of account {account.account_id} {kept} minor units are frozen",
-                )
+        if kept is not None and account.balance > 0 and after < min(kept, account.balance):
+            return Refusal(
+                "below_floor", f"of account {account.account_id} {kept} minor units are frozen"
+            )
+        if floor is None or below:
             continue
         released = releases.get(account.account_id, 0)
         outside = under_way.get(account.account_id)

@@ -45,9 +45,10 @@ _MOST_STANDING = 50_000
 PAYOUT: Final = "payout"
 #: Kind of the holds that wait for a bank's result of such a payout (rule D0.3).
 INSTRUCTED: Final = "payout"
+AUTHORITY: Final = "authority"
 #: Kinds of the freezes of rule D0.16: two people or the authority itself end them, and nothing that
-#: may take an account below its floor takes what they keep.
-FREEZES: Final = frozenset({"authority", "banned", "evidence", "suspicious"})
+#: may take an account below its floor, nor what captures another hold, takes what they keep.
+FREEZES: Final = frozenset({AUTHORITY, "banned", "evidence", "suspicious"})
 
 
 def _bounds_batches(state: State) -> bool:
