@@ -18,8 +18,9 @@ from ledger.domain.state import State
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
 FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
-_LEAVES = frozenset({"leaving", "cancelled"})
-#: What accrues day by day moves no money: a stop does not end it, nor the close that asks for it.
+LEAVES = frozenset({"leaving", "cancelled"})
+#: What accrues day by day moves no money: no stop and no status of an account ends it, nor the
+#: close that asks for it.
 _ACCRUES = frozenset({"penalty"})
 #: What the payer gets in an exchange: its consent fixes it beside what it sells.
 BOUGHT = ("bought_minor", "bought_currency_code")
@@ -42,7 +43,7 @@ def party(
     allowed = STARTS if operation.starts else FINISHES
     if operation.before_start and document["state"] == "reviewed":
         return None  # what has to be there before the start: fees, deposit, channels (rule D0.34)
-    if operation.final_payout and document["state"] in _LEAVES:
+    if operation.final_payout and document["state"] in LEAVES:
         return None  # its money goes back to it (rule D4a.10)
     if document["state"] not in allowed:
         return Refusal("party_not_active", f"{party_id} is {document['state']}", field)
@@ -359,6 +360,8 @@ def lowered_later(
 def _status(
     account: Account, operation: Operation, lowers: bool, raises: bool
 ) -> Refusal | None:
+    if operation.type in _ACCRUES:
+        return None
     if account.status == "closed" or (
         lowers and account.status in ("no_debit", "frozen")
     ) or (raises and account.status == "no_credit"):
