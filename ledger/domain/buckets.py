@@ -34,6 +34,12 @@ def age(undo: Undo, account: Account, signed: int, booking_date: str) -> None:
         _add(undo, account, booking_date, signed)
 
 
+def of_date(undo: Undo, account: Account, booking_date: str, day: str, amount: int) -> None:
+    """So much of what came on a booking date is of another date."""
+    _add(undo, account, booking_date, -amount)
+    _add(undo, account, day, amount)
+
+
 def pay_out(undo: Undo, account: Account, amount: int, booking_date: str) -> None:
     """Take a payout from the oldest dates first; what no date has is owed by the newest. `taken`
     keeps what was paid out of the booking date itself: it ends the time for voids."""
