@@ -66,8 +66,8 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
     counters: dict[str, Any] = {journal["key"]: {"reversed": 1}}
     original, parent = journal["original"], journal["parent"]
     if operation is not None and operation.undo is not None and original is not None:
-        before = operation.undo(entry, Context(
-            c.booking_date, c.mode, c.codes, c.contract, c.tariff, c.actor, original, parent,
+        before = operation.undo(entry, Context(  # of the date that the journal was booked on
+            entry["booking_date"], c.mode, c.codes, c.contract, c.tariff, c.actor, original, parent,
         ))
         if isinstance(before, Refusal):
             return before

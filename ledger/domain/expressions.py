@@ -15,6 +15,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
+from ledger.domain.buckets import end_added, end_taken, last_end
 from ledger.domain.money import (
     exchanged,
     half_up,
@@ -41,7 +42,7 @@ FUNCTIONS: dict[str, Any] = {
     "min": min, "max": max, "half_up": half_up, "pro_rata": pro_rata,
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
     "share_of": share_of, "clearing_reference": clearing_reference, "exchanged": exchanged,
-    "is_person": is_person,
+    "is_person": is_person, "end_added": end_added, "end_taken": end_taken, "last_end": last_end,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,
