@@ -19,6 +19,39 @@ def quiet_through(ended: str) -> str:
     return (date.fromisoformat(ended) + timedelta(QUIET_DAYS)).isoformat()
 
 
+def end_added(ends: list[str] | None, last: str | None, day: str) -> list[str]:
+    """The dates on which disputes of a payment ended, with one more.
+
+    :param last: the last of them, which alone templates of before kept
+    """
+    there = ends if ends is not None else [last] if last else []
+    return sorted([*there, day])
+
+
+def end_taken(
+    ends: list[str] | None, last: str | None, day: str, before: str | None
+) -> list[str]:
+    """Those dates without one: that end was none. The ends of other disputes stay, whichever of
+    them came last.
+
+    >>> end_taken(["2026-09-14", "2026-09-15"], "2026-09-15", "2026-09-14", None)
+    ['2026-09-15']
+
+    :param before: what was the last end before it, by templates that kept the last one alone
+    """
+    if ends is None:
+        return [end for end in ([last] if last != day else [before]) if end]
+    left = list(ends)
+    if day in left:
+        left.remove(day)
+    return left
+
+
+def last_end(ends: list[str]) -> str | None:
+    """The last of the dates; None: there is none."""
+    return max(ends, default=None)
+
+
 def _add(undo: Undo, account: Account, name: str, amount: int) -> None:
     undo.set(account.buckets, name, account.buckets.get(name, 0) + amount or None)
 
@@ -32,6 +65,12 @@ def age(undo: Undo, account: Account, signed: int, booking_date: str) -> None:
             _add(undo, account, day, -part)
     if signed:
         _add(undo, account, booking_date, signed)
+
+
+def of_date(undo: Undo, account: Account, booking_date: str, day: str, amount: int) -> None:
+    """So much of what came on a booking date is of another date."""
+    _add(undo, account, booking_date, -amount)
+    _add(undo, account, day, amount)
 
 
 def pay_out(undo: Undo, account: Account, amount: int, booking_date: str) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.domain import mandates, positions
+from ledger.domain.billing import ACCRUED
 from ledger.domain.buckets import quiet_through
+from ledger.domain.chart import account_id
 from ledger.domain.documents import Handler, Values
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.operations import Context, Leg, Plan
@@ -64,8 +66,8 @@ def reversal(state: State, v: Values, c: Context) -> Plan | Refusal:
     counters: dict[str, Any] = {journal["key"]: {"reversed": 1}}
     original, parent = journal["original"], journal["parent"]
     if operation is not None and operation.undo is not None and original is not None:
-        before = operation.undo(entry, Context(
-            c.booking_date, c.mode, c.codes, c.contract, c.tariff, c.actor, original, parent,
+        before = operation.undo(entry, Context(  # of the date that the journal was booked on
+            entry["booking_date"], c.mode, c.codes, c.contract, c.tariff, c.actor, original, parent,
         ))
         if isinstance(before, Refusal):
             return before
@@ -127,7 +129,13 @@ def _effects(state: State, journal: dict[str, Any]) -> list[list]:
             left = (state.get("charged", effect[2]) or 0) - entry["amount_minor"]
             found.append(["put", "charged", effect[2], left or None])
         elif effect[:2] == ["put", "bill"]:
-            found.append([*effect[:3], {**effect[3], "confirmed_on": None}])
+            bill = effect[3]
+            found.append([*effect[:3], {**bill, "confirmed_on": None}])
+            # its items are of its period again: else they count as some of a later one
+            found.append([
+                "dated", account_id(ACCRUED, bill["merchant_id"]), bill["currency_code"],
+                bill["through"], bill["amount_minor"],
+            ])
         elif effect[0] == "hold" and operation is not None and operation.undo_holds:
             found.append(["hold", effect[1], {**effect[2], "captured": 0, "ended": False}])
     return found

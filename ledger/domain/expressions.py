@@ -15,6 +15,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
+from ledger.domain.buckets import end_added, end_taken, last_end
 from ledger.domain.money import (
     contract_fee,
     exchanged,
@@ -48,6 +49,7 @@ FUNCTIONS: dict[str, Any] = {
     "returned_fee": returned_fee, "taken_back": taken_back, "parts_left": parts_left,
     "share_of": share_of, "clearing_reference": clearing_reference, "exchanged": exchanged,
     "is_person": is_person, "is_system": is_system, "contract_fee": contract_fee,
+    "end_added": end_added, "end_taken": end_taken, "last_end": last_end,
 }
 _NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp,

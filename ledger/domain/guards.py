@@ -18,8 +18,9 @@ from ledger.domain.state import State
 #: What a party in each state may still do: start new business, or only finish the old.
 STARTS = frozenset({"active"})
 FINISHES = frozenset({"active", "suspended", "leaving", "cancelled"})
-_LEAVES = frozenset({"leaving", "cancelled"})
-#: What accrues day by day moves no money: a stop does not end it, nor the close that asks for it.
+LEAVES = frozenset({"leaving", "cancelled"})
+#: What accrues day by day moves no money: no stop and no status of an account ends it, nor the
+#: close that asks for it.
 _ACCRUES = frozenset({"penalty"})
 #: What the payer gets in an exchange: its consent fixes it beside what it sells.
 BOUGHT = ("bought_minor", "bought_currency_code")
@@ -42,7 +43,7 @@ def party(
     allowed = STARTS if operation.starts else FINISHES
     if operation.before_start and document["state"] == "reviewed":
         return None  # what has to be there before the start: fees, deposit, channels (rule D0.34)
-    if operation.final_payout and document["state"] in _LEAVES:
+    if operation.final_payout and document["state"] in LEAVES:
         return None  # its money goes back to it (rule D4a.10)
     if document["state"] not in allowed:
         return Refusal("party_not_active", f"{party_id} is {document['state']}", field)
@@ -237,7 +238,7 @@ def oldest_first(
 
 def accounts(
     state: State, operation: Operation, legs: Iterable[list], releases: Mapping[str, int],
-    gone: Container[str], under_way: Mapping[str, int],
+    gone: Container[str], under_way: Mapping[str, int], keeps: Mapping[str, int],
 ) -> Refusal | None:
     """Accounts open, status and purpose, books balanced, ranges and floors.
 
@@ -245,6 +246,8 @@ def accounts(
     :param gone: accounts whose own hold kept what may already have left the house
     :param under_way: of accounts whose hold a person captures, what else outsiders were told to
         pay out of it, minor units
+    :param keeps: of accounts whose own hold kept what has not left the house, what freezes leave
+        on them all the same, minor units
     """
     sums: dict[str, int] = {}
     changes: dict[Account, int] = {}
@@ -293,13 +296,15 @@ def accounts(
     for account in low:
         change, floor = changes[account], account.floor
         after = account.balance + change
-        if floor is None or operation.journal_type in account.line.below_floor_by:
+        below = floor is None or operation.journal_type in account.line.below_floor_by
+        kept = keeps.get(account.account_id)
+        if below and kept is None:
             kept = state.kept_frozen.get((account.account_id, account.currency_code))
-            if kept is not None and account.balance > 0 and after < min(kept, account.balance):
-                return Refusal(
-                    "below_floor",
-                    f"of account {account.account_id} {kept} minor units are frozen",
-                )
+        if kept is not None and account.balance > 0 and after < min(kept, account.balance):
+            return Refusal(
+                "below_floor", f"of account {account.account_id} {kept} minor units are frozen"
+            )
+        if floor is None or below:
             continue
         released = releases.get(account.account_id, 0)
         outside = under_way.get(account.account_id)
@@ -355,6 +360,8 @@ def lowered_later(
 def _status(
     account: Account, operation: Operation, lowers: bool, raises: bool
 ) -> Refusal | None:
+    if operation.type in _ACCRUES:
+        return None
     if account.status == "closed" or (
         lowers and account.status in ("no_debit", "frozen")
     ) or (raises and account.status == "no_credit"):

@@ -24,7 +24,7 @@ from ledger.domain.account import Account
 from ledger.domain.actors import LEDGER, has_right
 from ledger.domain.chart import SHARD, account_id
 from ledger.domain.documents import Handler, Values, differs, put
-from ledger.domain.guards import BOUGHT
+from ledger.domain.guards import BOUGHT, LEAVES
 from ledger.domain.operations import CLASSES, RAILS, Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
@@ -39,6 +39,9 @@ _READ = {
 
 # accounts
 
+#: Claims, and the accounts whose balance makes them grow: by what is unpaid, by a bill, by a
+#: negative net. They close after these (rules D0.9, D0.21, D0.27).
+_SOURCES = {"1201": ("2201",), "1203": ("1202",), "1205": ("1204",)}
 #: Kinds of parties that may have an account of a class, by whose the chart says that it is.
 _KINDS = {
     "user": {"user"}, "card": {"card"}, "merchant": {"merchant", "tenant", "provider"},
@@ -119,7 +122,7 @@ def move_account(state: State, v: Values, c: Context) -> Plan | Refusal:
 
 def account_status(state: State, v: Values, c: Context) -> Plan | Refusal:
     """Normal, no debit, no credit, frozen, closed. It closes at balance, holds and disputes zero
-    (rule D4a.10), and stays closed."""
+    (rule D4a.10), and stays closed; so what would have to be booked to it later keeps it open."""
     account = state.account(v["account_id"], v["currency_code"])
     if account is None:
         return Refusal("account_not_open", f"account {v['account_id']} is not open", "account_id")
@@ -131,6 +134,8 @@ def account_status(state: State, v: Values, c: Context) -> Plan | Refusal:
     if account.status == status:
         return differs(f"account {account.account_id} is {status}", "status")
     if status == "closed":
+        if account.line.party == "none":
+            return differs(f"{account.account_id} is the institution's own, and open", "status")
         open_things = _open_things(state, account)
         if open_things:
             return differs(f"account {account.account_id} has {open_things}", "status")
@@ -171,6 +176,15 @@ def _open_things(state: State, account: Account) -> str | None:
         )
         if disputed is not None and disputed.balance:
             return "open disputes"
+    owner = state.get("party", account.party_id or "")
+    if account.line.party == "merchant" and owner is not None and (
+        owner["state"] not in LEAVES
+    ):
+        return f"an owner who is {owner['state']}"
+    for code in _SOURCES.get(account.code, ()):
+        source = state.account(account_id(code, account.party_id), account.currency_code)
+        if source is not None and source.status != "closed":
+            return f"account {source.account_id} open, of which it takes what is owed"
     for below in state.accounts[account.currency_code].values():
         if below.parent == account.account_id and below.status != "closed" and (
             SHARD not in below.account_id

@@ -13,6 +13,8 @@ Effects are lists, as they stand in an entry:
 - `["item", business key, counters]`: what later commands did to an original, all counters
 - `["use", scene, account id, currency, amount]`: counts against limits; a sixth item, where a
   limit bounds batches, is the batch that it is of: the sequence of the batch's first entry
+- `["dated", account id, currency, date, amount]`: that much of what the entry brought to a claim is
+  of another date;
 - `["quiet", account id, currency, payment, amount]`: that much of a settlement account rests for
   the quiet days of a payment; a negative amount ends the rest; a sixth item, since version 4 of
   `dispute`, is how all that rests of the payment goes on: `open` while a dispute on it is, `ended`
@@ -45,9 +47,10 @@ _MOST_STANDING = 50_000
 PAYOUT: Final = "payout"
 #: Kind of the holds that wait for a bank's result of such a payout (rule D0.3).
 INSTRUCTED: Final = "payout"
+AUTHORITY: Final = "authority"
 #: Kinds of the freezes of rule D0.16: two people or the authority itself end them, and nothing that
-#: may take an account below its floor takes what they keep.
-FREEZES: Final = frozenset({"authority", "banned", "evidence", "suspicious"})
+#: may take an account below its floor, nor what captures another hold, takes what they keep.
+FREEZES: Final = frozenset({AUTHORITY, "banned", "evidence", "suspicious"})
 
 
 def _bounds_batches(state: State) -> bool:
@@ -238,6 +241,10 @@ class State:
                     self._registers_change()
             elif kind == "quiet":
                 buckets.quiet(
+                    self._undo, self.accounts[effect[2]][effect[1]], booking_date, *effect[3:]
+                )
+            elif kind == "dated":
+                buckets.of_date(
                     self._undo, self.accounts[effect[2]][effect[1]], booking_date, *effect[3:]
                 )
             elif kind == "position":

@@ -22,7 +22,7 @@ from ledger.domain.chain import GENESIS, sm3
 from ledger.domain.chart import BOOKS, parts_of
 from ledger.domain.settling import penalty
 from ledger.service.day_reading import DayReading
-from ledger.service.day_run import run_key
+from ledger.service.day_run import run_key, unbooked
 from ledger.service.day_statements import FEE_CODES, in_head
 from ledger.service.faults import RequestRefused
 from ledger.service.history import shown
@@ -170,13 +170,13 @@ class DayClose:
                     ), account.line.normal_side,
                 )
                 key = run_key("penalty", on, account.party_id, account.currency_code)
-                if at_start > 0 and penalty(at_start):
-                    row = self.store.find_by_key([key]).get(key)
-                    if row is None or row[4] != "posted":
-                        raise _refused(
-                            "fee_not_accrued", f"the penalty of {on} on the advance to "
-                            f"{account.party_id} is not booked; run that date",
-                        )
+                if at_start > 0 and penalty(at_start) and (
+                    unbooked(ledger, [("penalty", key)]) != [None]
+                ):
+                    raise _refused(
+                        "fee_not_accrued", f"the penalty of {on} on the advance to "
+                        f"{account.party_id} is not booked; run that date",
+                    )
                 on += timedelta(1)
 
     def _rest_of_the_chain(self) -> None:

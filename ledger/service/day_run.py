@@ -1,16 +1,18 @@
 """The ledger's own run of a date: penalties on advances, shortfalls carried as receivables, what
 is taken back from later cycles, payouts. Every booking is a command with a key made from date and
-merchant, so that a run repeated, or taken up after a crash, books nothing twice."""
+merchant, so that a run repeated, or taken up after a crash, books nothing twice. Anybody can guess
+such a key: while somebody else holds it, the run takes a further one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain.account import Account
 from ledger.domain.actors import LEDGER
+from ledger.domain.chain import sm3
 from ledger.domain.chart import MODE_OF_BOOKS
 from ledger.domain.payouts import delay, owes
 from ledger.domain.settling import Due, due_on, minimum, penalty
@@ -37,8 +39,44 @@ class Ran:
 
 
 def run_key(type_: str, day: date, merchant: str, currency: str) -> str:
-    """The key of what the run of a date books for a merchant: it can be booked once."""
+    """The first key of what the run of a date books for a merchant: it can be booked once."""
     return f"{type_}-{day.isoformat()}-{merchant}-{currency}"
+
+
+def unbooked(ledger: Ledger, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
+    """The key under which a run can book each; None of what a run has booked.
+
+    A key that somebody else's entry has, as idempotency key or as business key, or that waits for
+    a checker, is no booking; nor is a refusal. The next one is made from the first, and the number
+    of those that are passed over: a run that is repeated finds the same. Each of these costs who
+    takes it an entry of the log, and two look-ups here.
+
+    :param wanted: type and first key of each
+    """
+    ledger.settle()
+    store, reserved = ledger.store, ledger.state.table("reserved")
+    found: list[str | None] = [None] * len(wanted)
+    places, passed = list(range(len(wanted))), 0
+    while places:
+        keys = [_further(*wanted[place], passed) for place in places]
+        rows = store.find_by_key(keys)
+        taken = store.find_business_keys([key for key in keys if key not in rows])
+        held = []
+        for place, key in zip(places, keys, strict=True):
+            row = rows.get(key)
+            if row is None and key not in taken and key not in reserved:
+                found[place] = key
+            elif row is None or (row[2], row[4], row[7]) != (
+                wanted[place][0], "posted", LEDGER.name
+            ):
+                held.append(place)
+        places, passed = held, passed + 1
+    return found
+
+
+def _further(type_: str, first: str, passed: int) -> str:
+    """The key after so many that are not the run's: of a length that a key may have."""
+    return first if not passed else f"{type_}-{sm3(f'{first}/{passed}'.encode()).hex()[:40]}"
 
 
 def _left_books(account: Account, contract: Mapping[str, Any]) -> dict[str, str]:
@@ -106,21 +144,25 @@ class DayRun:
 
     def _bookable(self, commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What this run books. What would be refused (a stop, an account's status, its floor) is
-        listed and not sent: its refusal would keep the key, and a run after the cause is gone could
-        not book it. The others go on (rule D2.10)."""
+        listed and not sent: its refusal would keep the key, and a run after the cause is gone would
+        have to take a further one. The others go on (rule D2.10)."""
+        keys = unbooked(self.ledger, [(c["type"], c["idempotency_key"]) for c in commands])
+        wanted = []
+        for command, key in zip(commands, keys, strict=True):
+            if key is not None:  # idempotency key and business key are the same
+                first = command["idempotency_key"]
+                wanted.append({
+                    name: key if value == first else value for name, value in command.items()
+                })
         kept = []
-        for command, result in zip(commands, self.ledger.dry_run(commands), strict=True):
-            if result["status"] != "refused":
-                if not result["replayed"]:
-                    kept.append(command)
-            elif result["reason"] != "idempotency_key_reused" or not self._booked_before(command):
+        for command, result in zip(
+            wanted, self.ledger.dry_run(wanted) if wanted else (), strict=True
+        ):
+            if result["status"] == "refused":
                 self._left_out(command, result)
+            else:
+                kept.append(command)
         return kept
-
-    def _booked_before(self, command: Mapping[str, Any]) -> bool:
-        """Whether an earlier run of this date has booked it, not somebody else under its key."""
-        key = command["idempotency_key"]
-        return self.ledger.store.find_by_key([key])[key][7] == LEDGER.name
 
     def _left_out(self, command: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         self.ran.not_paid.append({

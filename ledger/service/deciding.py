@@ -15,6 +15,7 @@ from ledger.domain.operations import OF_JOURNAL, Context, Operation, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.registers import HANDLERS
 from ledger.domain.state import State
+from ledger.service import products
 from ledger.service.approvals import leaves_purpose
 from ledger.service.booking import Booked
 from ledger.service.guarding import Guard
@@ -324,6 +325,10 @@ class Decider:
             ):
                 return Refusal("already_reversed", "the original was reversed")
             plan = handler(self.state, values, context)
+            if operation.type == "account_status" and isinstance(plan, Plan):
+                refusal = products.closing(self.ledger, self._booked.rows, values)
+                if refusal is not None:
+                    return refusal
         if self.state.tables.get(shards.TABLE) and isinstance(plan, Plan):
             plan.legs = shards.spread(self.state, plan.legs, sequence)
         return plan

@@ -4,7 +4,7 @@ effects; nothing else is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ledger.domain import guards, mandates, payouts
@@ -12,7 +12,7 @@ from ledger.domain.holds import left, reduced
 from ledger.domain.movements import Movements
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import Refusal
-from ledger.domain.state import State
+from ledger.domain.state import AUTHORITY, FREEZES, State
 from ledger.service.backdating import Past
 
 if TYPE_CHECKING:
@@ -132,36 +132,67 @@ def moves(
     releases: dict[str, int] = {}
     gone: set[str] = set()
     under_way: dict[str, int] = {}
+    keeps: dict[str, int] = {}
     if plan.holds is not None:
         refusal = _hold_effects(
             state, movements, operation, plan, context, currency, held, releases, gone
         )
         if refusal is not None:
             return refusal
+        for account_id in releases.keys() - gone:  # nothing has left yet
+            frozen = state.kept_frozen.get((account_id, currency))
+            if frozen:
+                keeps[account_id] = frozen + _under_way(state, movements, account_id, currency)
     elif context.hold is not None and plan.effects:
         hold = context.hold
-        releases[hold["account_id"]] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
-        gone.add(hold["account_id"])
+        account_id = hold["account_id"]
+        releases[account_id] = sum(leg[3] for leg in plan.legs if leg[2] == "D")
+        gone.add(account_id)
         if plan.legs:
-            under_way[hold["account_id"]] = _under_way(state, movements, hold)
+            outside = _under_way(state, movements, account_id, hold["currency_code"])
+            under_way[account_id] = outside
+            frozen = _frozen_beside(state, hold)
+            if frozen:
+                keeps[account_id] = frozen + outside
     if not plan.legs:
         return None
     if state.tables.get("stop"):
         refusal = guards.stopped_account(state, operation, [leg[0] for leg in plan.legs])
         if refusal is not None:
             return refusal
-    return guards.accounts(state, operation, plan.legs, releases, gone, under_way)
+    return guards.accounts(state, operation, plan.legs, releases, gone, under_way, keeps)
 
 
-def _under_way(state: State, movements: Movements, hold: Mapping[str, Any]) -> int:
-    """What of a hold's account waits for an outsider's answer, minor units: it may have left, so no
-    other hold takes it (rules D0.3, D1.10)."""
+def _on(state: State, account_id: str, currency: str) -> Iterator[Mapping[str, Any]]:
+    """The open holds of amounts on an account."""
+    return (
+        hold for hold in state.holds.values() if hold["account_id"] == account_id
+        and hold["currency_code"] == currency and hold["scope"] == "amount"
+    )
+
+
+def _under_way(state: State, movements: Movements, account_id: str, currency: str) -> int:
+    """What of an account waits for an outsider's answer, minor units: it may have left, so no
+    hold takes it (rules D0.3, D1.10)."""
     return sum(
-        left(other) for other in state.holds.values()
-        if other["account_id"] == hold["account_id"]
-        and other["currency_code"] == hold["currency_code"]
-        and other["scope"] == "amount"
-        and movements.kinds[other["kind"]].released_by == "operation"
+        left(hold) for hold in _on(state, account_id, currency)
+        if movements.kinds[hold["kind"]].released_by == "operation"
+    )
+
+
+def _frozen_beside(state: State, captured: Mapping[str, Any]) -> int:
+    """What the other freezes on an account keep from the capture of a hold, minor units (rule
+    D0.16). An authority's own order takes what it holds but for orders of earlier dates: were each
+    kept back by the other, neither could be carried out."""
+    account_id, currency = captured["account_id"], captured["currency_code"]
+    frozen = state.kept_frozen.get((account_id, currency), 0)
+    if not frozen or captured["kind"] not in FREEZES:
+        return frozen
+    if captured["kind"] != AUTHORITY:
+        return frozen - left(captured)
+    return sum(
+        left(hold) for hold in _on(state, account_id, currency)
+        if hold["kind"] == AUTHORITY and hold["placed_on"] < captured["placed_on"]
     )
 
 

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from ledger.adapters.calendars import payout_calendar
+from ledger.domain.buckets import end_added, end_taken, last_end
 from ledger.domain.settling import due_date, penalty
 from ledger.entrypoints.operations import verify
 from ledger.service.day_run import DayRun
@@ -375,6 +376,43 @@ def test_d0_11_what_a_dispute_that_was_none_took_out_of_a_rest_rests_again(
     world.ledger.checkpoint()
     world.reopen()
     assert world.ledger.state.account("2201:M1", "CNY").buckets == buckets
+
+
+@pytest.mark.parametrize("capture", [False, True])
+@pytest.mark.parametrize(("first", "second"), [(2, 3), (3, 3), (3, 2)])
+def test_d0_11_ends_that_were_none_in_any_order_leave_the_last_of_the_others(
+    world, first, second, capture
+):
+    """Two disputes end, the end of one was none, then the dispute itself was none: the other one
+    has ended all the same, so that what a further dispute takes out of its rest rests again."""
+    world.do("payment", transaction_id="P", amount_minor=10_000, **PLAIN)
+    when = on(world, DAY + timedelta(1))
+    _dispute(world, "DA", 3_000, when)
+    other = _dispute(world, "DB", 4_000, when)
+    ends = on(world, DAY + timedelta(first))
+    end = _ended(world, "DB", 4_000, ends, capture)
+    _ended(world, "DA", 3_000, on(world, DAY + timedelta(second)))
+    when = on(world, DAY + timedelta(4))
+    _was_none(world, end, when, "RE")
+    world.ledger.checkpoint()
+    world.reopen()
+    buckets = _was_none(world, other, when, "RD")
+    assert buckets["quiet/2026-10-16/P"] == 3_000
+    when = on(world, DAY + timedelta(5))
+    buckets = _was_none(world, _dispute(world, "DC", 3_000, when), when, "RC")
+    assert {name: left for name, left in buckets.items() if name[:6] == "quiet/" and left} == {
+        "quiet/2026-10-17/P": 3_000}
+    assert sum(buckets.values()) == 10_000
+    assert verify(world.settings).broken is None
+
+
+def test_d0_11_an_end_of_a_template_of_before_is_taken_back_as_far_as_it_is_known():
+    """It kept the last end alone, and with each the one before it."""
+    assert end_added(None, "2026-09-14", "2026-09-15") == ["2026-09-14", "2026-09-15"]
+    assert end_taken(None, "2026-09-15", "2026-09-15", "2026-09-14") == ["2026-09-14"]
+    assert end_taken(None, "2026-09-15", "2026-09-14", None) == ["2026-09-15"]
+    assert end_taken(["2026-09-15"], "2026-09-15", "2026-09-14", None) == ["2026-09-15"]
+    assert last_end(end_taken(None, "2026-09-15", "2026-09-15", None)) is None
 
 
 def test_d0_11_a_rest_that_was_over_is_none_any_more(world):

@@ -257,6 +257,59 @@ def test_d0_27_a_confirmation_that_was_none_leaves_the_bill_to_be_confirmed(worl
     assert verify(world.settings).broken is None
 
 
+@pytest.mark.parametrize("again", ["before", "after", "never"])
+@pytest.mark.parametrize(("first", "second"), [(300, 1_000), (1_000, 300)])
+def test_d0_27_a_bill_after_a_confirmation_that_was_none_is_the_sum_of_its_own_items(
+    world, first, second, again
+):
+    """The confirmation of the first period is reversed once the second has ended. Confirmed again
+    before the bill of the second, or after it, or not yet: each bill keeps its items."""
+    world.merchant("M3", bill_months=1)
+    world.open([("1204", "M3"), ("1205", "M3")])
+    posted(_charge(world, "M3", "verify_person", first))
+    posted(_issue(world, 33, "B1"))
+    when = on(world, 33)
+    done = posted(_confirm(world, "B1", first, when))
+    posted(_charge(world, "M3", "verify_person", second, **on(world, 38)))
+    when = on(world, 62)
+    waits = world.send("reversal", ANN, adjustment_id="A", journal_id=done["journal_id"],
+                       incident_number="I", reason="x", **when)
+    posted(world.approve(waits["sequence"], **when))
+    posted(_charge(world, "M3", "verify_person", 7, **when))
+    when = on(world, 63)
+    if again == "before":
+        posted(_confirm(world, "B1", first, when))
+    posted(_issue(world, 63, "B2"))
+    bill = world.ledger.state.get("bill", "B2")
+    assert (bill["amount_minor"], bill["through"]) == (second, "2026-11-11")
+    if again == "after":
+        posted(_confirm(world, "B1", first, when))
+        posted(_confirm(world, "B2", second, when))
+    world.reopen()
+    posted(_issue(world, 93, "B3"))
+    bill = world.ledger.state.get("bill", "B3")
+    assert (bill["amount_minor"], bill["from"], bill["through"]) == (
+        7, "2026-11-12", "2026-12-11")
+    assert verify(world.settings).broken is None
+
+
+def test_d0_27_what_was_billed_and_confirmed_in_error_is_billed_anew(world):
+    """Its bill is withdrawn: the items come on one of the same period."""
+    _billed(world)
+    posted(_issue(world, 30, "B1"))
+    when = on(world, 31)
+    done = posted(_confirm(world, "B1", 75, when))
+    when = on(world, 40)
+    waits = world.send("reversal", ANN, adjustment_id="A", journal_id=done["journal_id"],
+                       incident_number="I", reason="x", **when)
+    posted(world.approve(waits["sequence"], **when))
+    posted(world.send("bill_withdrawn", bill_id="B1", reason="objection", **when))
+    posted(_issue(world, 40, "B2"))
+    bill = world.ledger.state.get("bill", "B2")
+    assert (bill["amount_minor"], bill["through"]) == (75, "2026-10-11")
+    assert verify(world.settings).broken is None
+
+
 def test_d0_27_a_bill_is_issued_confirmed_by_both_then_due_in_seven_working_days(world):
     """Nothing of it is due, offset or overdue before; the ledger sums the items itself."""
     _billed(world)

@@ -10,7 +10,7 @@ from ledger.adapters.instructions import write_instructions
 from ledger.entrypoints.operations import verify
 from tests.ledger.conftest import ANN, DAY
 from tests.ledger.rules.test_d0_books import _bank_managed, _said
-from tests.ledger.rules.words import CNY, PLAIN, days, on, posted, refused, run
+from tests.ledger.rules.words import CNY, PLAIN, days, ended, on, posted, refused, run
 from tests.ledger.test_instructions import read_files
 
 FROZEN = {
@@ -102,6 +102,7 @@ def test_d0_17_an_account_that_closed_after_its_last_payout_keeps_nothing_back(w
     """Rule D4a.10: the final payout goes out, whatever becomes of its account."""
     posted(world.do("payment", amount_minor=4_000, **PLAIN))
     posted(world.do("settlement", payout_id="SO", amount_minor=4_000))
+    ended(world, "M1")
     posted(world.send("account_status", account_id="2201:M1", status="closed", reason="x", **CNY))
     world.close()
     assert [file.rows for file in write_instructions(world.settings, DAY)] == [0, 1, 0]

@@ -145,6 +145,62 @@ def test_d0_14_what_an_authority_gives_back_to_the_payer_is_not_refunded_again(w
     assert verify(world.settings).broken is None
 
 
+def test_d0_16_a_denied_payment_is_not_given_back_out_of_frozen_money(world):
+    """The money that an authority froze stays for it, as under an order on the whole account; what
+    comes in beside it goes back to the payer."""
+    world.do("payment", amount_minor=4_000, **PLAIN)
+    _denied(world)
+    posted(world.send("hold", hold_id="A", hold_kind="authority", account_id="2201:M1",
+                      amount_minor=10_000, case_number="COURT-9", **CNY))
+    capture = {"hold_id": "H", "case_number": "C1", "to_account_id": "1001"}
+    assert refused(world.send("hold_capture", ANN, result_id="X", **capture), "below_floor")
+    world.do("payment", amount_minor=4_000, **PLAIN)
+    world.approved("hold_capture", result_id="Y", amount_minor=4_000, **capture)
+    assert refused(world.send("hold_capture", ANN, result_id="Z", amount_minor=1, **capture),
+                   "below_floor")
+    assert world.balance("2201:M1") == 10_000
+    assert verify(world.settings).broken is None
+
+
+def _frozen(world, name, kind="authority", case="COURT", day=0, amount=10_000):
+    posted(world.send("hold", hold_id=name, hold_kind=kind, account_id="2201:M1",
+                      amount_minor=amount, case_number=case, **CNY, **on(world, day)))
+
+
+def _captured(world, name, amount, case, day=0):
+    return world.send("hold_capture", ANN, result_id=f"{name}{world.number}", hold_id=name,
+                      to_account_id="2211:M1", amount_minor=amount, case_number=case,
+                      **on(world, day))
+
+
+def test_d0_16_the_institutions_freeze_is_not_captured_out_of_an_orders_money(world):
+    """Of 10,000 an order has 6,000, whenever it came; what the freeze holds itself is no hindrance
+    to it, also where that is more than there is."""
+    world.do("payment", amount_minor=10_000, **PLAIN)
+    _frozen(world, "S", "suspicious", "CASE-1", amount=20_000)
+    _frozen(world, "A", amount=6_000, day=1)
+    assert refused(_captured(world, "S", 4_001, "CASE-1", 1), "below_floor")
+    waits = _captured(world, "S", 4_000, "CASE-1", 1)
+    posted(world.approve(waits["sequence"], **on(world, 1)))
+    waits = _captured(world, "A", 6_000, "COURT", 1)  # an order is carried out all the same
+    posted(world.approve(waits["sequence"], **on(world, 1)))
+    assert world.balance("2201:M1") == 0
+    assert verify(world.settings).broken is None
+
+
+def test_d0_16_of_two_orders_on_the_same_money_the_earlier_takes_it(world):
+    """The later one takes what is left of it."""
+    world.do("payment", amount_minor=10_000, **PLAIN)
+    _frozen(world, "A", case="FIRST", amount=7_000)
+    _frozen(world, "B", case="SECOND", day=1)
+    assert refused(_captured(world, "B", 3_001, "SECOND", 1), "below_floor")
+    for name, amount, case in (("B", 3_000, "SECOND"), ("A", 7_000, "FIRST")):
+        waits = _captured(world, name, amount, case, 1)
+        posted(world.approve(waits["sequence"], **on(world, 1)))
+    assert world.balance("2201:M1") == 0
+    assert verify(world.settings).broken is None
+
+
 def test_d0_16_a_capture_takes_nothing_that_is_under_way_to_a_bank(world):
     """A freeze that came later may be larger than what is free; the money of a withdrawal has left
     all the same, so the capture takes the rest alone, and the result is booked."""

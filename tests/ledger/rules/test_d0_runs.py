@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain.actors import LEDGER, Actor
 from ledger.entrypoints.operations import verify
-from ledger.service.day_run import run_key
+from ledger.service.day_run import _further, run_key
+from ledger.service.faults import RequestRefused
+from paylake.crypto import PrivateKey
+from tests.ledger.conftest import ANN, at
 from tests.ledger.rules.words import CNY, PLAIN, days, funds, on, posted, refused, run
 
 PENDING = {"account_id": "2201:M1", "reason": "asked", **CNY}
@@ -134,15 +138,93 @@ def test_d0_07_a_payout_by_hand_is_refused_by_the_floor(world):
     assert refused(world.do("settlement", amount_minor=6_001), "below_floor")
 
 
-def test_d0_07_whom_a_run_does_not_pay_since_its_key_was_taken_is_listed(world):
-    """A key that somebody used before hides nobody; what the run itself booked is not listed."""
-    _paid_in(world, "M1")
-    _paid_in(world, "M2")
-    posted(world.do("fee", amount_minor=1, idempotency_key=run_key(
-        "settlement", days(0), "M1", "CNY")))
-    for _ in range(2):
-        ran = run(world, 0)
-        assert [(line["merchant_id"], line["reason"]) for line in ran.not_paid] == [
-            ("M1", "idempotency_key_reused")]
-        posted(world.do("payment", merchant_id="M2", **PLAIN))
-    assert world.balance("2201:M2") == 20_000  # the run of the next date pays it
+def _taken(world, key, how, when):
+    """Somebody takes a key that a run would give: whatever comes of the command."""
+    if how == "refused":
+        asked = {"stop_id": "X", "stop_scope": "all", "stop_mode": "everything", "reason": "r"}
+        refused(world.send("stop", Actor("operator", "stranger"), idempotency_key=key, **asked,
+                           **when), "no_right")
+    elif how == "waits":
+        legs = [{"account_id": "6001", "direction": side, "amount_minor": 1, "component": "fee",
+                 **CNY} for side in "DC"]
+        waits = world.send("adjustment", ANN, adjustment_id=key, legs=legs, incident_number="I",
+                           reason="r", **when)
+        assert waits["status"] == "pending", waits
+    else:
+        name = {"posted": "idempotency_key", "business key": "authorisation_id"}[how]
+        posted(world.send("authorise", ANN, **{
+            "authorisation_id": f"Z{world.number}", "payer_id": "U1", "payee": "M1",
+            "amount_minor": 1, "method": "password", **CNY, **when, name: key,
+        }))
+
+
+TAKEN = pytest.mark.parametrize("how", ["refused", "posted", "business key", "waits"])
+
+
+@TAKEN
+def test_d0_07_a_run_whose_key_was_taken_pays_all_the_same(world, settings, how):
+    """Anybody can guess the key, and needs no right to take it: a refusal keeps it, too."""
+    world.approved("operator", operator_id="stranger", operator_name="s", enabled=True,
+                   public_key=PrivateKey.generate().public.point)
+    _paid_in(world, "M1", "M2")
+    first = run_key("settlement", days(0), "M1", "CNY")
+    for passed in range(3):
+        _taken(world, _further("settlement", first, passed), how, {})
+    ran = run(world, 0)
+    assert (ran.amounts, ran.not_paid) == ({"settlement": 20_000}, [])
+    for merchant in ("M1", "M2"):
+        posted(world.do("payment", merchant_id=merchant, **PLAIN))
+    again = run(world, 0)
+    assert (again.booked, again.not_paid) == ({}, [])
+    assert world.balance("2201:M1") == 10_000  # the run of the next date pays it
+    assert verify(settings).broken is None
+
+
+@TAKEN
+def test_d0_21_nobody_keeps_a_penalty_or_a_close_back_by_taking_the_runs_key(
+    world, settings, how
+):
+    world.approved("operator", operator_id="stranger", operator_name="s", enabled=True,
+                   public_key=PrivateKey.generate().public.point)
+    funds(world)
+    posted(world.send("advance", movement_id="A", merchant_id="M1", amount_minor=100_000,
+                      case_number="C1", **CNY))
+    world.close()
+    _taken(world, run_key("penalty", days(1), "M1", "CNY"), how, on(world, 1))
+    with pytest.raises(RequestRefused) as caught:
+        world.close(days(1))  # what stands under the key is no penalty of a run
+    assert caught.value.reason == "fee_not_accrued"
+    world.ledger.set_clock(at(days(1), "22:59:59"))
+    assert run(world, 1).amounts == {"penalty": 1_000}
+    assert run(world, 1).booked == {}
+    assert world.balance("1203:M1") == 1_000
+    assert world.close(days(1))["replayed"] is False
+    assert verify(settings).broken is None
+
+
+def test_d0_21_a_penalty_by_hand_is_not_the_runs(world):
+    """Under the run's key or another: the day's penalty is what the ledger counts itself."""
+    funds(world)
+    posted(world.send("advance", movement_id="A", merchant_id="M1", amount_minor=100_000,
+                      case_number="C1", **CNY))
+    world.close()
+    key = run_key("penalty", days(1), "M1", "CNY")
+    posted(world.send("penalty", ANN, idempotency_key=key, movement_id=key, merchant_id="M1",
+                      amount_minor=1, **CNY, **on(world, 1)))
+    assert run(world, 1).amounts == {"penalty": 1_000}
+    assert world.balance("1203:M1") == 1_001
+
+
+def test_d0_21_what_a_run_left_refused_is_booked_by_a_later_one(world):
+    """Logs of before have refusals of the ledger's own under the keys of runs."""
+    funds(world)
+    posted(world.send("advance", movement_id="A", merchant_id="M1", amount_minor=100_000,
+                      case_number="C1", **CNY))
+    world.close()
+    key = run_key("penalty", days(1), "M1", "CNY")
+    posted(world.send("stop", stop_id="S", stop_scope="merchant", stop_target="M1",
+                      stop_mode="everything", reason="r", **on(world, 1)))
+    refused(world.send("fee", LEDGER, idempotency_key=key, fee_id=key, merchant_id="M1",
+                       amount_minor=1, notice_number="N", **CNY, **on(world, 1)), "stopped")
+    assert run(world, 1).amounts == {"penalty": 1_000}
+    assert run(world, 1).booked == {}

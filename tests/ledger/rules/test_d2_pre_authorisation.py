@@ -146,6 +146,32 @@ def test_d2_08_an_authority_that_took_it_over_or_froze_the_account_comes_first(a
     assert _account(world) == (8_000, 2_000)
 
 
+@pytest.mark.parametrize("kind", ["authority", "suspicious"])
+def test_d2_08_a_freeze_of_an_amount_comes_before_what_is_allowed(allowed, kind):
+    """Of 8,000 what is not frozen may go, however much of it was allowed; a withdrawal that the
+    bank was asked for goes before both."""
+    world = allowed
+    posted(world.send("hold", hold_id="H", hold_kind=kind, account_id="2101:U1",
+                      amount_minor=4_500, case_number="COURT-9", **CNY))
+    assert refused(_complete(world, 3_501), "below_floor")
+    posted(_complete(world, 3_500))
+    assert _account(world) == (4_500, 0)
+    assert verify(world.settings).broken is None
+
+
+def test_d2_08_a_freeze_keeps_its_amount_beside_what_is_under_way(world):
+    world.do("top_up", amount_minor=11_100)
+    posted(world.do("withdrawal", withdrawal_id="W", amount_minor=5_000, fee_minor=25))
+    posted(_allow(world))
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
+                      amount_minor=4_000, case_number="COURT-9", **CNY))
+    assert refused(_complete(world, 2_076), "below_floor")
+    posted(_complete(world, 2_075))
+    posted(world.do("withdrawal_result", withdrawal_id="W"))
+    assert _account(world) == (4_000, 0)
+    assert verify(world.settings).broken is None
+
+
 def test_d2_08_what_two_people_released_of_it_is_not_completed(allowed):
     """At most what is still held."""
     world = allowed

@@ -115,3 +115,15 @@ def test_d2_08_a_cards_completion_is_refunded_voided_disputed_like_a_payment(all
     posted(_complete(world, 4_000, "C2", of="PB"))
     posted(world.do("void", original_transaction_id="C2"))
     assert _card(world) == (8_000, 8_000)
+
+
+def test_d2_08_a_freeze_of_an_amount_comes_before_what_is_allowed_on_a_card(allowed):
+    world = allowed
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2501:K1",
+                      amount_minor=8_000, case_number="COURT-9", **CNY))
+    assert refused(_complete(world, 1), "below_floor")
+    world.approved("hold_release", result_id="R", hold_id="H", amount_minor=1_000,
+                   case_number="COURT-9")
+    posted(_complete(world, 1_000))
+    assert _card(world) == (7_000, 0)
+    assert verify(world.settings).broken is None

@@ -12,7 +12,7 @@ from ledger.service import queries
 from ledger.service.revealing import opened
 from paylake.crypto import PrivateKey
 from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, World, at
-from tests.ledger.rules.words import CNY, PLAIN, days, ended, on, posted, refused
+from tests.ledger.rules.words import CNY, PLAIN, days, ended, funds, on, posted, refused, run
 
 WHOLE = {"issuer_fee_minor": 35, "network_fee_minor": 3, "acquirer_fee_minor": 22}
 
@@ -276,7 +276,123 @@ def test_d4a_10_a_dispute_keeps_the_books_of_others_money_open_too(
     assert refused(still, "register_differs", "status") and "disputes" in still["detail"]
     world.do("dispute_release", original_transaction_id="D", amount_minor=900)
     world.do("refund", original_transaction_id="P", amount_minor=900, **PLAIN)
+    ended(world, "M3")
     posted(world.send("account_status", **closing))
+
+
+def _closing(world, account, **values):
+    return world.send("account_status", ANN, account_id=account, status="closed", reason="unused",
+                      **CNY, **values)
+
+
+def test_d4a_10_an_account_of_a_merchant_that_trades_stays_open(world):
+    """It would stay closed, and one person asks for it; a stop is what one person may place."""
+    still = _closing(world, "2211:M1")
+    assert refused(still, "register_differs", "status") and "is active" in still["detail"]
+    world.register("party_state", party_id="M1", state="leaving")
+    posted(_closing(world, "2211:M1"))
+
+
+@pytest.mark.parametrize("account", ["1001", "2401", "6002"])
+def test_d4a_10_the_institutions_own_accounts_stay_open(world, account):
+    """Empty as they are: each date may have to book to them."""
+    assert refused(_closing(world, account), "register_differs", "status")
+
+
+@pytest.mark.parametrize(("claim", "source"), [
+    ("1201", "2201"), ("1203", "1202"), ("1205", "1204"),
+])
+def test_d4a_10_a_claim_closes_after_what_makes_it_grow(world, claim, source):
+    ended(world, "M1")
+    still = _closing(world, f"{claim}:M1")
+    assert refused(still, "register_differs", "status") and f"{source}:M1" in still["detail"]
+    posted(_closing(world, f"{source}:M1"))
+    posted(_closing(world, f"{claim}:M1"))
+
+
+@pytest.mark.parametrize("status", ["no_credit", "frozen", "closed"])
+def test_d0_21_no_status_keeps_a_penalty_back_nor_the_close_that_asks_for_it(
+    world, settings, status
+):
+    """Repaid on the day after, an advance has a penalty of that day, which its run books last: the
+    claim may be closed by then. Logs of before may have any of the two accounts closed."""
+    funds(world)
+    posted(world.send("advance", movement_id="A", merchant_id="M1", amount_minor=100_000,
+                      case_number="C1", **CNY))
+    world.close()
+    posted(world.send("claim_payment", movement_id="B", merchant_id="M1", claim="1202",
+                      amount_minor=100_000, **CNY, **on(world, 1)))
+    if status == "closed":
+        world.register("party_state", party_id="M1", state="leaving", **on(world, 1))
+        posted(_closing(world, "1202:M1", **on(world, 1)))
+        posted(_closing(world, "1203:M1", **on(world, 1)))
+    else:
+        for account in ("1203:M1", "6002"):
+            posted(world.send("account_status", ANN, account_id=account, status=status,
+                              reason="r", **CNY, **on(world, 1)))
+    assert run(world, 1).amounts == {"penalty": 1_000}
+    assert world.close(days(1))["replayed"] is False
+    assert verify(settings).broken is None
+
+
+def _bought(world, name="WP", amount=4_000):
+    posted(world.send("wealth_purchase", transaction_id=name, user_id="U1", product_id="F",
+                      amount_minor=amount, authorisation=world.authorise("U1", "F", amount), **CNY))
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_d1_19_an_account_stays_open_while_a_product_bought_from_it_is_out(
+    world, settings, written
+):
+    """What comes back has to go to it. Before a start or after one."""
+    world.do("top_up", amount_minor=10_000)
+    _bought(world)
+    _bought(world, "WQ", 6_000)
+    if written:
+        world.reopen()
+    still = _closing(world, "2101:U1")
+    assert refused(still, "register_differs", "status") and "redeemed: 2" in still["detail"]
+    posted(world.send("wealth_redemption", transaction_id="R1", original_transaction_id="WP",
+                      amount_minor=4_500, **CNY))
+    posted(world.send("transfer", transaction_id="T", user_id="U1", payee_id="U2",
+                      amount_minor=4_500, authorisation=world.authorise("U1", "U2", 4_500), **CNY))
+    assert "redeemed: 1" in _closing(world, "2101:U1")["detail"]
+    posted(world.send("wealth_redemption", transaction_id="R2", original_transaction_id="WQ",
+                      amount_minor=6_000, **CNY))
+    posted(world.send("transfer", transaction_id="TT", user_id="U1", payee_id="U2",
+                      amount_minor=6_000, authorisation=world.authorise("U1", "U2", 6_000), **CNY))
+    posted(_closing(world, "2101:U1"))
+    assert verify(settings).broken is None
+
+
+def test_d1_19_a_purchase_that_was_reversed_or_not_confirmed_keeps_nothing_open(world):
+    world.do("top_up", amount_minor=10_000)
+    number = world.send("wealth_purchase", transaction_id="WP", user_id="U1", product_id="F",
+                        amount_minor=10_000, authorisation=world.authorise("U1", "F", 10_000),
+                        **CNY)["journal_id"]
+    world.approved("reversal", adjustment_id="RV", journal_id=number, incident_number="I",
+                   reason="r")
+    posted(world.do("wealth_purchase_order", transaction_id="WQ", amount_minor=10_000,
+                    authorisation=world.authorise("U1", "F", 10_000)))
+    assert "balance" in _closing(world, "2101:U1")["detail"]
+    posted(world.do("wealth_purchase_result", original_transaction_id="WQ", result="failed"))
+    posted(world.send("transfer", transaction_id="T", user_id="U1", payee_id="U2",
+                      amount_minor=10_000, authorisation=world.authorise("U1", "U2", 10_000),
+                      **CNY))
+    posted(_closing(world, "2101:U1"))
+
+
+def test_d1_19_what_the_same_request_bought_counts(world):
+    world.do("top_up", amount_minor=10_000)
+    consent = world.authorise("U1", "F", 10_000)
+    results = world.ledger.apply([
+        world._keyed("wealth_purchase", {
+            "transaction_id": "WP", "user_id": "U1", "product_id": "F", "amount_minor": 10_000,
+            "authorisation": consent, **CNY}),
+        world._keyed("account_status", {
+            "account_id": "2101:U1", "status": "closed", "reason": "r", **CNY}),
+    ], ANN)
+    assert [result["status"] for result in results] == ["posted", "refused"]
 
 
 def _terminal(world, name="T1", owner="M1"):
