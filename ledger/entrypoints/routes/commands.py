@@ -150,7 +150,7 @@ def _sessions(room: Room) -> None:
                     document.get("digests"),
                 )
         command = timed(command)
-        (result,) = await on_ledger(ledger.apply, [command], actor, evidence)
+        result = await on_ledger(ledger.record, command, actor, evidence)
         if result["status"] == "posted":
             sessions.covered(session_id, last)
         return answer(result)
