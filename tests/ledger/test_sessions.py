@@ -146,6 +146,21 @@ def test_a_cover_altered_in_the_log_does_not_verify(client, world, settings):
     assert verify(settings).broken is None
 
 
+@pytest.mark.parametrize("evidence", ["", '{"request":1}'])
+def test_a_cover_without_its_request_is_verified_too(client, world, settings, evidence):
+    with client.session() as session:
+        session.command(world.of("C1", world.command("payment")))
+    of = "where type = 'session_cover'"
+    (signed,) = world.ledger.store._one(f"select content ->> '$.signature' from entry {of}")
+    (asked,) = world.ledger.store._one(f"select evidence from entry {of}")
+    altered = "update entry set content = json_set(content, '$.signature', '{}'), evidence = '{}' "
+    _forge(world, altered.format("3006020101020101", evidence) + of)
+    with pytest.raises(NotVerified, match="first broken row"):
+        verify(settings)
+    _forge(world, altered.format(signed, asked) + of)  # a damaged ledger is not opened again
+    assert verify(settings).broken is None
+
+
 def test_only_signing_callers_open_sessions(client, world, bridge, settings):
     token = settings.path("keys", "ledger.token").read_text("ascii")
     plain = LedgerClient("http://testserver", token, transport=bridge)
