@@ -20,6 +20,7 @@ from ledger.entrypoints.session_keys import MOST_OF_ONE, Sessions
 from ledger.sessions import CallerHalf, RequestMac, answered, cover_bytes
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified, TransientFault, UsageFault
+from tests.ledger.conftest import DAY, SYSTEM, at
 from tests.ledger.test_verify import _forge
 
 CALLER_COUNT = 20
@@ -159,6 +160,67 @@ def test_a_cover_without_its_request_is_verified_too(client, world, settings, ev
         verify(settings)
     _forge(world, altered.format(signed, asked) + of)  # a damaged ledger is not opened again
     assert verify(settings).broken is None
+
+
+def _stop(world, **values) -> None:
+    """An emergency stop, of all unless said otherwise."""
+    world.ledger.apply([world._keyed("stop", {
+        "stop_id": "E", "stop_scope": "all", "stop_mode": "everything", "reason": "r", **values,
+    })], SYSTEM)
+
+
+@pytest.mark.parametrize("values", [
+    {}, {"stop_scope": "caller", "stop_target": "C1"},
+    {"stop_scope": "merchant", "stop_target": "M1"},
+])
+def test_a_stop_does_not_keep_back_a_signature_over_what_was_posted(
+    client, world, settings, values,
+):
+    """What came before the stop is signed under it, so that nothing stays unsigned by it."""
+    session = client.session()
+    for _ in range(3):
+        session.command(world.of("C1", world.command("payment")))
+    _stop(world, **values)
+    assert session.command(world.of("C1", world.command("payment")))["reason"] == "stopped"
+    session.cover()
+    found = verify(settings)
+    assert (found.broken, found.uncovered_requests) == (None, 0)
+
+
+def test_a_cover_is_tried_again_under_its_last_number(client, world, settings, caller_key):
+    """An SM2 signature is another one each time; the same one is answered by what became of it."""
+    session = client.session()
+    for _ in range(2):
+        session.command(world.of("C1", world.command("payment")))
+    name, digests = session.session.session_id, session.session.digests
+    tries = [{
+        "type": "session_cover", "session_id": name, "first_number": 2, "digests": digests[1:],
+        "signature": caller_key.sign(cover_bytes(name, 2, digests[1:])).hex(),
+        "occurred_at": at(DAY, "10:00:00"),
+        "idempotency_key": f"cover-{name}-2",
+    }]
+    ahead = world.ledger.record(tries[0], Actor("caller", "C1"))  # as one under way did
+    assert ahead["reason"] == "register_differs"
+    order = {"last_number": 2, "signature": caller_key.sign(cover_bytes(name, 1, digests)).hex()}
+    answer = client._call("POST", f"/v1/sessions/{name}/cover", order)
+    assert (answer["status"], answer["replayed"]) == ("posted", False)
+    assert verify(settings).uncovered_requests == 0
+
+
+def test_the_client_keeps_its_digests_when_a_cover_was_not_posted(client, world, monkeypatch):
+    session = client.session()
+    session.command(world.of("C1", world.command("payment")))
+    call = client._call
+    told = {"status": "refused", "reason": "register_differs", "detail": "the next is number 2",
+            "replayed": False, "idempotency_key": "cover"}
+    monkeypatch.setattr(session._opener, "_call", lambda *_, **__: told)
+    with pytest.raises(LedgerRefusal, match="the next is number 2") as caught:
+        session.cover()
+    assert caught.value.reason == "register_differs"
+    assert (session.session.covered, len(session.session.digests)) == (0, 1)
+    monkeypatch.setattr(session._opener, "_call", call)
+    session.cover()
+    assert session.session.covered == 1
 
 
 def test_only_signing_callers_open_sessions(client, world, bridge, settings):
