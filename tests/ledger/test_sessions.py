@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
+from ledger.client.signers import SessionSigner
 from ledger.domain.actors import Actor
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
@@ -22,6 +24,7 @@ from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified, TransientFault, UsageFault
 from tests.ledger.conftest import DAY, SYSTEM, at
 from tests.ledger.test_verify import _forge
+from tests.ledger.test_verify_forged import _rows, _write
 
 CALLER_COUNT = 20
 
@@ -221,6 +224,73 @@ def test_the_client_keeps_its_digests_when_a_cover_was_not_posted(client, world,
     monkeypatch.setattr(session._opener, "_call", call)
     session.cover()
     assert session.session.covered == 1
+
+
+def test_a_cover_comes_after_what_was_accepted_before_it(world, settings, caller_key):
+    """A caller that does not wait for its answers: what it sends at once stands in order."""
+    world.approved("caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
+                   on_behalf=[], rates={"transaction": 10**6}, rails=["unionpay"], enabled=True)
+    app = create_app(settings, world.ledger, Tokens.load(settings))
+    by_key = Signer("caller:C1", caller_key)
+
+    async def sent() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(
+            transport=transport, base_url="http://testserver"
+        ) as http:
+            async def post(path, body, by):
+                return await http.post(path, content=body, headers=by.headers("POST", path, body))
+
+            half = CallerHalf()
+            opened = (await post(
+                "/v1/sessions", orjson.dumps({"key_half": half.public}), by_key
+            )).json()
+            name = opened["session_id"]
+            signer = SessionSigner(name, half.key(name, opened["sealed_key"]), 10**6)
+            requests = [
+                ("/v1/batches", {"commands": [
+                    world.of("C1", world.command("payment")) for _ in range(300)
+                ]}) for _ in range(3)
+            ] + [("/v1/commands", world.of("C1", world.command("payment"))) for _ in range(30)]
+            jobs = []
+            for path, document in requests:
+                jobs.append(asyncio.ensure_future(post(path, orjson.dumps(document), signer)))
+                await asyncio.sleep(0)
+            order = {"last_number": len(requests), "signature": caller_key.sign(
+                cover_bytes(name, 1, signer.digests)).hex()}
+            jobs.append(asyncio.ensure_future(post(
+                f"/v1/sessions/{name}/cover", orjson.dumps(order), by_key
+            )))
+            return [answer.status_code for answer in await asyncio.gather(*jobs)]
+
+    assert asyncio.run(sent()) == [200] * 3 + [201] * 30 + [200]
+    world.ledger = open_ledger(settings, simulated=True)
+    assert [row[2] for row in world.ledger.store.entries(1)][-1] == "session_cover"
+    assert verify(settings).uncovered_requests == 0
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_what_a_cover_overtook_is_held_against_it(client, world, settings, altered):
+    """In ledgers of before, a cover may stand before the last of what it covers."""
+    with client.session() as session:
+        for _ in range(3):
+            session.command(world.of("C1", world.command("payment")))
+    rows = _rows(world)
+    rows = [*rows[:-3], rows[-1], *rows[-3:-1]]
+    assert [row["type"] for row in rows[-3:]] == ["session_cover", "payment", "payment"]
+    evidence, name = orjson.loads(rows[-1]["evidence"]), session.session.session_id
+    assert (evidence["session"], evidence["number"]) == (name, 3)
+    if altered:
+        evidence["digest"] = "00" * 32
+        rows[-1]["evidence"] = orjson.dumps(evidence).decode()
+    kept = _rows(world)
+    _write(world, rows)
+    if altered:
+        with pytest.raises(NotVerified, match=f"request 3 of {name} has another digest"):
+            verify(settings)
+    else:
+        assert verify(settings).uncovered_requests == 0
+    _write(world, kept)  # what is not as it was written is not opened again
 
 
 def test_only_signing_callers_open_sessions(client, world, bridge, settings):

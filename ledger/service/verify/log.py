@@ -69,7 +69,9 @@ class Log:
         self.heads = list(reader.heads())
         self.digests: dict[int, bytes] = {0: GENESIS}  # at the entries that something signed names
         self.first = format1.Replay()
-        self.sessions: dict[str, dict[int, str]] = {}
+        self.sessions: dict[str, dict[int, str]] = {}  # digests of requests not covered yet
+        # Digests that a cover named of requests without an entry: one may come behind its cover.
+        self._ahead: dict[str, dict[int, bytes]] = {}
         self.periods: list[tuple[int, str]] = []  # entries that closed one, with their content
         self.booked_at = ""
         self._reconciled = Reconciled()
@@ -358,8 +360,7 @@ class Log:
             return self.first.entry(row, said["format1"])
         if "session" in said:
             self._request = (row[0], row[7])
-            self.sessions.setdefault(said["session"], {})[said["number"]] = said["digest"]
-            return None
+            return self._in_session(said["session"], said["number"], said["digest"])
         if "signature" not in said:
             if self._request != (said["request"], row[7]):
                 return f"entry {said['request']} does not carry a request of {row[7]}"
@@ -380,6 +381,15 @@ class Log:
             return f"the signature of {said['signer']} over its request does not verify"
         return None
 
+    def _in_session(self, session_id: str, number: int, digest: str) -> str | None:
+        """A request of a session: it waits for its cover, or is what that covered already."""
+        early = self._ahead.get(session_id, {}).pop(number, None)
+        if early is None:
+            self.sessions.setdefault(session_id, {})[number] = digest
+        elif early.hex() != digest:
+            return f"request {number} of {session_id} has another digest"
+        return None
+
     def _covered(self, row: tuple) -> str | None:
         """The caller's signature over the running digest of requests of its session, and that
         what those requests caused carries their digests."""
@@ -387,8 +397,12 @@ class Log:
             return None
         said = json.loads(row[12])
         waiting = self.sessions.setdefault(said["session_id"], {})
+        ahead = self._ahead.setdefault(said["session_id"], {})
         for number, digest in enumerate(said["digests"], said["first_number"]):
-            if waiting.pop(number, digest) != digest:
+            found = waiting.pop(number, None)
+            if found is None:
+                ahead[number] = bytes.fromhex(digest)
+            elif found != digest:
                 return f"request {number} of {said['session_id']} has another digest"
         message = cover_bytes(said["session_id"], said["first_number"], said["digests"])
         signature = bytes.fromhex(said["signature"])
