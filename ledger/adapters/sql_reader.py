@@ -94,7 +94,8 @@ class SqlReader(ABC):
         """Entries from one on that carry a signature or somebody's key, in sequence."""
         return self._stream(
             f"select {_ENTRY} from entry where sequence >= ? and (evidence <> '' or "
-            "approval <> '' or type in ('operator', 'caller')) order by sequence", (first,),
+            "approval <> '' or type in ('operator', 'caller', 'session_cover')) order by sequence",
+            (first,),
         )
 
     def entries_of(self, types: Sequence[str], last: int) -> Iterator[Row]:

@@ -12,6 +12,7 @@ import json
 import secrets
 from dataclasses import dataclass
 
+from ledger.domain.actors import LEDGER
 from ledger.domain.chain import sm3
 from paylake.durable import write_private
 from paylake.errors import EnvironmentFault
@@ -44,6 +45,8 @@ class Tokens:
                 rights = frozenset(entry["rights"])
                 if not rights <= set(RIGHTS):
                     raise ValueError(f"rights of {name} are not among {', '.join(RIGHTS)}")
+                if name == LEDGER.id:
+                    raise ValueError(f"{name} is the ledger's own name")
                 entries[name] = (bytes.fromhex(entry["sm3"]), Caller(name, rights))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EnvironmentFault(

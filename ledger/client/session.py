@@ -47,7 +47,10 @@ class LedgerSession:
 
     def cover(self) -> None:
         """Sign the running digest of what was sent so far; a service that was started again since
-        is given the digests, for it has only those of what stands in its log."""
+        is given the digests, for it has only those of what stands in its log.
+
+        :raises LedgerRefusal: when it was not taken; the digests are kept, to be signed again
+        """
         session = self.session
         if not session.digests:
             return
@@ -58,11 +61,16 @@ class LedgerSession:
         path = f"/v1/sessions/{session.session_id}/cover"
         order = {"last_number": last, "signature": signature}
         try:
-            self._opener._call("POST", path, order)
+            answer = self._opener._call("POST", path, order)
         except LedgerRefusal as refusal:
             if refusal.reason != "invalid_field":
                 raise
-            self._opener._call("POST", path, {**order, "digests": session.digests})
+            answer = self._opener._call("POST", path, {**order, "digests": session.digests})
+        if answer["status"] != "posted":
+            raise LedgerRefusal(
+                answer["reason"], answer["detail"],
+                "remove the cause and cover again: the digests are kept", where=path,
+            )
         session.covered = last
         session.digests.clear()
 

@@ -82,11 +82,12 @@ def stopped(
     caller: str | None,
 ) -> Refusal | None:
     """Emergency stops of everything, a party, a rail or a caller (rules D0.38, D2.10). Stops
-    themselves can be placed and lifted all the same, and what the ledger does by itself goes on.
+    themselves can be placed and lifted all the same, what the ledger does by itself goes on, and a
+    caller signs what it sent before (rule D0.36).
 
     :param parties: all that the command names, and whose caller sends it
     """
-    if operation.module in ("stops", "system") or operation.type in _ACCRUES:
+    if operation.module in ("sessions", "stops", "system") or operation.type in _ACCRUES:
         return None
     return _stop(state, operation, [
         ("all", None), ("rail", rail), ("caller", caller),

@@ -66,3 +66,19 @@ def reduced(hold: Mapping[str, Any], name: str, amount: int) -> dict[str, Any]:
     document = {**hold, name: hold[name] + amount}
     document["ended"] = hold["scope"] == "account" or left(document) == 0
     return document
+
+
+def given_back(
+    kinds: Mapping[str, HoldKind], holds: Mapping[str, Mapping[str, Any]],
+    waiting: Mapping[str, Any],
+) -> list[list]:
+    """The effects by which what a rejected command held is free again, unless somebody took the
+    hold over.
+
+    :param waiting: what waited
+    """
+    found = [(name, holds.get(name)) for name in waiting.get("holds", ())]
+    return [
+        ["hold", name, reduced(hold, "released", left(hold))] for name, hold in found
+        if hold is not None and kinds[hold["kind"]].released_by == "operation"
+    ]

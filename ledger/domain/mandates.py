@@ -23,6 +23,8 @@ from ledger.domain.operations import Context, Plan
 from ledger.domain.refusals import Refusal
 from ledger.domain.state import State
 
+#: The registers of what was collected.
+COLLECTED = ("collected", "collected_last", "collected_until")
 _TERMS = ("total_minor", "total_count", "spacing_months")
 _NOTHING = {"count": 0, "total": 0}
 #: Version of the templates by mandate from which every collection leaves its date; before, those by

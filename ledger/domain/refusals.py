@@ -35,6 +35,10 @@ REASONS: tuple[Reason, ...] = (
     Reason("unknown_type", 422, False,
            "`type` is absent or not one of the command types",
            "缺少 type，或不是已有的命令类型"),
+    Reason("ledger_only", 403, False,
+           "what the ledger alone records (a session and its covers, reads, ends of holds, "
+           "reconciliations): nobody sends it as a command",
+           "仅由账簿自身记录的类型（会话及其签名、查询留痕、冻结到期、对账），不接受作为命令提交"),
     Reason("unknown_field", 422, False,
            "a field that this type does not take (or `occurred_at` in a service that is not "
            "simulated: there the ledger's clock books)",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.adapters.data_files import load_events, load_operations
+from ledger.domain.actors import LEDGERS_OWN
 from ledger.domain.fields import COMMON, METADATA_ENTRIES, PATTERNS, TEXT_LIMIT, TEXTS, Field
 from ledger.domain.money import AMOUNT_LIMIT
 from ledger.domain.refusals import REASONS
@@ -87,7 +88,7 @@ def example_of(type_: str, field: Field) -> Any:
 
 
 def command_schemas() -> dict[str, Any]:
-    """One schema a command type, and `Command`, which is one of them."""
+    """One schema a command type, and `Command`, which is one of those that somebody sends."""
     schemas: dict[str, Any] = {}
     operations = load_operations().by_type
     for type_, operation_ in operations.items():
@@ -109,13 +110,12 @@ def command_schemas() -> dict[str, Any]:
                 **{f.name: example_of(type_, f) for f in listed if not f.optional},
             },
         }
+    sent = [name for name, found in operations.items() if found.module not in LEDGERS_OWN]
     schemas["Command"] = {
-        "oneOf": [{"$ref": f"#/components/schemas/{type_}_command"} for type_ in operations],
+        "oneOf": [{"$ref": f"#/components/schemas/{type_}_command"} for type_ in sent],
         "discriminator": {
             "propertyName": "type",
-            "mapping": {
-                type_: f"#/components/schemas/{type_}_command" for type_ in operations
-            },
+            "mapping": {type_: f"#/components/schemas/{type_}_command" for type_ in sent},
         },
     }
     return schemas

@@ -266,9 +266,11 @@ class Sessions:
             key, cover_bytes(session_id, first, digests), _raw(signature)
         ):
             raise _wrong()
+        last = first + len(digests) - 1
         return {
             "type": "session_cover",
-            "idempotency_key": f"cover-{session_id}-{first + len(digests) - 1}",
+            # an SM2 signature is another one each time: what was refused is signed and sent again
+            "idempotency_key": f"cover-{session_id}-{last}-{sm3(signature.encode()).hex()[:12]}",
             "session_id": session_id, "first_number": first, "digests": digests,
             "signature": signature,
         }

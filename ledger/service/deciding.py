@@ -151,7 +151,7 @@ class Decider:
             refusal = self._value_date(value_date, day)
             if refusal is not None:
                 return refusal
-        if actor.kind != "system" or operation.module == "system":
+        if actor.kind != "system":
             refusal = may_enter(state, actor, operation)
             if refusal is not None:
                 return refusal

@@ -148,6 +148,13 @@ class Ledger:
         (results,) = self.apply_all([Job(raws, actor, evidence)])
         return results
 
+    def record(
+        self, command: dict[str, Any], actor: Actor, evidence: str = ""
+    ) -> dict[str, Any]:
+        """Post what the service itself records of what somebody asked, in the sender's name."""
+        ((result,),) = self.apply_all([Job([command], actor, evidence, recorded=True)])
+        return result
+
     def apply_all(self, jobs: Sequence[Job]) -> list[list[dict[str, Any]]]:
         """Several senders' commands in one transaction, so that they share its flush to disk; the
         results of each. A fault of the storage undoes all of them."""

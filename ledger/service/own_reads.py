@@ -91,7 +91,7 @@ class OwnReads:
         }
         if self.ledger.clock.simulated:
             command["occurred_at"] = self.ledger.clock.now() or ""
-        (result,) = self.ledger.apply([command], self.actor, self.evidence)
+        result = self.ledger.record(command, self.actor, self.evidence)
         raise RequestRefused(
             result["reason"], result["detail"],
             403 if result["reason"] == "not_your_merchant" else 409,

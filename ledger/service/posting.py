@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ledger.domain.actors import Actor, foreign_key, own_prefix
-from ledger.domain.holds import left, reduced
+from ledger.domain.holds import given_back
 from ledger.domain.operations import Context, Operation, Plan
 from ledger.domain.refusals import BY_CODE, Refusal
 from ledger.service import hold_end
@@ -265,15 +265,6 @@ class Batch:
 
     # approvals
 
-    def _given_back(self, waiting: Mapping[str, Any]) -> list[list]:
-        """What a rejected request held is free again, unless somebody took the hold over."""
-        found = [(name, self.state.holds.get(name)) for name in waiting.get("holds", ())]
-        kinds = self.ledger.hold_kinds
-        return [
-            ["hold", name, reduced(hold, "released", left(hold))] for name, hold in found
-            if hold is not None and kinds[hold["kind"]].released_by == "operation"
-        ]
-
     def _review(self, command: Command, booked_at: str, day: str) -> dict[str, Any]:
         """A checker approves or rejects what waits (rules D4a.9, D4a.12, D4a.15)."""
         values, booked = command.values, self.booked
@@ -291,7 +282,7 @@ class Batch:
             if key is not None:
                 done.append(["put", "reserved", key, None])
             if not approves:
-                done += self._given_back(waiting)
+                done += given_back(self.ledger.hold_kinds, self.state.holds, waiting)
                 return posted(command.key, booked.record(
                     command.operation, command.key, values, text(values),
                     Plan([], effects=done), None, booked_at, day,

@@ -100,7 +100,7 @@ def _recorded(
         command["asked_by"] = asked_by
     if ledger.clock.simulated:
         command["occurred_at"] = ledger.clock.now() or ""
-    (result,) = ledger.apply([command], actor, evidence)
+    result = ledger.record(command, actor, evidence)
     if result["status"] == "refused":
         raise RequestRefused(
             result["reason"], result["detail"], BY_CODE[result["reason"]].http_status

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger.domain.actors import Actor
+from ledger.domain.actors import LEDGER, Actor
 from ledger.service.breaker import Noted
 from ledger.service.command import Command, read
 from ledger.service.folding import Fold
@@ -38,13 +38,20 @@ _MANY = 1000
 class Job(NamedTuple):
     """Commands of one sender, with the evidence of its request.
 
-    `ends` is (date, time): first the holds whose last date that is, or earlier, end.
+    `ends` is (date, time): first the holds whose last date that is, or earlier, end. `recorded`:
+    the service itself made the command, in the sender's name.
     """
 
     raws: Sequence[Any]
     actor: Actor
     evidence: str
     ends: tuple[str, str] | None = None
+    recorded: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether the ledger itself made the commands. A sender that is only called so did not."""
+        return self.recorded or self.actor is LEDGER
 
 
 class Unit:
@@ -89,7 +96,10 @@ class Pipeline:
         mark = state.mark()
         self.reads.put(unit.entries)
         try:
-            forms = [[read(self.ledger, raw) for raw in job.raws] for job in jobs]
+            forms = [
+                [read(self.ledger, raw, own=own) for raw in job.raws]
+                for job in jobs for own in (job.own,)
+            ]
             with self.reads.ahead(
                 [form for listed in forms for form in listed if type(form) is Command]
             ):

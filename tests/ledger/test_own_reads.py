@@ -11,7 +11,7 @@ import pytest
 from ledger.client import LedgerClient, LedgerRefusal, Signer
 from ledger.entrypoints.operations import verify
 from paylake.crypto import PrivateKey
-from tests.ledger.conftest import DAY, at
+from tests.ledger.conftest import DAY, SYSTEM, at
 from tests.ledger.rules.words import CNY, PLAIN, tenant
 from tests.ledger.test_http import Signed, client, http, token
 
@@ -236,5 +236,6 @@ def test_d0_53_a_foreign_read_sent_as_a_command_books_nothing(two, world):
     command = {"type": "foreign_read", "idempotency_key": "foreign-1", "interface": "holds",
                "asked": "M2", "occurred_at": at(DAY, "10:00:00")}
     answer = two["TM"].send("POST", "/v1/commands", orjson.dumps(command))
-    assert (answer.status_code, answer.json()["reason"]) == (403, "not_your_merchant")
-    assert world.ledger.apply([{**command, "idempotency_key": "f2"}])[0]["status"] == "refused"
+    assert (answer.status_code, answer.json()["reason"]) == (403, "ledger_only")
+    recorded = world.ledger.record({**command, "idempotency_key": "f2"}, SYSTEM)
+    assert recorded["reason"] == "not_your_merchant"

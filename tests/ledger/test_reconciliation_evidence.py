@@ -158,7 +158,7 @@ def test_nobody_but_the_ledger_writes_the_entry(world, actor):
         "first_date": "2026-09-12", "last_date": "2026-09-12", "statement_sm3": "00",
         "items_sm3": "00", "totals": {"revision": 0}, "item_changes": [], "asked_by": "x",
     }
-    assert world.send("reconciliation", actor, **values)["reason"] == "no_right"
+    assert world.send("reconciliation", actor, **values)["reason"] == "ledger_only"
 
 
 # beside the writer

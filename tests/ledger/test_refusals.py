@@ -10,7 +10,7 @@ import pytest
 from ledger.domain.actors import Actor
 from ledger.domain.refusals import BY_CODE, REASONS
 from paylake.crypto import PrivateKey
-from tests.ledger.conftest import ANN, BEN, DAY, World, at
+from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM, World, at
 
 CNY = {"currency_code": "CNY"}
 pytestmark = pytest.mark.usefixtures("currencies")  # some reasons need two
@@ -26,6 +26,9 @@ FORM = [
     ("not_an_object", None, lambda w: [1]),
     ("unknown_type", "type", lambda w: {"type": "gift"}),
     ("unknown_type", "type", lambda w: {"type": ["payment"]}),
+    ("ledger_only", "type", lambda w: {
+        "type": "hold_expiry", "idempotency_key": "k", "hold_id": "H",
+    }),
     ("unknown_field", "colour", lambda w: w.command("fee", colour="red")),
     ("unknown_field", "fee_minor", lambda w: w.command("fee", fee_minor=1)),
     ("missing_field", "idempotency_key", lambda w: w.command("fee", idempotency_key=None)),
@@ -58,7 +61,7 @@ FORM = [
 @pytest.mark.parametrize(("reason", "field", "make"), FORM)
 def test_form(world, reason, field, make):
     raw, before = make(world), world.ledger.head.sequence
-    _refused(world.ledger.apply([raw])[0], reason, field)
+    _refused(world.ledger.apply([raw], SYSTEM)[0], reason, field)
     if not BY_CODE[reason].recorded:
         assert world.ledger.head.sequence == before  # leaves no trace
 
@@ -238,7 +241,6 @@ CASES: list[tuple[str, str | None, Callable[[World], dict]]] = [
                                           settlement_mode="institution", settlement_cycle="D+1",
                                           minimum_minor=0, fee_choice="bill",
                                           valid_from="2026-09-20")),  # needs a person
-    ("no_right", "type", lambda w: w.send("hold_expiry", ANN, hold_id="H")),
     ("no_right", "type", lambda w: w.send("receipt", _caller(w), receipt_id="R",
                                           amount_minor=1, **CNY)),
     ("no_right", "type", _in_turn(

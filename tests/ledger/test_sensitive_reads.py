@@ -8,7 +8,7 @@ import pytest
 
 from ledger.client import LedgerRefusal, Signer
 from ledger.entrypoints.operations import verify
-from tests.ledger.conftest import ANN, BEN, DAY
+from tests.ledger.conftest import ANN, BEN, DAY, SYSTEM
 from tests.ledger.test_http import Signed, client, http, token
 from tests.ledger.test_own_reads import make_caller
 
@@ -127,13 +127,16 @@ def test_the_client_reads_them_for_a_person(world, client):
 
 
 def test_the_record_cannot_be_had_by_a_system(world):
-    """The entry alone opens nothing, and says a person's name or is refused."""
+    """The entry says a person's name or is refused."""
     asked = {"interface": "destination", "asked": "S-M1", "module": "destinations"}
-    assert world.send("sensitive_read", **asked)["reason"] == "no_right"
-    assert world.send("sensitive_read", BEN, **asked)["status"] == "posted"
-    other = world.send("sensitive_read", BEN, **{**asked, "interface": "holds"})
-    assert other["reason"] == "register_differs"
-    other = world.send("sensitive_read", BEN, **asked, asked_by="operator:ann")
+
+    def record(actor, **values):
+        return world.ledger.record(world._keyed("sensitive_read", {**asked, **values}), actor)
+
+    assert record(SYSTEM)["reason"] == "no_right"
+    assert record(BEN)["status"] == "posted"
+    assert record(BEN, interface="holds")["reason"] == "register_differs"
+    other = record(BEN, asked_by="operator:ann")
     assert (other["reason"], other["field"]) == ("register_differs", "asked_by")
 
 

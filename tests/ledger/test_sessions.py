@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.adapters.tokens import Tokens
 from ledger.client import LedgerClient, LedgerRefusal, Signer
+from ledger.client.signers import SessionSigner
 from ledger.domain.actors import Actor
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.operations import open_ledger, verify
@@ -20,7 +22,9 @@ from ledger.entrypoints.session_keys import MOST_OF_ONE, Sessions
 from ledger.sessions import CallerHalf, RequestMac, answered, cover_bytes
 from paylake.crypto import PrivateKey
 from paylake.errors import NotVerified, TransientFault, UsageFault
+from tests.ledger.conftest import DAY, SYSTEM, at
 from tests.ledger.test_verify import _forge
+from tests.ledger.test_verify_forged import _rows, _write
 
 CALLER_COUNT = 20
 
@@ -144,6 +148,149 @@ def test_a_cover_altered_in_the_log_does_not_verify(client, world, settings):
         verify(settings)
     _forge(world, altered.format(signed))  # a damaged ledger is not opened again
     assert verify(settings).broken is None
+
+
+@pytest.mark.parametrize("evidence", ["", '{"request":1}'])
+def test_a_cover_without_its_request_is_verified_too(client, world, settings, evidence):
+    with client.session() as session:
+        session.command(world.of("C1", world.command("payment")))
+    of = "where type = 'session_cover'"
+    (signed,) = world.ledger.store._one(f"select content ->> '$.signature' from entry {of}")
+    (asked,) = world.ledger.store._one(f"select evidence from entry {of}")
+    altered = "update entry set content = json_set(content, '$.signature', '{}'), evidence = '{}' "
+    _forge(world, altered.format("3006020101020101", evidence) + of)
+    with pytest.raises(NotVerified, match="first broken row"):
+        verify(settings)
+    _forge(world, altered.format(signed, asked) + of)  # a damaged ledger is not opened again
+    assert verify(settings).broken is None
+
+
+def _stop(world, **values) -> None:
+    """An emergency stop, of all unless said otherwise."""
+    world.ledger.apply([world._keyed("stop", {
+        "stop_id": "E", "stop_scope": "all", "stop_mode": "everything", "reason": "r", **values,
+    })], SYSTEM)
+
+
+@pytest.mark.parametrize("values", [
+    {}, {"stop_scope": "caller", "stop_target": "C1"},
+    {"stop_scope": "merchant", "stop_target": "M1"},
+])
+def test_a_stop_does_not_keep_back_a_signature_over_what_was_posted(
+    client, world, settings, values,
+):
+    """What came before the stop is signed under it, so that nothing stays unsigned by it."""
+    session = client.session()
+    for _ in range(3):
+        session.command(world.of("C1", world.command("payment")))
+    _stop(world, **values)
+    assert session.command(world.of("C1", world.command("payment")))["reason"] == "stopped"
+    session.cover()
+    found = verify(settings)
+    assert (found.broken, found.uncovered_requests) == (None, 0)
+
+
+def test_a_cover_is_tried_again_under_its_last_number(client, world, settings, caller_key):
+    """An SM2 signature is another one each time; the same one is answered by what became of it."""
+    session = client.session()
+    for _ in range(2):
+        session.command(world.of("C1", world.command("payment")))
+    name, digests = session.session.session_id, session.session.digests
+    tries = [{
+        "type": "session_cover", "session_id": name, "first_number": 2, "digests": digests[1:],
+        "signature": caller_key.sign(cover_bytes(name, 2, digests[1:])).hex(),
+        "occurred_at": at(DAY, "10:00:00"),
+        "idempotency_key": f"cover-{name}-2",
+    }]
+    ahead = world.ledger.record(tries[0], Actor("caller", "C1"))  # as one under way did
+    assert ahead["reason"] == "register_differs"
+    order = {"last_number": 2, "signature": caller_key.sign(cover_bytes(name, 1, digests)).hex()}
+    answer = client._call("POST", f"/v1/sessions/{name}/cover", order)
+    assert (answer["status"], answer["replayed"]) == ("posted", False)
+    assert verify(settings).uncovered_requests == 0
+
+
+def test_the_client_keeps_its_digests_when_a_cover_was_not_posted(client, world, monkeypatch):
+    session = client.session()
+    session.command(world.of("C1", world.command("payment")))
+    call = client._call
+    told = {"status": "refused", "reason": "register_differs", "detail": "the next is number 2",
+            "replayed": False, "idempotency_key": "cover"}
+    monkeypatch.setattr(session._opener, "_call", lambda *_, **__: told)
+    with pytest.raises(LedgerRefusal, match="the next is number 2") as caught:
+        session.cover()
+    assert caught.value.reason == "register_differs"
+    assert (session.session.covered, len(session.session.digests)) == (0, 1)
+    monkeypatch.setattr(session._opener, "_call", call)
+    session.cover()
+    assert session.session.covered == 1
+
+
+def test_a_cover_comes_after_what_was_accepted_before_it(world, settings, caller_key):
+    """A caller that does not wait for its answers: what it sends at once stands in order."""
+    world.approved("caller", caller_id="C1", party_id="M1", public_key=caller_key.public.point,
+                   on_behalf=[], rates={"transaction": 10**6}, rails=["unionpay"], enabled=True)
+    app = create_app(settings, world.ledger, Tokens.load(settings))
+    by_key = Signer("caller:C1", caller_key)
+
+    async def sent() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(
+            transport=transport, base_url="http://testserver"
+        ) as http:
+            async def post(path, body, by):
+                return await http.post(path, content=body, headers=by.headers("POST", path, body))
+
+            half = CallerHalf()
+            opened = (await post(
+                "/v1/sessions", orjson.dumps({"key_half": half.public}), by_key
+            )).json()
+            name = opened["session_id"]
+            signer = SessionSigner(name, half.key(name, opened["sealed_key"]), 10**6)
+            requests = [
+                ("/v1/batches", {"commands": [
+                    world.of("C1", world.command("payment")) for _ in range(300)
+                ]}) for _ in range(3)
+            ] + [("/v1/commands", world.of("C1", world.command("payment"))) for _ in range(30)]
+            jobs = []
+            for path, document in requests:
+                jobs.append(asyncio.ensure_future(post(path, orjson.dumps(document), signer)))
+                await asyncio.sleep(0)
+            order = {"last_number": len(requests), "signature": caller_key.sign(
+                cover_bytes(name, 1, signer.digests)).hex()}
+            jobs.append(asyncio.ensure_future(post(
+                f"/v1/sessions/{name}/cover", orjson.dumps(order), by_key
+            )))
+            return [answer.status_code for answer in await asyncio.gather(*jobs)]
+
+    assert asyncio.run(sent()) == [200] * 3 + [201] * 30 + [200]
+    world.ledger = open_ledger(settings, simulated=True)
+    assert [row[2] for row in world.ledger.store.entries(1)][-1] == "session_cover"
+    assert verify(settings).uncovered_requests == 0
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_what_a_cover_overtook_is_held_against_it(client, world, settings, altered):
+    """In ledgers of before, a cover may stand before the last of what it covers."""
+    with client.session() as session:
+        for _ in range(3):
+            session.command(world.of("C1", world.command("payment")))
+    rows = _rows(world)
+    rows = [*rows[:-3], rows[-1], *rows[-3:-1]]
+    assert [row["type"] for row in rows[-3:]] == ["session_cover", "payment", "payment"]
+    evidence, name = orjson.loads(rows[-1]["evidence"]), session.session.session_id
+    assert (evidence["session"], evidence["number"]) == (name, 3)
+    if altered:
+        evidence["digest"] = "00" * 32
+        rows[-1]["evidence"] = orjson.dumps(evidence).decode()
+    kept = _rows(world)
+    _write(world, rows)
+    if altered:
+        with pytest.raises(NotVerified, match=f"request 3 of {name} has another digest"):
+            verify(settings)
+    else:
+        assert verify(settings).uncovered_requests == 0
+    _write(world, kept)  # what is not as it was written is not opened again
 
 
 def test_only_signing_callers_open_sessions(client, world, bridge, settings):

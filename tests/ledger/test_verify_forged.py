@@ -16,7 +16,7 @@ from ledger.adapters.sqlite_reader import SqliteReader
 from ledger.domain.chain import GENESIS, entry_digest
 from ledger.entrypoints.operations import verify, verify_export
 from paylake.errors import NotVerified
-from tests.ledger.conftest import ANN, DAY, World
+from tests.ledger.conftest import ANN, BEN, DAY, World, at
 from tests.ledger.rules.words import CNY, INTERNAL, PLAIN, on, posted
 from tests.ledger.test_verify import COLUMNS, _broken, _edit, _forge
 
@@ -409,3 +409,192 @@ def test_an_export_is_judged_in_the_same_way(world, tmp_path):
     export_log(world.settings, tmp_path / "forged")
     with pytest.raises(NotVerified, match="exceeds_original"):
         verify_export(world.settings, tmp_path / "forged")
+
+
+LEGS = [["2101:U1", "CNY", "D", 50_000, "transfer", None],
+        ["2101:U2", "CNY", "C", 50_000, "transfer", None]]
+SENSITIVE = {"interface": "destination", "asked": "S-M1", "module": "destinations"}
+SESSION = {"session_id": "S-1", "caller_id": "C1"}
+OPENED = ["put", "session", "S-1", {"caller": "C1", "covered": 0}]
+
+
+def _hold(account: str, **said: Any) -> dict[str, Any]:
+    return {
+        "kind": "authority", "scope": "account", "account_id": account, "currency_code": "CNY",
+        "placed": 0, "captured": 0, "released": 0, "case": "COURT", "placed_on": DAY.isoformat(),
+        "expires_on": None, "ended": False, **said,
+    }
+
+
+def _as_text(**columns: Any) -> dict[str, Any]:
+    return {name: orjson.dumps(value).decode() if name in JSON else value
+            for name, value in columns.items()}
+
+
+def _forged(world: World, type_: str, **columns: Any) -> None:
+    """Another entry at the end."""
+    rows = _rows(world)
+    _write(world, [*rows, {
+        **rows[-1], "type": type_, "version": world.ledger.operations.versions[type_],
+        "outcome": "posted", "idempotency_key": "FORGED", "business_key": None, "approval": "",
+        "evidence": "", **_as_text(**{"legs": [], "effects": [], **columns}),
+    }])
+
+
+@pytest.mark.parametrize(("type_", "actor", "said", "columns"), [
+    ("sensitive_read", "operator:ann", SENSITIVE, {"legs": LEGS}),
+    ("foreign_read", "caller:C1", {"interface": "holds", "asked": "M2"}, {"legs": LEGS}),
+    ("foreign_read", "caller:C1", {"interface": "holds", "asked": "M2"}, {}),
+    ("session_open", "system:ledger", SESSION,
+     {"business_key": "S-1", "legs": LEGS, "effects": [OPENED]}),
+    ("session_open", "system:ledger", SESSION,
+     {"business_key": "S-1", "effects": [OPENED, ["put", "stop", "E", None]]}),
+    ("sensitive_read", "operator:ann", SENSITIVE,
+     {"effects": [["hold", "H", _hold("2101:U2", ended=True)]]}),
+    ("sensitive_read", "operator:ann", SENSITIVE, {"version": 1, "effects": [
+        ["put", "membership", "mallory", ["staff"]],
+    ]}),
+    ("sensitive_read", "operator:mallory", SENSITIVE, {}),
+    ("session_cover", "caller:C1", {"session_id": "S-1", "first_number": 1,
+                                    "digests": ["00" * 32], "signature": "ab" * 70}, {}),
+    ("approve", "operator:ben", {"pending": 1, "operator_id": "ben", "signature": "ab" * 70},
+     {"approval": "{}"}),
+])
+def test_what_the_ledger_records_books_and_changes_nothing_else(
+    world, type_, actor, said, columns,
+):
+    world.do("top_up", amount_minor=50_000)
+    world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U2",
+               case_number="COURT", **CNY)
+    world.send("stop", stop_id="E", stop_scope="merchant", stop_target="M1",
+               stop_mode="everything", reason="fraud")
+    _forged(world, type_, actor=actor, content=said, **columns)
+    assert _broken(world)
+
+
+def _adjusted(world: World) -> dict[str, Any]:
+    leg = {"account_id": "1001", "currency_code": "CNY", "direction": "D", "amount_minor": 1,
+           "component": "x"}
+    waits = world.send("adjustment", ANN, adjustment_id="X", incident_number="I", reason="r",
+                       legs=[leg, {**leg, "account_id": "2301", "direction": "C"}])
+    assert waits["status"] == "pending"
+    return waits
+
+
+@pytest.mark.parametrize("columns", [
+    {"legs": LEGS}, {"more": ["put", "membership", "mallory", ["staff"]]},
+    {"more": ["hold", "H", _hold("2101:U1", ended=True)]}, {"more": ["put", "reserved", "Z", None]},
+])
+def test_a_rejection_frees_what_waited_and_nothing_else(world, columns):
+    world.do("top_up", amount_minor=50_000)
+    world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
+               case_number="COURT", **CNY)
+    posted(world.send("reject", BEN, pending=_adjusted(world)["sequence"], operator_id="ben",
+                      reason="no"))
+    assert verify(world.settings).broken is None
+    rows = _rows(world)
+    effects = orjson.loads(rows[-1]["effects"])
+    effects += [columns.pop("more")] if "more" in columns else []
+    rows[-1].update(_as_text(effects=effects, **columns))
+    _write(world, rows)
+    assert _broken(world)
+
+
+def test_a_close_of_a_period_closes_that_alone(world):
+    head = world.close()
+    world.ledger.set_clock(at(DAY.replace(day=13), "12:00:00"))
+    today = {"occurred_at": at(DAY.replace(day=13), "10:00:00")}
+    waits = world.send("period_close", ANN, valid_to=DAY.isoformat(), reason="month",
+                       trial_balance_sm3=head["trial_balance_sm3"], **today)
+    posted(world.approve(waits["sequence"], **today))
+    assert verify(world.settings).broken is None
+    _changed(world, "period_close", effects=(
+        '["put","period","closed","2026-09-12"]',
+        '["put","period","closed","2026-09-12"],["put","membership","mallory",["staff"]]',
+    ))
+    assert "it changes what a period_close does not" in _broken(world)
+
+
+@pytest.mark.parametrize(("hold", "why"), [
+    ("H", "which was there"), ("NEW", "what it holds is not what its template places"),
+])
+def test_what_waits_places_no_hold_but_its_templates(world, hold, why):
+    """Over an authority's freeze it would make one of a fen of it."""
+    world.do("top_up", amount_minor=50_000)
+    world.send("hold", hold_id="H", hold_kind="authority", account_id="2101:U1",
+               amount_minor=50_000, case_number="COURT", **CNY)
+    number = _adjusted(world)["sequence"] + 1
+    copy = _rows(world)[-1]
+    content = {**orjson.loads(copy["content"]), "adjustment_id": "Y"}
+    waiting = {"type": "adjustment", "content": orjson.dumps(content).decode(),
+               "actor": copy["actor"], "booked_at": copy["booked_at"], "holds": [hold]}
+    document = _hold("2101:U1", scope="amount", placed=1)
+    _forged(world, "adjustment", outcome="pending", actor=copy["actor"], content=content, effects=[
+        ["put", "pending", str(number), waiting], ["hold", hold, document],
+        ["put", "reserved", "Y", number],
+    ])
+    assert why in _broken(world)
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ('"placed":20100', '"placed":1'), ('"account_id":"2101:U1"', '"account_id":"2101:U2"'),
+    ('["put","reserved","W",', '["put","reserved","V",'),
+])
+def test_a_withdrawal_that_waits_holds_its_money_under_its_number(world, old, new):
+    world.do("top_up", amount_minor=50_000)
+    world.approved("tariff", tariff_id="T", bank_ppm=5_000, third_party_ppm=10_000,
+                   least_minor=0, approval_above_minor=6_000)
+    waits = world.send("withdrawal", ANN, **{
+        name: value for name, value in world.command(
+            "withdrawal", withdrawal_id="W", amount_minor=20_000, fee_minor=100,
+            authorisation=world.authorise("U1", "D1", 20_000),
+        ).items() if name != "type"
+    })
+    assert waits["status"] == "pending"
+    assert verify(world.settings).broken is None
+    _changed(world, "withdrawal", "pending", effects=(old, new))
+    assert _broken(world)
+
+
+def test_a_key_that_is_kept_for_what_waits_is_not_freed_by_something_else(world):
+    world.do("top_up", amount_minor=50_000)
+    _adjusted(world)
+    world.do("payment", **PLAIN)
+    rows = _rows(world)
+    effects = [*orjson.loads(rows[-1]["effects"]), ["put", "reserved", "X", None]]
+    _write(world, [*rows[:-1], {**rows[-1], **_as_text(effects=effects)}])
+    assert "it changes for whom X is kept" in _broken(world)
+
+
+def _collected(world: World) -> None:
+    """All that a mandate lets be collected."""
+    world.do("top_up", amount_minor=50_000)
+    world.register("mandate", mandate_id="MD", payer_id="U1", payee="M1", amount_minor=5_000,
+                   method="password", valid_from="2026-01-01", valid_to="2027-12-31",
+                   total_count=1, spacing_months=1, **CNY)
+    posted(world.send("collection", transaction_id="CL", merchant_id="M1", user_id="U1",
+                      amount_minor=5_000, acquirer_fee_minor=0, authorisation="MD", **CNY))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("effect", [
+    ["put", "collected", "MD", None], ["put", "collected_last", "U1 M1", None],
+    ["put", "collected_until", "U1 M1", None],
+])
+def test_what_was_collected_by_a_mandate_is_not_forgotten(world, effect, ended):
+    _collected(world)
+    if ended:
+        world.register("mandate_end", mandate_id="MD")
+    world.do("top_up", amount_minor=1_000)
+    rows = _rows(world)
+    effects = [*orjson.loads(rows[-1]["effects"]), effect]
+    _write(world, [*rows[:-1], {**rows[-1], **_as_text(effects=effects)}])
+    assert "counts against a mandate" in _broken(world)
+
+
+def test_a_collection_counts_once(world):
+    _collected(world)
+    rows = _rows(world)
+    effects = [*orjson.loads(rows[-1]["effects"]), ["put", "collected", "MD", None]]
+    _write(world, [*rows[:-1], {**rows[-1], **_as_text(effects=effects)}])
+    assert "does not count against mandate MD" in _broken(world)

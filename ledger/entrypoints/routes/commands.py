@@ -104,7 +104,7 @@ def _commands(room: Room) -> None:
 
 def _sessions(room: Room) -> None:
     app, ledger, identity, on_ledger = room.app, room.ledger, room.identity, room.on_ledger
-    sessions = identity.sessions
+    sessions, gathering = identity.sessions, room.posting.gathering
     searching = asyncio.Lock()
 
     def timed(command: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,8 @@ def _sessions(room: Room) -> None:
                     document.get("digests"),
                 )
         command = timed(command)
-        (result,) = await on_ledger(ledger.apply, [command], actor, evidence)
+        # behind what was accepted before it, which waits in the same queue
+        (result,) = await gathering.post(Job([command], actor, evidence, recorded=True))
         if result["status"] == "posted":
             sessions.covered(session_id, last)
         return answer(result)

@@ -24,21 +24,29 @@ def form_fault(state: State, row: tuple, effects: Any) -> str | None:
     if row[13] != "[]" or row[6] is not None or row[15]:
         return f"it is {outcome}, and has legs, a business key or an approval"
     if outcome == "pending":
-        return _waiting_fault(row, effects)
+        return _waiting_fault(state, row, effects)
     return None if "reason" in effects else "it is refused without a reason"
 
 
-def _waiting_fault(row: tuple, effects: list[list]) -> str | None:
+def _waiting_fault(state: State, row: tuple, effects: list[list]) -> str | None:
     number = row[0]
     first, *others = effects
     says = {"type": row[2], "content": row[12], "actor": row[7]}
     if first[:3] != ["put", "pending", str(number)] or not says.items() <= first[3].items():
         return "it does not keep what waits"
-    placed = []
+    placed, kept = [], 0
     for effect in others:
-        if effect[0] == "hold" and not (effect[2]["captured"] or effect[2]["released"]):
+        if effect[0] == "hold" and not (
+            effect[2]["captured"] or effect[2]["released"] or effect[2]["ended"]
+        ):
+            if effect[1] in state.holds:
+                return f"it places hold {effect[1]}, which was there"
             placed.append(effect[1])
-        elif effect[:2] != ["put", "reserved"] or effect[3] != number:
+        elif effect[:2] == ["put", "reserved"] and effect[3] == number:
+            kept += 1
+            if kept > 1 or state.get("reserved", effect[2]) is not None:
+                return f"it keeps {effect[2]}, which is not its own"
+        else:
             return "it waits for a checker, and changes something already"
     return None if sorted(placed) == first[3].get("holds", []) else "it holds something else"
 
@@ -53,4 +61,10 @@ def _decided_fault(state: State, row: tuple, effects: list[list]) -> str | None:
     changed = [effect for effect in effects if effect[:2] == ["put", "pending"]]
     if changed != ([] if number is None else [gone]):
         return "what waits for a checker is not what it was, less what it decided"
+    for effect in effects:
+        if effect[:2] == ["put", "reserved"] and (
+            number is None or effect[3] is not None
+            or state.get("reserved", effect[2]) != int(number)
+        ):
+            return f"it changes for whom {effect[2]} is kept"
     return None

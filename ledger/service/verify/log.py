@@ -25,13 +25,14 @@ from ledger.service.day_statements import FEE_CODES, Fees
 from ledger.service.history import seconds
 from ledger.service.verify.forms import form_fault
 from ledger.service.verify.found import UNREADABLE, Broken, Verified, not_of_its_form
-from ledger.service.verify.planned import plan_fault
+from ledger.service.verify.planned import held_fault, plan_fault
 from ledger.service.verify.reconciled import TYPE as RECONCILIATION
 from ledger.service.verify.reconciled import Reconciled
 from ledger.service.verify.reversals import reversal_fault
 from ledger.sessions import cover_bytes
 
 _PRIME = 2**61 - 1
+_COVER = "session_cover"
 
 
 @dataclass(slots=True)
@@ -68,7 +69,9 @@ class Log:
         self.heads = list(reader.heads())
         self.digests: dict[int, bytes] = {0: GENESIS}  # at the entries that something signed names
         self.first = format1.Replay()
-        self.sessions: dict[str, dict[int, str]] = {}
+        self.sessions: dict[str, dict[int, str]] = {}  # digests of requests not covered yet
+        # Digests that a cover named of requests without an entry: one may come behind its cover.
+        self._ahead: dict[str, dict[int, bytes]] = {}
         self.periods: list[tuple[int, str]] = []  # entries that closed one, with their content
         self.booked_at = ""
         self._reconciled = Reconciled()
@@ -154,7 +157,7 @@ class Log:
             self.digests[row[0]] = digest
         if row[4] == "pending":
             self._waiting[row[0]] = digest
-        if row[8]:
+        if row[8] or row[2] == _COVER:
             return self._evidence(row)
         return None
 
@@ -220,7 +223,7 @@ class Log:
         if has_fees:
             of.fees.add(row[12], legs)
         reason = self._limits(row, [effect for effect in effects if effect[0] == "use"])
-        if reason is None and row[4] == "posted" and state.tables.get("mandate"):
+        if reason is None and row[4] == "posted":
             reason = self._mandate(row, effects)
         if reason is not None:
             return reason
@@ -243,8 +246,12 @@ class Log:
             reason = plan_fault(
                 self.reader, self.operations, self.movements, state, row, legs, effects
             )
-            if reason is not None:
-                return reason
+        else:
+            reason = held_fault(
+                self.reader, self.operations, self.movements, state, row, effects
+            )
+        if reason is not None:
+            return reason
         folding.replay(state, row)
         if row[4] == "posted":
             reason = people_fault(state, row)
@@ -292,8 +299,11 @@ class Log:
     def _mandate(self, row: tuple, effects: list[list]) -> str | None:
         """Why a collection crossed a term of its mandate, or does not count against it."""
         operation = self.operations.by_type.get(row[2])
-        if operation is None or not operation.by_mandate:
-            return None
+        if operation is None or operation.plan is None:
+            return None  # what a handler changes is judged with its plan
+        counted = [e for e in effects if e[0] == "put" and e[1] in mandates.COLLECTED]
+        if not operation.by_mandate:
+            return "it counts against a mandate, which it is not by" if counted else None
         said = orjson.loads(row[12])
         reference, amount = said["authorisation"], said["amount_minor"]
         found = self.state.get("mandate", reference)
@@ -302,11 +312,10 @@ class Log:
         crossed = mandates.crossed(self.state, reference, found, amount, row[10], row[3])
         if crossed is not None:
             return f"it crossed mandate {reference}: {crossed}"
-        for effect in mandates.collected(
+        if counted != mandates.collected(
             self.state, reference, found, amount, row[10], row[3]
         ):
-            if effect not in effects:
-                return f"it does not count against mandate {reference}"
+            return f"it does not count against mandate {reference}"
         return None
 
     def print_on(self, before: int, sequence: int, moment: int, amount: int) -> int:
@@ -338,6 +347,12 @@ class Log:
         return None
 
     def _evidence(self, row: tuple) -> str | None:
+        """Who asked for an entry, and of a cover what its caller signed by it, whether the request
+        stands beside it or not."""
+        reason = self._asked(row) if row[8] else None
+        return self._covered(row) if reason is None and row[2] == _COVER else reason
+
+    def _asked(self, row: tuple) -> str | None:
         """The caller's own signature over the request, by a key that the caller has had. The
         other entries of a request name the first."""
         said = json.loads(row[8])
@@ -345,8 +360,7 @@ class Log:
             return self.first.entry(row, said["format1"])
         if "session" in said:
             self._request = (row[0], row[7])
-            self.sessions.setdefault(said["session"], {})[said["number"]] = said["digest"]
-            return self._covered(row) if row[2] == "session_cover" else None
+            return self._in_session(said["session"], said["number"], said["digest"])
         if "signature" not in said:
             if self._request != (said["request"], row[7]):
                 return f"entry {said['request']} does not carry a request of {row[7]}"
@@ -365,7 +379,16 @@ class Log:
         message = signed_bytes(said)
         if not self.signature(said["public_key"], message, bytes.fromhex(said["signature"])):
             return f"the signature of {said['signer']} over its request does not verify"
-        return self._covered(row) if row[2] == "session_cover" else None
+        return None
+
+    def _in_session(self, session_id: str, number: int, digest: str) -> str | None:
+        """A request of a session: it waits for its cover, or is what that covered already."""
+        early = self._ahead.get(session_id, {}).pop(number, None)
+        if early is None:
+            self.sessions.setdefault(session_id, {})[number] = digest
+        elif early.hex() != digest:
+            return f"request {number} of {session_id} has another digest"
+        return None
 
     def _covered(self, row: tuple) -> str | None:
         """The caller's signature over the running digest of requests of its session, and that
@@ -374,8 +397,12 @@ class Log:
             return None
         said = json.loads(row[12])
         waiting = self.sessions.setdefault(said["session_id"], {})
+        ahead = self._ahead.setdefault(said["session_id"], {})
         for number, digest in enumerate(said["digests"], said["first_number"]):
-            if waiting.pop(number, digest) != digest:
+            found = waiting.pop(number, None)
+            if found is None:
+                ahead[number] = bytes.fromhex(digest)
+            elif found != digest:
                 return f"request {number} of {said['session_id']} has another digest"
         message = cover_bytes(said["session_id"], said["first_number"], said["digests"])
         signature = bytes.fromhex(said["signature"])

@@ -9,7 +9,8 @@ only computes the digests anew.
 Of the current version of a template alone: what another one asked is not known any more. So a
 change of what a template, a handler, a function of the templates or a guard makes of the same
 content needs another version. The cycles of the calendar, past floors under what is dated back, and
-what is in :data:`APART` are not judged here.
+what is in :data:`APART` are not judged here, of the latter only what such an entry may hold
+(`apart.py`).
 """
 
 from __future__ import annotations
@@ -34,23 +35,17 @@ from ledger.service.guarding import moves
 from ledger.service.originals import Originals
 from ledger.service.ports import Reader
 from ledger.service.unwritten import Unwritten
+from ledger.service.verify.apart import APART, apart_fault
 from ledger.service.verify.reversals import TYPE as REVERSAL
 
 _NOTHING: Mapping[str, Any] = {}
 #: Registers that a money operation may change: what it uses up (mandates: `verify/log.py`), and
-#: what was kept for it while it waited.
+#: what was kept for it while it waited (`forms.py`).
 _USED_UP = frozenset({
     "authorisation", "collected", "collected_last", "collected_until", "pending", "reserved",
 })
 _WAITED = ("pending", "reserved")
 _KINDS = ("use", "item", "quiet", "position")
-#: Handlers that need more than the log (closes, keys), or that have a judgement of their own in
-#: `verify`.
-APART = frozenset({
-    "approve", "foreign_read", "period_close", "reconciliation", "reconciliation_close", "reject",
-    "sensitive_read", "session_cover", "session_open",
-})
-
 
 class _Before:
     """The log before an entry, for look-ups of originals; their counters are in the state."""
@@ -80,14 +75,93 @@ def plan_fault(
     :param movements: the handlers of holds, limits and rights
     :param state: as it was before the entry
     """
+    fault = apart_fault(movements.kinds, state, row, legs, effects)
     operation = operations.by_type.get(row[2])
-    if operation is None or operation.type in APART or row[3] != operation.version:
-        return None
+    if fault is not None or operation is None or operation.type in APART or (
+        row[3] != operation.version
+    ):
+        return fault
     values = orjson.loads(row[12])
     if operation.business_key is not None and row[6] != values[operation.business_key]:
         return "its business key is not that of its content"
     if row[11] != values.get("value_date", row[10]):
         return "its value date is not that of its content"
+    asked = _asked(reader, operations, state, operation, values, row)
+    if isinstance(asked, str):
+        return asked
+    context, originals, merchant, user, rail = asked
+    plan = _planned(operation, movements, state, values, context)
+    if isinstance(plan, Refusal):
+        return f"its template refuses it: {plan.code}, {plan.detail}"
+    fault = _legs_fault(state, plan, legs)
+    if operation.plan is None:
+        fault = (
+            fault or _register_fault(originals, context, plan, row, effects)
+            or _basis_fault(state, operation, plan, row)
+            or _due_fault(state, operation, plan, merchant, values, row[10])
+        )
+    else:
+        fault = (
+            fault or _effects_fault(originals, context, plan, values, effects)
+            or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
+            or _due_fault(state, operation, plan, merchant, values, row[10])
+        )
+    kind, _, name = context.actor.partition(":")
+    return (
+        fault
+        or _refused(parties_may(
+            state, operation, values, Actor(kind, name), merchant, user, rail, row[10]
+        ))
+        or _moves_fault(
+            state, movements, operation, context, plan, values, row, legs, effects
+        )
+        or _waited_fault(state, row, effects)
+    )
+
+
+def held_fault(
+    reader: Reader, operations: Operations, movements: Movements, state: State, row: tuple,
+    effects: list[list],
+) -> str | None:
+    """Why what waits for a checker holds something else than its template places meanwhile: a
+    handler's command holds nothing before it is approved.
+
+    :param state: as it was before the entry
+    """
+    operation = operations.by_type.get(row[2])
+    if operation is None or row[3] != operation.version:
+        return None
+    values, wanted = orjson.loads(row[12]), []
+    if operation.plan is not None:
+        asked = _asked(reader, operations, state, operation, values, row)
+        if isinstance(asked, str):
+            return asked
+        context = asked[0]
+        plan = operation.plan(values, context)
+        if isinstance(plan, Refusal):
+            return f"its template refuses it: {plan.code}, {plan.detail}"
+        for action, kind, hold_id, account_id, amount, case in plan.holds or ():
+            if action != "place":
+                continue
+            document = movements.place(
+                state, kind, hold_id, account_id, values["currency_code"], amount, case, context
+            )
+            if isinstance(document, Refusal):
+                return _refused(document)
+            wanted.append(["hold", hold_id, document])
+    if orjson.loads(orjson.dumps(wanted)) != [e for e in effects if e[0] == "hold"]:
+        return "what it holds is not what its template places"
+    key = None if operation.business_key is None else values[operation.business_key]
+    if any(e[2] != key for e in effects if e[:2] == ["put", "reserved"]):
+        return "it keeps another business key than its own"
+    return None
+
+
+def _asked(
+    reader: Reader, operations: Operations, state: State, operation: Operation,
+    values: Mapping[str, Any], row: tuple,
+) -> str | tuple[Context, Originals, str | None, str | None, str | None]:
+    """What an entry was decided by, with merchant, user and rail; or what it refers to in vain."""
     originals = Originals(
         Unwritten(cast(Reader, _Before(reader, row[0]))), operations, state
     )
@@ -119,33 +193,7 @@ def plan_fault(
     context.mode, context.codes, context.contract, context.owner = books_of(
         state, owner, merchant, row[10], mode
     )
-    plan = _planned(operation, movements, state, values, context)
-    if isinstance(plan, Refusal):
-        return f"its template refuses it: {plan.code}, {plan.detail}"
-    fault = _legs_fault(state, plan, legs)
-    if operation.plan is None:
-        fault = (
-            fault or _register_fault(originals, context, plan, row, effects)
-            or _basis_fault(state, operation, plan, row)
-            or _due_fault(state, operation, plan, merchant, values, row[10])
-        )
-    else:
-        fault = (
-            fault or _effects_fault(originals, context, plan, values, effects)
-            or _consent_fault(state, operation, plan, context, merchant, values, row, effects)
-            or _due_fault(state, operation, plan, merchant, values, row[10])
-        )
-    kind, _, name = actor.partition(":")
-    return (
-        fault
-        or _refused(parties_may(
-            state, operation, values, Actor(kind, name), merchant, user, rail, row[10]
-        ))
-        or _moves_fault(
-            state, movements, operation, context, plan, values, row, legs, effects
-        )
-        or _waited_fault(state, row, effects)
-    )
+    return context, originals, merchant, user, rail
 
 
 def _planned(

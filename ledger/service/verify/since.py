@@ -63,9 +63,9 @@ class Since(Log):
             reason = self._checked(row)
             if reason is not None:
                 return reason
-        if not row[8]:
+        if not row[8] and row[2] != "session_cover":
             return None
-        said = orjson.loads(row[8])
+        said = orjson.loads(row[8] or "{}")
         if "format1" in said:
             return None
         if "public_key" in said and said["public_key"] not in self._keys.get(said["signer"], ()):

@@ -241,7 +241,8 @@ def test_d0_53_the_services_own_numbers_are_no_callers(world, reserved):
     _registered(world)
     sent = {"type": "foreign_read", "interface": "holds", "asked": "M2",
             "idempotency_key": "k1", "occurred_at": "2026-09-12T10:00:00+08:00"}
-    assert refused(world.ledger.apply([sent], MERCHANT)[0], "key_not_yours")
+    assert refused(world.ledger.apply([sent], MERCHANT)[0], "ledger_only")
+    assert refused(world.ledger.record(sent, MERCHANT), "key_not_yours")
     assert refused(world.ledger.apply([{**world.command("payment"), "idempotency_key": reserved}],
                                       MERCHANT)[0], "key_not_yours")
 
