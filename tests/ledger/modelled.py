@@ -13,12 +13,18 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
+from ledger.adapters.data_files import load_operations
 from ledger.adapters.tokens import ensure_demo_token
 from ledger.domain.fields import utc_text
 from ledger.entrypoints.operations import verify
@@ -40,6 +46,7 @@ UNDER_WAY = {"outgoing"}
 MERCHANTS = st.sampled_from(["M1", "M2"])
 USERS = st.sampled_from(["U1", "U2"])
 AMOUNTS = st.sampled_from([1, 50, 99, 700, 12_345]) | st.integers(1, 20_000)
+FEES = st.sampled_from([0, 0, 1, 22])
 #: Which of the things that there are; of none, something that is not there.
 WHICH = st.integers(0, 20)
 RESULTS = st.sampled_from(["succeeded", "succeeded", "failed", "unknown"])
@@ -69,6 +76,9 @@ class Held:
 class Modelled(RuleBasedStateMachine):
     """A history over several dates; `set_up` opens what a model needs beside the world's."""
 
+    #: Types that were posted, in all histories of a run.
+    posted: ClassVar[set[str]] = set()
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
@@ -96,6 +106,7 @@ class Modelled(RuleBasedStateMachine):
             assert found.journals == len(self.moved)  # what was refused posted nothing
             rows = self.world.ledger.store.entries(1, self.world.ledger.head.sequence)
             assert sum(row[2] == "hold_expiry" for row in rows) == self.ended
+            self.posted |= {"hold_expiry"} if self.ended else set()
             for account in sorted(self.net):
                 self.agrees_at(account, self.today, self.moved[-1].at)
                 self.agrees_at(account, DAY, self.moved[len(self.moved) // 2].at)
@@ -120,10 +131,12 @@ class Modelled(RuleBasedStateMachine):
 
     def register(self, type_: str, **values: Any) -> None:
         """What moves no money and must succeed."""
+        self.posted.add(type_)
         self.world.register(type_, occurred_at=self.now().isoformat(), **values)
 
     def reviewed(self, type_: str, **values: Any) -> None:
         """The same, entered by Ann and approved by Ben."""
+        self.posted |= {type_, "approve"}
         waits = self.world.send(type_, ANN, occurred_at=self.now().isoformat(), **values)
         done = self.world.approve(waits["sequence"], occurred_at=self.now().isoformat())
         assert done["status"] == "posted", done
@@ -182,6 +195,7 @@ class Modelled(RuleBasedStateMachine):
             done = self.world.approve(result["sequence"], occurred_at=self.now().isoformat())
             assert done["status"] == "posted", (command, done)
         if may:
+            self.posted.add(type_)
             self.book(moves, value)
         if may and own is not None:
             if own.left is not None:
@@ -329,9 +343,20 @@ class Modelled(RuleBasedStateMachine):
         assert found == {name: (hold.kind, hold.left) for name, hold in self.holds.items()}
 
 
-def at_most(examples: int, steps: int) -> settings:
-    """Settings of a model's run."""
-    return settings(
+def histories(model: type[Modelled], examples: int, steps: int) -> set[str]:
+    """Run a model.
+
+    :returns: the types of operations that were posted
+    """
+    model.posted = set()
+    run_state_machine_as_test(model, settings=settings(
         max_examples=examples, stateful_step_count=steps, deadline=None,
         suppress_health_check=list(HealthCheck),
-    )
+    ))
+    return model.posted
+
+
+def named(file: str) -> set[str]:
+    """The types of operations that a model names, as texts."""
+    text = Path(file).read_text("utf-8")
+    return {type_ for type_ in load_operations().by_type if f'"{type_}"' in text}

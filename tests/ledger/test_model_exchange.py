@@ -10,11 +10,11 @@ from unittest import mock
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import rule
 
 from ledger.adapters.data_files import load_chart
 from tests.ledger.conftest import SCALES
-from tests.ledger.modelled import AMOUNTS, MERCHANTS, USERS, WHICH, Modelled, at_most
+from tests.ledger.modelled import AMOUNTS, MERCHANTS, USERS, WHICH, Modelled, histories, named
 
 #: What a unit of each is worth in yuan; a rate is about the quotient.
 WORTH = {"CNY": Fraction(1), "USD": Fraction(71, 10), "JPY": Fraction(487, 10_000)}
@@ -139,9 +139,10 @@ class Exchange(Modelled):
 
 
 def test_currencies_are_exchanged_and_squared():
-    run_state_machine_as_test(Exchange, settings=at_most(15, 30))
+    histories(Exchange, 15, 30)
 
 
 @pytest.mark.long
 def test_currencies_are_exchanged_and_squared_in_many_histories():
-    run_state_machine_as_test(Exchange, settings=at_most(500, 50))
+    """In which every operation of the model is posted."""
+    assert named(__file__) - histories(Exchange, 100, 50) == set()

@@ -10,22 +10,23 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import rule
 
 from paylake.dates import is_public_holiday
 from tests.ledger.conftest import DAY
 from tests.ledger.modelled import (
     AMOUNTS,
+    FEES,
     MERCHANTS,
     RESULTS,
     USERS,
     WHICH,
     Held,
     Modelled,
-    at_most,
+    histories,
+    named,
 )
 
-FEES = st.sampled_from([0, 0, 1, 22])
 CLAIMS = ("1201", "1202", "1203", "1205")
 #: Last dates of the bills of MF, which has one each month from the first date.
 PERIODS = (date(2026, 10, 11), date(2026, 11, 11), date(2026, 12, 11), date(2027, 1, 11))
@@ -96,6 +97,17 @@ class Funds(Modelled):
         moves, values = SIMPLE[type_](amount, merchant, user, claim)
         self.post(type_, moves, checked=type_ == "deposit_drawn", amount_minor=amount,
                   movement_id=self.name("M"), **values)
+
+    @rule(type_=st.sampled_from(["claim_payment", "deposit_drawn", "offset"]), which=WHICH,
+          merchant=MERCHANTS, amount=AMOUNTS)
+    def owed_is_paid(self, type_, which, merchant, amount):
+        """A claim that there is, and no more of it."""
+        claim = self.pick([c for c in CLAIMS if self.balance(f"{c}:{merchant}")] or CLAIMS, which)
+        amount = min(amount, self.balance(f"{claim}:{merchant}") or amount)
+        if type_ == "offset":
+            Funds.offset(self, merchant, claim, amount)
+        else:
+            Funds.move(self, type_, amount, merchant, "U1", claim)
 
     @rule(user=USERS, merchant=MERCHANTS, amount=AMOUNTS)
     def spend_points(self, user, merchant, amount):
@@ -256,8 +268,9 @@ class Funds(Modelled):
 
     # losses
 
-    @rule(user=USERS, amount=AMOUNTS, finding=st.sampled_from(["merchant", "this_institution"]))
-    def compensate(self, user, amount, finding):
+    @rule(user=USERS, amount=AMOUNTS, finding=st.sampled_from(["merchant", "this_institution"]),
+          merchant=st.none() | MERCHANTS)
+    def compensate(self, user, amount, finding, merchant):
         """Out of the provision as far as it goes."""
         key = self.name("C")
         covered = min(amount, self.balance("2701"))
@@ -266,6 +279,9 @@ class Funds(Modelled):
         if self.post("compensation", moves, checked=True, movement_id=key, user_id=user,
                      amount_minor=amount, case_number="N", finding=finding, evidence="E"):
             self.compensated[key] = (finding, amount)
+        if merchant is not None:
+            Funds.recover(self, len(self.compensated) - 1 if self.compensated else 0, merchant,
+                          (amount + 1) // 2, False)
 
     @rule(which=WHICH, merchant=MERCHANTS, amount=AMOUNTS, whole=st.booleans())
     def recover(self, which, merchant, amount, whole):
@@ -380,9 +396,10 @@ class Funds(Modelled):
 
 
 def test_balances_fees_and_own_funds():
-    run_state_machine_as_test(Funds, settings=at_most(25, 40))
+    histories(Funds, 25, 40)
 
 
 @pytest.mark.long
 def test_balances_fees_and_own_funds_in_many_histories():
-    run_state_machine_as_test(Funds, settings=at_most(1000, 60))
+    """In which every operation of the model is posted."""
+    assert named(__file__) - histories(Funds, 200, 60) == set()
