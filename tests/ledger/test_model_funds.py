@@ -40,11 +40,9 @@ SIMPLE: dict[str, Movement] = {
     "fee_income": lambda a, m, u, c: ({"2301": -a, "1001": a, "1101": -a, "6001": a}, {}),
     "reserve_yield": lambda a, m, u, c: ({"1101": -a, "6003": a}, {}),
     "provision": lambda a, m, u, c: ({"6401": -a, "2701": a}, {}),
-    "fee_prepayment": lambda a, m, u, c: (
-        {"1101": -a, "2601:MP": a}, {"merchant_id": "MP"}),
+    "fee_prepayment": lambda a, m, u, c: ({"1101": -a, "2601:MP": a}, {"merchant_id": "MP"}),
     "bill_payment": lambda a, m, u, c: ({"1101": -a, "1205:MF": a}, {"merchant_id": "MF"}),
-    "deposit_received": lambda a, m, u, c: (
-        {"1102": -a, f"2602:{m}": a}, {"merchant_id": m}),
+    "deposit_received": lambda a, m, u, c: ({"1102": -a, f"2602:{m}": a}, {"merchant_id": m}),
     "deposit_drawn": lambda a, m, u, c: (
         {f"2602:{m}": -a, f"{c}:{m}": a}, {"merchant_id": m, "claim": c, "notice_number": "N"}),
     "advance": lambda a, m, u, c: (
@@ -280,8 +278,7 @@ class Funds(Modelled):
                      amount_minor=amount, case_number="N", finding=finding, evidence="E"):
             self.compensated[key] = (finding, amount)
         if merchant is not None:
-            Funds.recover(self, len(self.compensated) - 1 if self.compensated else 0, merchant,
-                          (amount + 1) // 2, False)
+            Funds.recover(self, len(self.compensated) - 1, merchant, (amount + 1) // 2, False)
 
     @rule(which=WHICH, merchant=MERCHANTS, amount=AMOUNTS, whole=st.booleans())
     def recover(self, which, merchant, amount, whole):
@@ -341,7 +338,7 @@ class Funds(Modelled):
     @rule(which=WHICH, over=st.sampled_from([0, 0, 0, 1]))
     def confirm_a_bill(self, which, over):
         key = self.pick(self.bills, which)
-        amount = self.bills.get(key, (0,))[0]
+        amount, *_ = self.bills.get(key, (0,))
         if self.post("bill_confirmed", {"1205:MF": -amount, "1204:MF": amount},
                      key in self.bills and not over, confirmation_id=self.name("C"), bill_id=key,
                      amount_minor=amount + over or 1, evidence="E", currency=None):
@@ -366,7 +363,7 @@ class Funds(Modelled):
         Funds.days_go_by(self, 31)
         Funds.issue_a_bill(self)
         if anew:
-            Funds.withdraw_a_bill(self, len(self.bills) - 1 if self.bills else 0)
+            Funds.withdraw_a_bill(self, len(self.bills) - 1)
             Funds.issue_a_bill(self)
         if confirmed:
             Funds.confirm_a_bill(self, 0, 0)
@@ -374,7 +371,6 @@ class Funds(Modelled):
 
     @rule(late=st.integers(0, 3))
     def mp_leaves(self, late):
-        """Its business is ended on a ground, seldom."""
         if late == 3 and not self.left_us:
             self.reviewed("party_state", party_id="MP", state="cancelled", suspension_ground="9",
                           evidence="E")
@@ -382,7 +378,6 @@ class Funds(Modelled):
 
     @rule(amount=AMOUNTS, type_=st.sampled_from(["deposit_received", "deposit_returned"]))
     def deposit_of_mp(self, amount, type_):
-        """It goes back when MP is gone."""
         change = amount if type_ == "deposit_received" else -amount
         self.post(type_, {"1102": -change, "2602:MP": change},
                   self.left_us or type_ == "deposit_received", movement_id=self.name("M"),
