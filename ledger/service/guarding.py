@@ -135,7 +135,7 @@ def moves(
     keeps: dict[str, int] = {}
     if plan.holds is not None:
         refusal = _hold_effects(
-            state, movements, operation, plan, context, currency, held, releases, gone
+            state, movements, operation, plan, context, currency, held, releases, gone, under_way
         )
         if refusal is not None:
             return refusal
@@ -199,12 +199,15 @@ def _frozen_beside(state: State, captured: Mapping[str, Any]) -> int:
 def _hold_effects(
     state: State, movements: Movements, operation: Operation, plan: Plan, context: Context,
     currency: str, held: Collection[str], releases: dict[str, int], gone: set[str],
+    under_way: dict[str, int],
 ) -> Refusal | None:
     """Turn the template's holds into effects.
 
     :param held: holds that were placed when the command began to wait for its checker
     :param releases: what of each account's holds ends here, to be filled
     :param gone: accounts whose held money may have left already, to be filled
+    :param under_way: of accounts whose hold takes money that has not, what waits for an outsider's
+        answer, to be filled where more is held than there is
     """
     changed: dict[str, dict[str, Any]] = {}
     effects = plan.effects = list(plan.effects or ())
@@ -245,6 +248,10 @@ def _hold_effects(
         releases[account_id] = releases.get(account_id, 0) + amount
         if movements.kinds[hold["kind"]].released_by == "operation":
             gone.add(account_id)
+        elif action == "capture":
+            account = state.account(account_id, currency)
+            if account is not None and account.available < (account.floor or 0):
+                under_way[account_id] = _under_way(state, movements, account_id, currency)
     lost = sorted(set(held) - {hold[2] for hold in plan.holds if hold[0] == "place"})
     if lost:  # nothing would ever end it
         return Refusal(

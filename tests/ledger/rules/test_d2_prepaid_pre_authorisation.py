@@ -127,3 +127,21 @@ def test_d2_08_a_freeze_of_an_amount_comes_before_what_is_allowed_on_a_card(allo
     posted(_complete(world, 1_000))
     assert _card(world) == (7_000, 0)
     assert verify(world.settings).broken is None
+
+
+def test_a_completion_takes_nothing_that_is_under_way_to_a_bank(allowed):
+    """An authority took what was held for it: the rest is what the bank may have paid out."""
+    world = allowed
+    world.register("bind_account", destination_id="DK", party_id="K1", bound_account="6",
+                   bound_name="K", bank_code="B")
+    posted(world.send("prepaid_redeem_order", transaction_id="O", card_id="K1",
+                      amount_minor=3_000, destination_id="DK",
+                      authorisation=world.authorise("K1", "DK", 3_000), **CNY))
+    posted(world.send("hold", hold_id="H", hold_kind="authority", account_id="2501:K1",
+                      amount_minor=9_000, case_number="N", **CNY))
+    world.approved("hold_capture", result_id="E", hold_id="H", to_account_id="1001",
+                   amount_minor=5_000, case_number="N")
+    assert refused(_complete(world, 1), "below_floor")
+    posted(world.send("prepaid_redeem_result", result_id="R", original_transaction_id="O",
+                      result="succeeded"))
+    assert _card(world) == (0, -9_000)
