@@ -35,7 +35,8 @@ from ledger.entrypoints.operations import (
 from ledger.entrypoints.routes.house import LogLines
 from ledger.service import queries
 from ledger.service.reconciling import Reconciling, reconcile
-from ledger.service.statements import Asked, statement
+from ledger.service.statements import Asked
+from ledger.service.statements import statement as movements_of
 from ledger.service.steps import status
 from ledger.service.written import CHART, ROW
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
@@ -495,8 +496,8 @@ def test_d1_14_orders_are_found_by_their_party_on_both(world):
     assert [number for _, number in store.orders_of("U1", day, day)] == ["W1", "W2"]
     assert store.orders_of("U1", "2026-09-13", "2026-12-31") == []
     assert store.orders_of("U2", day, day) == store.orders_of("M1", day, day) == []
-    lines = statement(world.ledger, "2101:U1", "CNY", Asked(type="withdrawal"), 0, 9)["movements"]
-    assert [(line["number"], line["status"]) for line in lines] == [
+    page = movements_of(world.ledger, "2101:U1", "CNY", Asked(type="withdrawal"), 0, 9)
+    assert [(line["number"], line["status"]) for line in page["movements"]] == [
         ("W1", "failed"), ("W2", "under_way")]
 
 
