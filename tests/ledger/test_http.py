@@ -469,6 +469,7 @@ def test_accounts_that_a_person_opens_keep_the_signed_request(world, http, setti
     """The first entry has it, the others name that one; `verify` checks the signature."""
     ann = Signed(http, "operator:ann", world.keys["ann"])
     world.register("party", party_id="U9", party_kind="user")
+    unsigned = verify(settings).unsigned_entries  # what this ledger was set up with
     body = orjson.dumps({"accounts": [
         {"account_code": code, "party_id": "U9", "currency_code": "CNY"}
         for code in ("2101", "2702")
@@ -481,7 +482,19 @@ def test_accounts_that_a_person_opens_keep_the_signed_request(world, http, setti
     assert (kept["signer"], kept["path"], kept["digest"]) == (
         "operator:ann", "/v1/accounts", sm3_hex(body))
     assert orjson.loads(second[8]) == {"request": first[0]}
-    assert verify(settings).requests == 1
+    found = verify(settings)
+    assert (found.requests, found.unsigned_entries) == (1, unsigned)
+
+
+def test_verify_counts_what_people_and_callers_sent_without_a_signed_request(world, settings):
+    """Past the service, or by a program of before that kept none: counted, not broken."""
+    before = verify(settings).unsigned_entries
+    opened = world.ledger.open_accounts(
+        [{"account_code": "6004", "party_id": None, "currency_code": "CNY"}], ANN)
+    assert opened[0]["status"] == "opened"
+    world.do("fee")
+    found = verify(settings)
+    assert (found.broken, found.unsigned_entries) == (None, before + 1)
 
 
 def test_a_caller_acts_for_its_merchants_alone(caller, world):

@@ -35,6 +35,8 @@ from ledger.entrypoints.operations import (
 from ledger.entrypoints.routes.house import LogLines
 from ledger.service import queries
 from ledger.service.reconciling import Reconciling, reconcile
+from ledger.service.statements import Asked
+from ledger.service.statements import statement as movements_of
 from ledger.service.steps import status
 from ledger.service.written import CHART, ROW
 from paylake.errors import LeaseHeld, PaylakeError, PermanentFailure, TransientFault
@@ -480,6 +482,23 @@ def test_d2_03_the_status_log_is_alike_on_both(world):
     ]
     assert status(world.ledger, waits["idempotency_key"])["status"] == "posted"
     assert verify(world.settings).approvals > 0
+
+
+def test_d1_14_orders_are_found_by_their_party_on_both(world):
+    """Booked or waiting, of the dates that were asked for; no refusals, nobody else's."""
+    world.do("top_up", amount_minor=100_000)
+    for number in ("W1", "W2"):
+        world.do("withdrawal", withdrawal_id=number)
+    world.do("withdrawal", withdrawal_id="W3", user_id="U2")  # refused: it has nothing
+    world.do("withdrawal_result", withdrawal_id="W1", result="failed")
+    world.do("settlement", amount_minor=1)  # booked when it is made
+    day, store = DAY.isoformat(), world.ledger.store
+    assert [number for _, number in store.orders_of("U1", day, day)] == ["W1", "W2"]
+    assert store.orders_of("U1", "2026-09-13", "2026-12-31") == []
+    assert store.orders_of("U2", day, day) == store.orders_of("M1", day, day) == []
+    page = movements_of(world.ledger, "2101:U1", "CNY", Asked(type="withdrawal"), 0, 9)
+    assert [(line["number"], line["status"]) for line in page["movements"]] == [
+        ("W1", "failed"), ("W2", "under_way")]
 
 
 def test_signed_entries_and_those_of_a_session_are_found_on_both(world):

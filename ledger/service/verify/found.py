@@ -35,6 +35,7 @@ class Verified:
     approvals: int = 0
     requests: int = 0
     uncovered_requests: int = 0
+    unsigned_entries: int = 0  # of people and callers, without a request of theirs
     accounts: int = 0
     closed_dates: int = 0
     heads: int = 0

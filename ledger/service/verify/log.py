@@ -33,6 +33,9 @@ from ledger.sessions import cover_bytes
 
 _PRIME = 2**61 - 1
 _COVER = "session_cover"
+#: Who signs each request; the service takes none of theirs without. An entry that has none came
+#: past it, or by a program of before that did not keep it: counted, as nobody can tell which.
+_SIGN = ("operator:", "caller:")
 
 
 @dataclass(slots=True)
@@ -159,6 +162,7 @@ class Log:
             self._waiting[row[0]] = digest
         if row[8] or row[2] == _COVER:
             return self._evidence(row)
+        found.unsigned_entries += row[7].startswith(_SIGN)
         return None
 
     def _unknown(self, row: tuple) -> str | None:

@@ -45,8 +45,9 @@ def test_d0_01_each_member_of_a_merchants_system_has_a_book_of_its_own(world, mo
     posted(world.do("withdrawal_returned", withdrawal_id="W3"))
     assert (book.balance, book.held, world.balance(f"{user}:TU2")) == (12_000 - fee, 0, 0)
     found = statement(world.ledger, mine, "CNY", Asked(), 0, 10)["movements"]
-    assert [line["amount_minor"] for line in found] == [
-        20_000, -3_000, -5_000 - fee, -5_000 - fee, 5_000 + fee]
+    assert [(line["amount_minor"], line["status"]) for line in found] == [
+        (20_000, "posted"), (-3_000, "posted"), (-5_000 - fee, "failed"),
+        (-5_000 - fee, "posted"), (-5_000 - fee, "returned"), (5_000 + fee, "posted")]
     moved = {line["account_code"] for line in world.close()["trial_balance"]
              if line["debit_minor"] or line["credit_minor"]}
     assert moved == {cash, user, pending} | ({"2301"} if fee else set())
