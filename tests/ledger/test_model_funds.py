@@ -80,12 +80,13 @@ class Funds(Modelled):
         Funds.move(self, "own_funds", 10**6, "M1", "U1", "1201")
         for n in "12":
             Funds.top_up(self, f"U{n}", 200)
-            Funds.pay(self, f"M{n}", 50_000)
+            Funds.pay(self, f"M{n}", 50_000, False)
             Funds.receive(self, 20_000)
             Funds.assign(self, 0, f"M{n}", 0)
             for type_ in ("deposit_received", "provision", "fee_prepayment", "points_issue"):
                 Funds.move(self, type_, 5_000, f"M{n}", f"U{n}", "1201")
         Funds.move(self, "advance", 700, "M1", "U1", "1201")
+        Funds.deposit_of_mp(self, 700, "deposit_received")
 
     # own funds, and what is one amount
 
@@ -119,18 +120,19 @@ class Funds(Modelled):
         self.post("top_up", {"1001": -100 * yuan, f"2101:{user}": 100 * yuan},
                   top_up_id=self.name("I"), user_id=user, amount_minor=100 * yuan)
 
-    @rule(merchant=MERCHANTS, amount=AMOUNTS)
-    def pay(self, merchant, amount):
+    @rule(merchant=MERCHANTS, amount=AMOUNTS, taken=st.booleans())
+    def pay(self, merchant, amount, taken):
         fee = amount // 50
         self.post("payment", {"1001": -amount, f"2201:{merchant}": amount - fee, "2301": fee},
                   transaction_id=self.name("P"), merchant_id=merchant, amount_minor=amount,
                   channel="unionpay", issuer_fee_minor=0, network_fee_minor=0,
                   acquirer_fee_minor=fee)
+        if taken and fee:
+            Funds.move(self, "fee_income", fee, merchant, "U1", "1201")
 
     @rule(books=st.sampled_from(ADJUSTED), places=st.tuples(st.integers(0, 4), st.integers(0, 4)),
           amount=AMOUNTS, crossed=st.sampled_from([False, False, False, True]))
     def adjust(self, books, places, amount, crossed):
-        """Two legs within one kind of books; what crosses them is refused."""
         debited, credited = (books[place % len(books)] for place in places)
         if debited == credited:
             return
@@ -156,7 +158,6 @@ class Funds(Modelled):
 
     @rule(which=WHICH, merchant=MERCHANTS, over=st.sampled_from([0, 0, 0, 1]))
     def assign(self, which, merchant, over):
-        """By two people, once, exactly what came."""
         receipt = self.pick(self.receipts, which)
         amount = self.receipts.get(receipt, 1) + over
         if self.post("merchant_top_up", {"2401": -amount, f"2211:{merchant}": amount},
@@ -175,7 +176,6 @@ class Funds(Modelled):
 
     @rule(merchant=MERCHANTS, amount=AMOUNTS, fee=FEES, order=st.booleans())
     def spend(self, merchant, amount, fee, order):
-        """At once, or by an order that the bank answers."""
         key, account, whole = self.name("S"), f"2211:{merchant}", amount + fee
         moves = {} if order else {account: -whole, "1001": amount, "2301": fee}
         if self.post("merchant_spend_order" if order else "merchant_spend", moves,
@@ -235,7 +235,6 @@ class Funds(Modelled):
 
     @rule(which=WHICH, amount=AMOUNTS, whole=st.booleans())
     def give_back(self, which, amount, whole):
-        """With the payee's consent, by two people, in parts."""
         name = self.pick(self.transfers, which)
         user, other, left = self.transfers.get(name, ("U1", "U2", 0))
         amount = left if whole and left else amount
@@ -346,7 +345,6 @@ class Funds(Modelled):
 
     @rule(which=WHICH)
     def withdraw_a_bill(self, which):
-        """The last one alone."""
         key = self.pick(self.bills, which)
         _, through, before = self.bills.get(key, (0, DAY, DAY))
         if self.post("bill_withdrawn", {}, key in self.bills and through == self.billed,
@@ -375,6 +373,7 @@ class Funds(Modelled):
             self.reviewed("party_state", party_id="MP", state="cancelled", suspension_ground="9",
                           evidence="E")
             self.left_us = True
+            Funds.deposit_of_mp(self, 500, "deposit_returned")
 
     @rule(amount=AMOUNTS, type_=st.sampled_from(["deposit_received", "deposit_returned"]))
     def deposit_of_mp(self, amount, type_):
