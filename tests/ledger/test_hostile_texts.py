@@ -18,6 +18,7 @@ from ledger.domain.fields import COMMON, Field
 from ledger.entrypoints.http import create_app
 from ledger.entrypoints.openapi import command_schemas, example_of
 from ledger.entrypoints.operations import open_ledger, verify
+from ledger.service.ledger import Job
 from tests.ledger.conftest import ANN, DAY, SYSTEM, at
 
 HOSTILE = "<script>alert(1)</script>'; drop table entry; --\"{{7*7}}<img src=x onerror=alert(2)>"
@@ -33,6 +34,7 @@ EXAMPLES = {
 FIELDS = [
     (type_, field) for type_, operation in sorted(load_operations().by_type.items())
     for field in (*COMMON, *operation.form.fields)
+    if operation.module != "system"  # of these the ledger alone makes the texts
 ]
 
 
@@ -60,7 +62,8 @@ def answered(world):
             part = FIELDS[start:start + 500]
             number = turn * len(FIELDS) + start
             commands = [command(t, f, number + n) for n, (t, f) in enumerate(part)]
-            results = world.ledger.apply(commands, actor)
+            # as the service's own: what it records has texts of senders, too
+            (results,) = world.ledger.apply_all([Job(commands, actor, "", recorded=True)])
             found += [(f, r) for (_, f), r in zip(part, results, strict=True)]
     return found
 

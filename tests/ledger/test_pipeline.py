@@ -319,7 +319,7 @@ def test_other_threads_have_their_turn_while_a_batch_is_planned(world):
             told.append(len(batch.booked.rows))
             time.sleep(0)  # gives the lock up, so each turn is asked for anew
 
-    forms = [read(world.ledger, command) for command in commands]
+    forms = [read(world.ledger, command, own=False) for command in commands]
     other = threading.Thread(target=wanting)
     before = sys.getswitchinterval()
     take_turns()
