@@ -215,7 +215,7 @@ class Dates(RuleBasedStateMachine):
     def fee(self, merchant, amount):
         moves = {f"2201:{merchant}": -amount, "2301": amount}
         self.post("fee", moves, True, fee_id=f"F{self.world.number}", merchant_id=merchant,
-                  amount_minor=amount)
+                  amount_minor=amount, notice_number="N")
 
     @rule(merchant=MERCHANTS, amount=AMOUNTS)
     def advance(self, merchant, amount):
