@@ -25,7 +25,7 @@ SIZE = 1000
 WARM_UP = 5
 #: Connections at once: one batch is planned while another is written and a third is read.
 BATCH_CONNECTIONS, CONNECTIONS = 3, 32
-FIXED_SECONDS = 10
+FIXED_SECONDS = 30
 
 
 def free_port() -> int:
