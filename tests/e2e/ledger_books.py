@@ -196,8 +196,8 @@ class Books:
             self.send("claim_payment", movement_id=f"CP-{name}", merchant_id=name, claim="1201",
                       amount_minor=owed, **CNY)
         self.send("fee_prepayment", movement_id="FP", merchant_id="M4", amount_minor=500, **CNY)
-        self.send("fee_charge", fee_id="FC", merchant_id="M4", fee_item="use", amount_minor=200,
-                  **CNY)
+        self.send("fee_charge", fee_id="FC", merchant_id="M4", fee_item="service",
+                  amount_minor=200, **CNY)
         self.send("deposit_received", movement_id="DR", merchant_id="M4", amount_minor=800, **CNY)
         ended(world, "M4")
         self.send("fees_unused", movement_id="FU", merchant_id="M4", **CNY)
